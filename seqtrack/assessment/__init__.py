@@ -1,0 +1,1 @@
+"""Protocols (OPE, TRE), metrics, result files, summary over seeds."""

@@ -1,0 +1,1 @@
+"""Carrying a run out: the local scheduler."""

@@ -1,0 +1,239 @@
+"""From the flags that say where data lie to an opened data set.
+
+A data set ``NAME`` in version ``PREPROC`` is looked for, in this order, at
+
+    --data_paths NAME=DIR              the publisher's own folder (or a tar); the original version only
+    {tar_dir}/{preproc}/{NAME}.tar     if staging is asked for
+    {data_dir}/{preproc}/{NAME}/
+    {tar_dir}/{preproc}/{NAME}.tar     read in place
+
+Its index always comes from the original version, or from the manifest of a preprocessed one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from seqtrack.config import Config, stage_mode
+from seqtrack.data.formats import MANIFEST, DatasetName
+from seqtrack.data.index import CachedIndex, Index, ensure_index
+from seqtrack.data.node_local import node_local_root
+from seqtrack.data.pools import IndexSubset
+from seqtrack.data.staging import StagedCopy, stage
+from seqtrack.data.storage import DirectoryFrames, DirectoryTree, Frames, TarTree, open_tar_frames
+from seqtrack.errors import UserError
+
+Say = Callable[[str], object]
+StageMode = Literal["none", "untar", "tar"]
+ORIGINAL = "original"
+
+
+@dataclass(frozen=True)
+class Locations:
+    """Where data may lie and how they are brought to this node; one field per flag."""
+
+    data_dir: Path | None = None
+    data_paths: Mapping[str, Path] = field(default_factory=dict)
+    tar_dir: Path | None = None
+    tmp_data_dir: str | None = None
+    stage_mode: StageMode = "none"
+    preproc: str = ORIGINAL
+    cache_dir: Path = Path("dataset_cache")
+    """``--data_cache_dir``."""
+
+
+def locations_of(config: Config) -> Locations:
+    """What a configuration says about places."""
+    execution = config.execution
+    return Locations(
+        data_dir=execution.data_dir,
+        data_paths={name: Path(path) for name, path in execution.data_paths.items()},
+        tar_dir=execution.tar_dir,
+        tmp_data_dir=execution.tmp_data_dir,
+        stage_mode=stage_mode(execution),  # type: ignore[arg-type]
+        preproc=config.train.preproc,
+        cache_dir=execution.data_cache_dir,
+    )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one version of a data set was found."""
+
+    name: DatasetName
+    preproc: str
+    path: Path
+    is_tar: bool
+    stage_mode: StageMode = "none"
+    """How it is brought to the node first; ``none`` for a folder."""
+
+    def tree(self, cache_dir: Path | None = None) -> DirectoryTree | TarTree:
+        if self.is_tar:
+            return TarTree(self.path, self.name.folder, cache_dir)
+        return DirectoryTree(self.path, self.name.folder)
+
+
+@dataclass
+class Dataset:
+    """An opened data set: labels in ``index``, encoded frames by ``read_frame``.
+
+    It may be used after a fork, and pickled for spawn; only the process that opened it holds the staged copy.
+    """
+
+    name: str
+    """The folder's name."""
+    index: Index
+    frames: Frames
+    data_fingerprint: dict[str, str]
+    """``index``: of all labels; ``frames``: digest of the tar, absent where a plain folder is read."""
+    staged: StagedCopy | None = field(default=None, repr=False)
+
+    def read_frame(self, video: int, frame: int) -> bytes:
+        """The encoded image. DataError that names the file if it cannot be read."""
+        return self.frames.read(self.index.frame_name(video, frame))
+
+    def describe_frame(self, video: int, frame: int) -> str:
+        """For messages: video, frame and file."""
+        where = self.frames.describe(self.index.frame_name(video, frame))
+        return f"{self.name}: video {self.index.video_name(video)}, frame {frame} ({where})"
+
+    def subset(self, videos: Sequence[int]) -> Dataset:
+        """The same data with these videos only, renumbered in the order given; closing it closes nothing."""
+        return Dataset(self.name, IndexSubset(self.index, videos), self.frames, self.data_fingerprint)
+
+    def close(self) -> None:
+        if self.staged is not None:
+            self.staged.close()
+            self.staged = None
+            self.frames.close()
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"staged": None}
+
+
+def locate(name: DatasetName, locations: Locations) -> Source:
+    """Where this version of the data set lies.
+
+    Raises:
+        UserError: nowhere; names every place looked in.
+    """
+    folder, preproc = name.folder, locations.preproc
+    looked = []
+    given = locations.data_paths.get(folder)
+    if given is not None and preproc == ORIGINAL:
+        given = Path(given).expanduser()
+        if not given.exists():
+            raise UserError(
+                f"--data_paths: {folder}={given} is not there; expected the data set's folder or tar"
+            )
+        is_tar = given.is_file()
+        return Source(name, preproc, given, is_tar, locations.stage_mode if is_tar else "none")
+    tar = locations.tar_dir.expanduser() / preproc / f"{folder}.tar" if locations.tar_dir else None
+    if tar is not None and locations.stage_mode != "none" and tar.is_file():
+        return Source(name, preproc, tar, True, locations.stage_mode)
+    if locations.data_dir is not None:
+        directory = locations.data_dir.expanduser() / preproc / folder
+        if directory.is_dir():
+            return Source(name, preproc, directory, False)
+        looked.append(f"{directory}/ (--data_dir)")
+    if tar is not None:
+        if tar.is_file():
+            return Source(name, preproc, tar, True)
+        looked.append(f"{tar} (--tar_dir)")
+    if not looked:
+        raise UserError(
+            f"data set {name}: nowhere to look for it; give --data_dir, --tar_dir, or --data_paths {folder}=DIR"
+        )
+    raise UserError(f"data set {name}: not found; looked for {' and '.join(looked)}")
+
+
+def open_index_of(name: DatasetName, locations: Locations, on_message: Say = print) -> Index:
+    """The index, built if it is missing or its source has changed.
+
+    Raises:
+        UserError, DataError: there is nothing to build it from, or what there is cannot be read.
+    """
+    original = _located(name, locations, ORIGINAL)
+    if original is not None:
+        return ensure_index(name, original.tree(locations.cache_dir), locations.cache_dir, on_message)
+    version = locate(name, locations)
+    tree = version.tree(locations.cache_dir)
+    if MANIFEST in tree.files():
+        return ensure_index(name, tree, locations.cache_dir, on_message)
+    known = CachedIndex(name, locations.cache_dir).newest()
+    if known is None:
+        raise UserError(
+            f"data set {name}: its index needs the original version, {_places(name, locations)}, or {MANIFEST}"
+            f" inside {version.path}; neither is there"
+        )
+    on_message(f"{name}: the original version is not here; using the index made from {known.source}")
+    return known
+
+
+def _located(name: DatasetName, locations: Locations, preproc: str) -> Source | None:
+    with contextlib.suppress(UserError):
+        return locate(name, dataclasses.replace(locations, preproc=preproc, stage_mode="none"))
+    return None
+
+
+def _places(name: DatasetName, locations: Locations) -> str:
+    places = []
+    if locations.data_dir is not None:
+        places.append(f"{locations.data_dir / ORIGINAL / name.folder}/")
+    if locations.tar_dir is not None:
+        places.append(str(locations.tar_dir / ORIGINAL / f"{name.folder}.tar"))
+    return " or ".join(places) or f"--data_paths {name.folder}=DIR"
+
+
+def prepare(name: DatasetName, locations: Locations, on_message: Say = print) -> None:
+    """Checks that the data set is there and that its index is fresh; for the driver, before trials start."""
+    locate(name, locations)
+    open_index_of(name, locations, on_message)
+
+
+def open_dataset(name: DatasetName, locations: Locations, on_message: Say = print) -> Dataset:
+    """Stages the data set if that is asked for, and opens its index and frames."""
+    source = locate(name, locations)
+    index = open_index_of(name, locations, on_message)
+    fingerprint = {"index": index.fingerprint}
+    if not source.is_tar:
+        digest = _staged_digest(source.path)
+        return Dataset(name.folder, index, DirectoryFrames(source.path), fingerprint | digest)
+    path, staged = source.path, None
+    if source.stage_mode != "none":
+        root = node_local_root(locations.tmp_data_dir, os.environ)
+        staged = stage(
+            path, root, source.preproc, name.folder, source.stage_mode, on_message, locations.cache_dir
+        )
+        path = staged.path
+        fingerprint["frames"] = staged.digest
+    try:
+        frames: Frames
+        if source.stage_mode == "untar":
+            frames = DirectoryFrames(path)
+        else:
+            frames = open_tar_frames(
+                path, name.folder, locations.cache_dir, staged.digest if staged else None
+            )
+            fingerprint["frames"] = frames.digest
+    except BaseException:
+        if staged is not None:
+            staged.close()
+        raise
+    return Dataset(name.folder, index, frames, fingerprint, staged)
+
+
+def _staged_digest(folder: Path) -> dict[str, str]:
+    """A copy that an earlier run staged here remembers the digest of its tar."""
+    try:
+        digest = json.loads((folder / ".complete").read_bytes())["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {"frames": digest} if isinstance(digest, str) else {}

@@ -1,0 +1,147 @@
+"""What the layouts share: rows of numbers, lists of frames, and sizes from image headers."""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtrack.data.formats import Tree
+from seqtrack.errors import DataError
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
+# One benchmark mixes commas, tabs and spaces, sometimes several in a row ("12, 7").
+_DELIMITER = re.compile(r"[,\s;]+")
+_NUMBER = re.compile(r"(\d+)\.[^.]*$")
+_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGES)
+
+
+def parse_rows(data: bytes, where: str, columns: Sequence[int]) -> NDArray[np.float64]:
+    """The numbers of a ground-truth file, one row per line.
+
+    Args:
+        where: names the file in messages.
+        columns: how many numbers a row may have; all rows of a file have the same.
+
+    Returns:
+        (N, C); NaN where the file says ``nan``. Blank lines at the end are no rows; elsewhere they are
+        mistakes.
+    """
+    expected = " or ".join(str(count) for count in columns)
+    lines = data.decode("utf-8-sig", errors="replace").splitlines()
+    while lines and not lines[-1].strip():
+        lines.pop()
+    if not lines:
+        raise DataError(f"{where}: no rows; expected {expected} numbers in each")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        words = [word for word in _DELIMITER.split(line) if word]
+        try:
+            values = [float(word) for word in words]
+        except ValueError as error:
+            raise DataError(
+                f"{where}, row {number}: {line.strip()[:60]!r} is not {expected} numbers; mend that row"
+            ) from error
+        if len(values) not in columns or (rows and len(values) != len(rows[0])):
+            wanted = str(len(rows[0])) if rows else expected
+            raise DataError(
+                f"{where}, row {number}: {len(values)} numbers where {wanted} are expected; mend that row"
+            )
+        if any(math.isinf(value) for value in values):
+            raise DataError(f"{where}, row {number}: an infinite number; mend that row")
+        rows.append(values)
+    return np.array(rows, dtype=np.float64)
+
+
+def absent_as_nan(boxes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Boxes with NaN wherever there is no target, and (N,) where there is one.
+
+    A row of NaN or of zeros, and any box without area, means that the target is not there.
+    """
+    present = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
+    return np.where(present[:, None], boxes, np.nan), present
+
+
+def folders_of(tree: Tree) -> dict[str, list[str]]:
+    """Folder ('' for the top) → sorted names of the files directly in it, relative to the tree."""
+    folders: dict[str, list[str]] = {}
+    for name in tree.files():
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    return folders
+
+
+def frame_number(name: str) -> int | None:
+    """The number that ends a frame's file name: 300 for ``img/0300.jpg``."""
+    found = _NUMBER.search(name)
+    return int(found.group(1)) if found else None
+
+
+def frames_of(names: Sequence[str]) -> list[str]:
+    """The images among files of one folder, in the order of their numbers (``9.jpg`` before ``10.jpg``)."""
+    images = [name for name in names if is_image(name)]
+    numbers = [frame_number(name) for name in images]
+    if None in numbers:
+        return sorted(images)
+    return [name for _, name in sorted(zip(numbers, images, strict=True))]  # type: ignore[type-var]
+
+
+def original_size(
+    tree: Tree, video: str, first_frame: str, sizes: Mapping[str, tuple[int, int]] | None
+) -> tuple[int, int]:
+    """From the manifest of a preprocessed version if there is one, else from the first image's header."""
+    if sizes is None:
+        return image_size(tree.read(first_frame), tree.describe(first_frame))
+    if video not in sizes:
+        raise DataError(f"{tree.source}: its manifest has no size for video {video}; make this version again")
+    return sizes[video]
+
+
+def image_size(data: bytes, where: str) -> tuple[int, int]:
+    """(width, height) as stored, from the header of a JPEG, PNG or BMP; EXIF orientation is ignored.
+
+    Raises:
+        DataError: not such an image, or its header is cut short.
+    """
+    size = None
+    try:
+        if data[:2] == b"\xff\xd8":
+            size = _jpeg_size(data)
+        elif data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
+            size = struct.unpack(">II", data[16:24])
+        elif data[:2] == b"BM":
+            width, height = struct.unpack("<ii", data[18:26])
+            size = (width, abs(height))  # a negative height means that rows run downwards
+    except (struct.error, IndexError):
+        pass
+    if size is None or min(size) < 1:
+        raise DataError(f"{where}: its header does not decode as JPEG, PNG or BMP; replace the file")
+    return int(size[0]), int(size[1])
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Walks the segments up to the frame header (ITU-T T.81, B.1.1.3)."""
+    position = 2
+    while True:
+        if data[position] != 0xFF:
+            return None
+        while data[position] == 0xFF:  # any number of fill bytes may precede a marker
+            position += 1
+        marker = data[position]
+        position += 1
+        if marker in (0x01, *range(0xD0, 0xD8)):  # these stand alone, without a length
+            continue
+        if marker in (0xD9, 0xDA):
+            return None
+        (length,) = struct.unpack_from(">H", data, position)
+        if marker in _START_OF_FRAME:
+            height, width = struct.unpack_from(">HH", data, position + 3)
+            return width, height
+        position += length

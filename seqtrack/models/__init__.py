@@ -1,0 +1,1 @@
+"""Networks, nothing else: backbones, heads, losses. One module per tracker family."""

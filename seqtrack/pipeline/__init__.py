@@ -1,0 +1,1 @@
+"""One trial trained, one checkpoint assessed, one run summarised: what every executor calls."""

@@ -1,0 +1,71 @@
+"""Opening the data sets of a request for training."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from seqtrack.data import datasets
+from seqtrack.data.datasets import Dataset
+from seqtrack.data.formats import DatasetName
+from seqtrack.data.mixture import Mixture, parse_mixture
+from seqtrack.data.motion import MotionParams, parse_motion_params
+from seqtrack.data.pairs import PairParams, PairSource
+from seqtrack.data.samplers import parse_sampler_params
+from seqtrack.pipeline.request import POOLS, Request
+from seqtrack.training.task import PairSizes
+
+Say = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def opened(request: Request, names: Mapping[str, DatasetName], say: Say) -> Iterator[dict[str, Dataset]]:
+    """The data sets, staged if the request says so, by the names that mixtures call them."""
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for called, name in names.items():
+            found[called] = datasets.open_dataset(name, request.locations, say)
+            stack.callback(found[called].close)
+        yield found
+
+
+def pair_source(
+    request: Request, sets: Mapping[str, Dataset], value: Any, flag: str, sizes: PairSizes, seed: int
+) -> PairSource:
+    """Pairs drawn from the mixture ``value``; ``flag`` also names the random stream."""
+    train = request.train
+    mixture = parse_mixture(value, f"--{flag}")
+    motion: MotionParams | None = parse_motion_params(train.motion_params) if train.augment_motion else None
+    return PairSource(
+        {name: sets[name] for name in _members(mixture, request)},
+        mixture,
+        parse_sampler_params(train.sampler_params),
+        PairParams(sizes.exemplar, sizes.search, sizes.context, request.view_size),
+        motion,
+        train.batchsz,
+        seed,
+        stream=flag,
+        subsets=_pools(request, sets, mixture),
+    )
+
+
+def _members(mixture: Mixture, request: Request) -> list[str]:
+    """Data sets behind the names of a mixture, each once, pools spelled out."""
+    members: list[str] = []
+    for name in mixture.names():
+        members += request.train.pool_datasets if name in POOLS else [name]
+    return list(dict.fromkeys(members))
+
+
+def _pools(
+    request: Request, sets: Mapping[str, Dataset], mixture: Mixture
+) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
+    """Tracks of each pool in the mixture, by data set."""
+    if not any(name in POOLS for name in mixture.names()):
+        return {}
+    indexes = {name: sets[name].index for name in request.train.pool_datasets}
+    split = datasets.split_pool(indexes, request.train.pool_split)
+    return {name: split[name] for name in POOLS if name in mixture.names()}

@@ -1,0 +1,33 @@
+"""The device of a trial, and the settings of torch that decide whether bits repeat."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from seqtrack.errors import UserError
+
+
+def find_device(name: str) -> torch.device:
+    """``auto`` is the first of cuda, mps, cpu that is there. UserError for one that is not."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
+    if not available[name]:
+        raise UserError(f"--device={name}: torch sees no such device here; use --device=auto")
+    return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """The model of the GPU, or ``cpu``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def set_determinism(cpu_threads: int, deterministic: bool) -> None:
+    """Must run before any arithmetic. The number of threads decides the order of sums, so it is fixed."""
+    # Read by cuBLAS when it starts; without it some of its kernels are not repeatable.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(cpu_threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic

@@ -1,0 +1,108 @@
+"""Tracker families: what ``--model`` names. One line here for each, or a person's own ``module:Class``.
+
+A family says how its parameters are read, which Task learns it, and which Tracker runs it. Imports of torch
+happen only when a task or tracker is made.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from seqtrack.errors import UserError
+from seqtrack.schema import nearest
+
+if TYPE_CHECKING:
+    import torch
+
+    from seqtrack.tracking.base import Tracker
+    from seqtrack.training.task import Task
+
+
+class Family(Protocol):
+    """The interface of a tracker family; a class of static methods will do (docs/guide.md has an example)."""
+
+    def resolve_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Complete ``--model_params``, defaults included; UserError names an unknown key. Imports no torch."""
+
+    def resolve_tracker_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        """Complete ``--tracker_params``, likewise."""
+
+    def files(self, params: dict[str, Any]) -> list[str]:
+        """Paths among the parameters whose content is part of what is learned."""
+
+    def task(self, params: dict[str, Any], with_files: bool) -> Task:
+        """The task at its start. ``with_files`` is False where a checkpoint replaces the weights anyway."""
+
+    def tracker(self, task: Task, tracker_params: dict[str, Any], device: torch.device, precision: str) -> Tracker:
+        """A tracker with the task's networks as they are now."""
+
+
+@dataclass(frozen=True)
+class _SiamFC:
+    """Bertinetto et al. 2016."""
+
+    def resolve_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        from seqtrack.models.params import params_dict, parse_model_params
+
+        return params_dict(parse_model_params("siamfc", params))
+
+    def resolve_tracker_params(self, params: dict[str, Any]) -> dict[str, Any]:
+        from seqtrack.schema import plain
+        from seqtrack.tracking.params import parse_tracker_params
+
+        resolved: dict[str, Any] = plain(parse_tracker_params(params))
+        return resolved
+
+    def files(self, params: dict[str, Any]) -> list[str]:
+        path = params["feature_model_file"]
+        return [path] if path else []
+
+    def task(self, params: dict[str, Any], with_files: bool) -> Task:
+        from seqtrack.models.params import parse_model_params
+        from seqtrack.training.siamfc import SiamFCTask
+
+        task = SiamFCTask(parse_model_params("siamfc", params))
+        if with_files and params["feature_model_file"]:
+            from seqtrack.models.weights import load_feature_weights
+
+            report = load_feature_weights(task.network.features.trunk, params["feature_model_file"])
+            _say(f"{params['feature_model_file']}: {report}")
+        return task
+
+    def tracker(self, task: Task, tracker_params: dict[str, Any], device: torch.device, precision: str) -> Tracker:
+        from seqtrack.tracking.params import parse_tracker_params
+        from seqtrack.tracking.siamfc import SiamFCTracker
+
+        network: Any = task.networks["siamfc"]
+        return SiamFCTracker(network, parse_tracker_params(tracker_params), precision, device)
+
+
+FAMILIES: dict[str, Callable[[], Family]] = {"siamfc": _SiamFC}
+
+
+def find(model: str) -> Family:
+    """The family that ``--model`` names; UserError if there is none."""
+    if model in FAMILIES:
+        return FAMILIES[model]()
+    module, colon, name = model.partition(":")
+    if not colon:
+        raise UserError(f"--model: {model!r} is not known; {nearest(model, FAMILIES)} (or module:Class)")
+    try:
+        family: Family = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"--model: cannot import {model!r} ({error}); expected module:Class") from error
+    return family
+
+
+def plugin(model: str) -> str | None:
+    """``module:Class`` if the model is a person's own."""
+    return model if ":" in model else None
+
+
+def _say(text: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).info(text)

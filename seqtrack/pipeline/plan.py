@@ -1,0 +1,108 @@
+"""What is left to do for a trial, read off the disk: nothing else decides what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seqtrack.assessment import results
+from seqtrack.assessment.summary import select
+from seqtrack.errors import UserError
+from seqtrack.pipeline import record
+from seqtrack.pipeline.request import EvalSet, Request
+from seqtrack.runs import code
+from seqtrack.runs.paths import TrialFolder
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """One checkpoint to assess on one eval set."""
+
+    eval_set: EvalSet
+    step: int
+
+
+def is_trained(request: Request, trial: TrialFolder) -> bool:
+    return request.train.num_steps in trial.checkpoints()
+
+
+def candidate_steps(request: Request, trial: TrialFolder) -> list[int]:
+    """Checkpoints that selection chooses among."""
+    return [step for step in trial.checkpoints() if request.needs_assessment(step)]
+
+
+def final_folder(request: Request, trial: TrialFolder, assessment: Assessment) -> Path:
+    return trial.assessment(assessment.eval_set.eval_id, assessment.step, request.assessment_key)
+
+
+def is_assessed(request: Request, trial: TrialFolder, assessment: Assessment) -> bool:
+    return results.is_finished(final_folder(request, trial, assessment))
+
+
+def selection_scores(request: Request, trial: TrialFolder) -> dict[int, float]:
+    """Score of each candidate that has been assessed on the selection set."""
+    name = request.selection_metric.name
+    scores = {}
+    for step in candidate_steps(request, trial):
+        assessment = Assessment(request.selection, step)
+        if is_assessed(request, trial, assessment):
+            scores[step] = float(results.load_summary(final_folder(request, trial, assessment))["metrics"][name])
+    return scores
+
+
+def selected_step(request: Request, trial: TrialFolder) -> int | None:
+    """The checkpoint that the trial is reported at; None until every candidate has been assessed."""
+    if not is_trained(request, trial):
+        return None
+    scores = selection_scores(request, trial)
+    if len(scores) < len(candidate_steps(request, trial)):
+        return None
+    return select(scores, request.selection_metric.higher_is_better)
+
+
+def missing_assessments(request: Request, trial: TrialFolder) -> list[Assessment]:
+    """What can be assessed next. Empty once the trial is complete: ask again after doing what it says, since
+    the selected step is known only then."""
+    if not is_trained(request, trial):
+        return []
+    steps = candidate_steps(request, trial)
+    wanted = [Assessment(request.selection, step) for step in steps]
+    selected = selected_step(request, trial)
+    if request.assess.assess_all:
+        wanted += [Assessment(item, step) for item in request.eval_sets for step in steps]
+    elif selected is not None:
+        wanted += [Assessment(item, selected) for item in request.eval_sets]
+    unique = {(item.eval_set.eval_id, item.step): item for item in wanted}
+    return [item for item in unique.values() if not is_assessed(request, trial, item)]
+
+
+def is_complete(request: Request, trial: TrialFolder) -> bool:
+    return selected_step(request, trial) is not None and not missing_assessments(request, trial)
+
+
+def check_assessment_code(request: Request, trial: TrialFolder, now: Mapping[str, str]) -> None:
+    """Refuses to mix assessments made by different code, unless the person accepts it (see ``record``)."""
+    changed: set[str] = set()
+    for item in request.eval_sets:
+        for step in candidate_steps(request, trial):
+            folder = final_folder(request, trial, Assessment(item, step))
+            if results.is_finished(folder):
+                changed.update(code.changed(_config(folder).get("code", {}), dict(now)))
+    if not changed:
+        return
+    files = ", ".join(sorted(changed))
+    if not request.execution.accept_changes:
+        raise UserError(
+            f"seed {trial.seed} of run {request.run_id} was assessed before its code changed: {files}:"
+            f" {record.CHOICES}"
+        )
+    record.accept(request.run, f"seed {trial.seed}: assessed before a change of {files}")
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    content = yaml.safe_load((folder / results.CONFIG).read_text())
+    return dict(content) if isinstance(content, dict) else {}

@@ -1,0 +1,287 @@
+"""What a command asks for, complete and checked: the resolved configuration, its run id, its data sets.
+
+Made once at the edge, stored in ``submissions.jsonl``, and read back by every worker. No torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from seqtrack import config as configuration
+from seqtrack.assessment.metrics import Metric, find_metric
+from seqtrack.assessment.protocols import eval_id
+from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
+from seqtrack.data.datasets import Locations
+from seqtrack.data.formats import DatasetName, parse_dataset_name
+from seqtrack.data.mixture import Mixture, parse_mixture
+from seqtrack.data.motion import motion_dict, parse_motion_params
+from seqtrack.data.samplers import parse_sampler_params, sampler_dict
+from seqtrack.errors import UserError
+from seqtrack.pipeline import families
+from seqtrack.runs import atomic, code, events, identity, lookup
+from seqtrack.runs.paths import RunFolder
+from seqtrack.schema import nearest
+from seqtrack.training.params import resolve_lr_params, resolve_optimizer_params
+
+POOLS = ("pool_train", "pool_val")
+TRAIN_MODULE = "seqtrack.pipeline.train_trial"
+ASSESS_MODULE = "seqtrack.pipeline.assess_trial"
+# Imported on the way (a family makes trackers too) but without a say in what is learned.
+NOT_LEARNED_FROM = ("seqtrack.tracking", "seqtrack.assessment", "seqtrack.reporting")
+
+
+@dataclass(frozen=True)
+class EvalSet:
+    """One thing to assess on: a data set and how its frames are chosen."""
+
+    dataset: DatasetName
+    sampler: str
+
+    @property
+    def eval_id(self) -> str:
+        return eval_id(self.dataset.folder, self.sampler)
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that the configuration names and that enters the run id by its content."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """One command, resolved. ``files`` are by the text that names them in the configuration."""
+
+    train: TrainConfig
+    assess: AssessConfig
+    execution: ExecutionConfig
+    run_id: str
+    files: Mapping[str, NamedFile]
+
+    @property
+    def run(self) -> RunFolder:
+        return RunFolder(self.execution.cache_dir / self.run_id)
+
+    @property
+    def seeds(self) -> range:
+        first = self.execution.first_seed
+        return range(first, first + self.execution.num_trials)
+
+    @property
+    def family(self) -> families.Family:
+        return families.find(self.train.model)
+
+    @property
+    def view_size(self) -> tuple[int, int] | None:
+        """(width, height) that frames are resized to, None for native."""
+        width, height = self.train.imwidth, self.train.imheight
+        return None if width is None or height is None else (width, height)
+
+    @cached_property
+    def eval_sets(self) -> list[EvalSet]:
+        """In the order given, each once."""
+        sets = [
+            EvalSet(_dataset_name("eval_datasets", name), sampler)
+            for name in self.assess.eval_datasets
+            for sampler in self.assess.eval_samplers
+        ]
+        return list({item.eval_id: item for item in sets}.values())
+
+    @cached_property
+    def selection(self) -> EvalSet:
+        """The set that selects a trial's checkpoint: the first one, or ``--optimize_dataset``."""
+        wanted = self.assess.optimize_dataset
+        if wanted is None:
+            return self.eval_sets[0]
+        for item in self.eval_sets:
+            if wanted in (item.eval_id, item.dataset.folder):
+                return item
+        known = [item.eval_id for item in self.eval_sets]
+        raise UserError(f"--optimize_dataset: {wanted!r} is not assessed; {nearest(wanted, known)}")
+
+    @property
+    def selection_metric(self) -> Metric:
+        return find_metric(self.assess.optimize_metric, self.assess.eval_tre_num)
+
+    @property
+    def assessment_key(self) -> str:
+        return identity.assessment_key(self.assess)
+
+    @cached_property
+    def locations(self) -> Locations:
+        execution = self.execution
+        return Locations(
+            data_dir=execution.data_dir,
+            data_paths={name: Path(path) for name, path in execution.data_paths.items()},
+            tar_dir=execution.tar_dir,
+            tmp_data_dir=execution.tmp_data_dir,
+            stage_mode=configuration.stage_mode(execution),
+            preproc=self.train.preproc,
+            cache_dir=execution.data_cache_dir,
+        )
+
+    @property
+    def mixtures(self) -> dict[str, Mixture]:
+        """By flag: what is trained on, and what is validated on if anything."""
+        found = {"train_dataset": parse_mixture(self.train.train_dataset, "--train_dataset")}
+        if self.execution.val_dataset is not None:
+            found["val_dataset"] = parse_mixture(self.execution.val_dataset, "--val_dataset")
+        return found
+
+    @property
+    def training_datasets(self) -> dict[str, DatasetName]:
+        """Every data set that training reads, by the name that mixtures call it; pools spelled out."""
+        found: dict[str, DatasetName] = {}
+        for flag, mixture in self.mixtures.items():
+            for name in mixture.names():
+                if name in POOLS:
+                    found.update((p, _dataset_name("pool_datasets", p)) for p in self.train.pool_datasets)
+                else:
+                    found[name] = _dataset_name(flag, name)
+        return found
+
+    @property
+    def datasets(self) -> dict[str, DatasetName]:
+        """Every data set that the request reads, by folder."""
+        names = [*self.training_datasets.values(), *(item.dataset for item in self.eval_sets)]
+        return {name.folder: name for name in names}
+
+    def training_code(self) -> dict[str, str]:
+        return code.closure([TRAIN_MODULE], NOT_LEARNED_FROM, families.plugin(self.train.model))
+
+    def assessment_code(self) -> dict[str, str]:
+        return code.closure([ASSESS_MODULE], (), families.plugin(self.train.model))
+
+    def needs_assessment(self, step: int) -> bool:
+        """Whether the checkpoint after ``step`` steps is one that assessment wants."""
+        if step == self.train.num_steps:
+            return True
+        return step > 0 and step % self.assess.period_assess == 0 and step >= self.assess.period_skip
+
+    def needs_checkpoint(self, step: int) -> bool:
+        """Whether a checkpoint is due after ``step`` steps."""
+        periodic = step % self.execution.period_ckpt == 0 and not self.execution.nosave
+        return periodic or self.needs_assessment(step)
+
+
+def resolve(config: Config) -> Request:
+    """Completes and checks a configuration. Reads files that it names, but no data. Raises UserError."""
+    train = config.train
+    family = families.find(train.model)
+    train = dataclasses.replace(
+        train,
+        model_params=family.resolve_params(train.model_params),
+        optimizer_params=resolve_optimizer_params(train.optimizer, train.optimizer_params),
+        lr_params=resolve_lr_params(train.lr_schedule, train.lr_params),
+        sampler_params=sampler_dict(parse_sampler_params(train.sampler_params)),
+        motion_params=motion_dict(parse_motion_params(train.motion_params)),
+    )
+    assess = dataclasses.replace(
+        config.assess, tracker_params=family.resolve_tracker_params(config.assess.tracker_params)
+    )
+    execution = _absolute(config.execution)
+    files = {}
+    for path in family.files(train.model_params):
+        files[path] = NamedFile(str(Path(path).absolute()), identity.file_digest(Path(path), "model_params"))
+    if train.init_from:
+        path = str(_initial_weights(execution.cache_dir, train.init_from))
+        files[train.init_from] = NamedFile(path, identity.file_digest(Path(path), "init_from"))
+    run_id = identity.run_id(train, {name: file.sha256 for name, file in files.items()})
+    request = Request(train, assess, execution, run_id, files)
+    _check(request)
+    return request
+
+
+def _check(request: Request) -> None:
+    """Touches everything that is parsed on demand, so that mistakes surface at the edge."""
+    _ = (request.selection, request.selection_metric, request.training_datasets)
+
+
+def _dataset_name(flag: str, name: str) -> DatasetName:
+    try:
+        return parse_dataset_name(name)
+    except UserError as error:
+        raise UserError(f"--{flag}: {error}") from error
+
+
+def _absolute(execution: ExecutionConfig) -> ExecutionConfig:
+    """Workers may start in another folder."""
+    paths = {
+        name: getattr(execution, name).absolute()
+        for name in ("data_dir", "tar_dir", "data_cache_dir", "cache_dir")
+        if getattr(execution, name) is not None
+    }
+    data_paths = {name: str(Path(path).absolute()) for name, path in execution.data_paths.items()}
+    return dataclasses.replace(execution, data_paths=data_paths, **paths)
+
+
+def _initial_weights(cache_dir: Path, text: str) -> Path:
+    """The file that ``--init_from`` means: a path, or RUN[:SEED[:STEP]]."""
+    if Path(text).is_file():
+        return Path(text).absolute()
+    name, *numbers = text.split(":")
+    if len(numbers) > 2 or not all(number.isdigit() for number in numbers):
+        raise UserError(f"--init_from: {text!r}: expected a file, or RUN, RUN:SEED, RUN:SEED:STEP")
+    if Path(text).suffix or "/" in text:
+        raise UserError(f"--init_from: there is no file {text}")
+    run = lookup.find(cache_dir, name, "--init_from")
+    trials = {trial.seed: trial for trial in run.trials() if trial.checkpoints()}
+    seed = int(numbers[0]) if numbers else min(trials, default=0)
+    if seed not in trials:
+        raise UserError(f"--init_from: run {run.run_id} has no checkpoint of seed {seed}")
+    checkpoints = trials[seed].checkpoints()
+    step = int(numbers[1]) if len(numbers) == 2 else max(checkpoints)
+    if step not in checkpoints:
+        raise UserError(
+            f"--init_from: seed {seed} of run {run.run_id} has checkpoints at {', '.join(map(str, checkpoints))},"
+            f" not at {step}"
+        )
+    return checkpoints[step].model
+
+
+def submit(request: Request) -> str:
+    """Records the request in its run folder, which it creates; returns the id that workers are given."""
+    import yaml
+
+    atomic.ensure_writable_folder(request.execution.cache_dir, "cache_dir")
+    values = {
+        "run_id": request.run_id,
+        "train": to_dict(request.train),
+        "files": {name: dataclasses.asdict(file) for name, file in request.files.items()},
+    }
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    atomic.create_exclusively(request.run.train_yaml, text.encode())
+    submission = uuid.uuid4().hex[:12]
+    events.append(
+        request.run.submissions,
+        {
+            "id": submission,
+            "time": time.time(),
+            "argv": sys.argv[1:],
+            **values,
+            "assess": to_dict(request.assess),
+            "execution": to_dict(request.execution),
+        },
+    )
+    return submission
+
+
+def read_submission(run: RunFolder, submission: str | None = None) -> Request:
+    """The request with this id, or the last one."""
+    records = events.read(run.submissions)
+    for record in reversed(records):
+        if submission in (None, record["id"]):
+            config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
+            files = {name: NamedFile(**file) for name, file in record["files"].items()}
+            return Request(config.train, config.assess, config.execution, record["run_id"], files)
+    wanted = f"no submission {submission!r}" if submission else "nothing was submitted"
+    raise UserError(f"{run.path}: {wanted}; start it with python -m seqtrack.tools.train")

@@ -1,0 +1,67 @@
+"""Videos with boxes of the sequences that a trial was reported on, drawn from the stored tracks."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from seqtrack.assessment import protocols, results
+from seqtrack.data import datasets
+from seqtrack.pipeline import plan
+from seqtrack.pipeline.assess_trial import read_frames
+from seqtrack.pipeline.plan import Assessment
+from seqtrack.pipeline.request import Request
+from seqtrack.reporting.video import write_video
+from seqtrack.runs.attempts import Attempt
+from seqtrack.runs.paths import TrialFolder
+
+log = logging.getLogger(__name__)
+
+
+def video_folder(request: Request, trial: TrialFolder, assessment: Assessment) -> Path:
+    final = plan.final_folder(request, trial, assessment)
+    return final.with_name(f"{final.name}-videos")
+
+
+def is_visualized(request: Request, trial: TrialFolder) -> bool:
+    """Whether every eval set has its videos at the selected step."""
+    step = plan.selected_step(request, trial)
+    if step is None:
+        return False
+    folders = [video_folder(request, trial, Assessment(item, step)) for item in request.eval_sets]
+    return all((folder / ".complete").exists() for folder in folders)
+
+
+def visualize(request: Request, attempt: Attempt) -> None:
+    """Writes what is missing: ``<sequence>.mp4``, and its frames as pictures with ``--keep_frames``."""
+    step = plan.selected_step(request, attempt.trial)
+    if step is None:
+        return
+    for item in request.eval_sets:
+        assessment = Assessment(item, step)
+        folder = video_folder(request, attempt.trial, assessment)
+        dataset = datasets.open_dataset(item.dataset, request.locations, log.info)
+        try:
+            for sequence in protocols.sequences(dataset.index, item.sampler, request.assess.max_eval_videos):
+                path = folder / f"{sequence.name.replace('/', '_')}.mp4"
+                if path.exists():
+                    continue
+                track = results.load_track(plan.final_folder(request, attempt.trial, assessment), sequence.name)
+                frames = np.asarray(track["frame"], np.int64)
+                positions = np.searchsorted(sequence.frames, frames)
+                attempt.guard()
+                write_video(
+                    path,
+                    read_frames(dataset, sequence.video, frames),
+                    sequence.boxes[positions],
+                    np.stack([track[column] for column in "xywh"], axis=1),
+                    original_size=dataset.index.video_size(sequence.video),
+                    frame_numbers=frames.tolist(),
+                    keep_frames=path.with_suffix("") if request.execution.keep_frames else None,
+                )
+                log.info("video %s", path)
+        finally:
+            dataset.close()
+        (folder / ".complete").touch()

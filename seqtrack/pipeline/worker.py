@@ -1,0 +1,121 @@
+"""The worker: one process that carries a trial as far as it gets. Every executor runs this and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from seqtrack.errors import SeqtrackError, SupersededError
+from seqtrack.pipeline import plan
+from seqtrack.pipeline.request import Request
+from seqtrack.runs import attempts
+from seqtrack.runs.attempts import Attempt
+
+log = logging.getLogger(__name__)
+
+DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 3, 75
+STATES = {DONE: "done", FAILED: "failed", INTERRUPTED: "interrupted"}
+
+
+class StopFlag:
+    """Set by SIGTERM or SIGUSR2: the loop ends its step, saves, and returns."""
+
+    def __init__(self) -> None:
+        self._signal: int | None = None
+
+    def install(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, self._set)
+
+    def __call__(self) -> bool:
+        return self._signal is not None
+
+    def _set(self, number: int, _: FrameType | None) -> None:
+        self._signal = number
+
+
+def work(request: Request, seed: int) -> int:
+    """Trains and assesses the trial as far as it is not; returns one of the exit codes above.
+
+    Everything it has to say goes to the attempt's ``log.txt`` and its events.
+    """
+    trial = request.run.trial(seed)
+    if plan.is_complete(request, trial):
+        return DONE
+    attempt = attempts.claim(trial)
+    if attempt is None:
+        return BUSY
+    stop = StopFlag()
+    stop.install()
+    _log_to(attempt, request.execution.loglevel)
+    with attempt:
+        attempt.event("start", gpu=os.environ.get("CUDA_VISIBLE_DEVICES"), pid=os.getpid())
+        try:
+            finished = _carry_on(request, attempt, stop)
+            code, error = (DONE if finished else INTERRUPTED), None
+        except SupersededError as superseded:
+            log.warning("%s", superseded)
+            attempt.event("end", state="superseded", error=str(superseded))
+            return BUSY
+        except SeqtrackError as failure:
+            log.error("%s", failure)
+            code, error = FAILED, str(failure)
+        except Exception as failure:
+            log.exception("the trial failed")
+            code, error = FAILED, _cause(failure)
+        attempt.event("end", state=STATES[code], error=error)
+    return code
+
+
+def _carry_on(request: Request, attempt: Attempt, should_stop: Callable[[], bool]) -> bool:
+    """Training if it is not finished, then assessment until nothing is missing; False if asked to stop."""
+    # Here, so that a worker with nothing to do never waits for torch.
+    from seqtrack.pipeline.assess_trial import Stopped, assess
+    from seqtrack.pipeline.observers import TrialObservers
+    from seqtrack.pipeline.train_trial import train_trial
+
+    trial = attempt.trial
+    if not plan.is_trained(request, trial):
+        observers = TrialObservers(trial)
+        try:
+            if not train_trial(request, attempt, should_stop, observers.starting_from):
+                return False
+        finally:
+            observers.close()
+    try:
+        while missing := plan.missing_assessments(request, trial):
+            for assessment in missing:
+                assess(request, attempt, assessment, should_stop)
+    except Stopped:
+        return False
+    if request.execution.visualize:
+        from seqtrack.pipeline.visualize import visualize
+
+        visualize(request, attempt)
+    return True
+
+
+def _log_to(attempt: Attempt, level: str) -> None:
+    """Sends this process's output, and that of its children, to the attempt's log."""
+    attempt.folder.path.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(attempt.folder.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    logging.basicConfig(
+        level=level.upper(), format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", force=True
+    )
+
+
+def _cause(failure: Exception) -> str:
+    """One line: what a person needs to know first."""
+    text = " ".join(str(failure).split())[:300]
+    if "out of memory" in text.lower() or isinstance(failure, MemoryError):
+        return f"out of memory: {text}; lower --batchsz"
+    return f"{type(failure).__name__}: {text}"

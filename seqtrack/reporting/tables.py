@@ -1,0 +1,160 @@
+"""The final table of a run: one row per (eval set, metric) with mean ± std, n, and each trial's value.
+
+Rows come from the content of ``summary.json`` and are rendered for a terminal (rich), as plain text,
+Markdown or CSV. Scores are the field's fractions, three decimals: 0.582 ± 0.011.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from seqtrack.assessment.metrics import METRICS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+HEADER = ("eval set", "metric", "mean ± std", "n", "per seed")
+_PAIR_GAP = "  "
+_INDENT = "  "
+_RICH_GAP = 3  # what rich puts between two columns of this box
+CSV_HEADER = ("eval_id", "metric", "mean", "std", "n", "seed", "value", "within_var", "between_var")
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row; ``std`` is None for a single trial, ``per_seed`` pairs each seed with its value, by seed."""
+
+    eval_id: str
+    metric: str
+    mean: float
+    std: float | None
+    n: int
+    per_seed: tuple[tuple[int, float], ...]
+
+    @property
+    def score(self) -> str:
+        return f"{self.mean:.3f}" if self.std is None else f"{self.mean:.3f} ± {self.std:.3f}"
+
+    def pairs(self) -> list[str]:
+        return [f"{seed}: {value:.3f}" for seed, value in self.per_seed]
+
+    def cells(self) -> tuple[str, str, str, str, str]:
+        return self.eval_id, self.metric, self.score, str(self.n), _PAIR_GAP.join(self.pairs())
+
+
+def table_rows(summary: Mapping[str, Any]) -> list[TableRow]:
+    """The rows of ``summary["results"]``: eval sets by name, OPE's metrics before TRE's."""
+    results = summary["results"]
+    return [
+        TableRow(
+            eval_id=eval_id,
+            metric=metric,
+            mean=results[eval_id][metric]["mean"],
+            std=results[eval_id][metric]["std"],
+            n=results[eval_id][metric]["n"],
+            per_seed=_by_seed(results[eval_id][metric]["per_seed"]),
+        )
+        for eval_id in sorted(results)
+        for metric in sorted(results[eval_id], key=_metric_order)
+    ]
+
+
+def remarks(summary: Mapping[str, Any]) -> list[str]:
+    """What stands under the table: how many trials ended well, which did not and why, and the notes."""
+    total, completed = summary["num_trials"], summary["completed"]
+    lines = [f"{completed} of {total} trial{'s' if total != 1 else ''} completed"]
+    failed = [trial for trial in summary["trials"] if trial["error"]]
+    lines += [f"seed {trial['seed']}: {trial['state']}: {trial['error']}" for trial in failed]
+    return lines + [f"note: {note}" for note in summary.get("notes", ())]
+
+
+def print_table(summary: Mapping[str, Any], console: Console) -> None:
+    """The table and its remarks on a terminal, within the console's width.
+
+    Where the eval sets' names leave no room for two trials side by side they become headings, and a row's
+    trials go over several lines.
+    """
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    rows = table_rows(summary)
+    pairs = max((len(pair) for row in rows for pair in row.pairs()), default=0)
+    names = max((len(row.eval_id) for row in rows), default=0)
+    metrics = max((len(row.metric) for row in rows), default=0)
+    seeds = max((len(row.per_seed) for row in rows), default=0)
+    fixed = metrics + len("0.000 ± 0.000") + len(str(seeds)) + 3 * _RICH_GAP
+    headings = names + _RICH_GAP + fixed + min(seeds, 2) * (pairs + len(_PAIR_GAP)) > console.width
+    first = max(names, metrics + len(_INDENT)) - metrics if headings else names + _RICH_GAP
+    per_line = max(1, (console.width - first - fixed + len(_PAIR_GAP)) // (pairs + len(_PAIR_GAP)))
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in ("eval set, metric", *HEADER[2:]) if headings else HEADER:
+        table.add_column(name, no_wrap=True, justify="right" if name == "n" else "left")
+    previous = None
+    for row in rows:
+        new, previous = row.eval_id != previous, row.eval_id
+        if new:
+            table.add_section()
+        if new and headings:
+            table.add_row(escape(row.eval_id))
+        wide = (escape(row.eval_id) if new else "", row.metric)
+        names_of_row = (f"{_INDENT}{row.metric}",) if headings else wide
+        table.add_row(*names_of_row, row.score, str(row.n), _in_lines(row.pairs(), per_line))
+    console.print(table)
+    console.print()
+    for line in remarks(summary):
+        console.print(line, markup=False, highlight=False)
+
+
+def to_text(summary: Mapping[str, Any]) -> str:
+    """Aligned columns without colours, for logs and pipes: every row names its eval set."""
+    cells = [HEADER, *(row.cells() for row in table_rows(summary))]
+    widths = [max(len(line[k]) for line in cells) for k in range(len(HEADER))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    ]
+    return "\n".join([*lines, *remarks(summary)]) + "\n"
+
+
+def to_markdown(summary: Mapping[str, Any]) -> str:
+    """A Markdown table and its remarks."""
+    lines = [_markdown_line(HEADER), _markdown_line(["---"] * len(HEADER))]
+    lines += [_markdown_line(row.cells()) for row in table_rows(summary)]
+    return "\n".join([*lines, "", *(f"- {line}" for line in remarks(summary))]) + "\n"
+
+
+def to_csv(summary: Mapping[str, Any]) -> str:
+    """``summary.csv``: one line per (eval set, metric, seed), every digit, for other programs."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(CSV_HEADER)
+    for row in table_rows(summary):
+        cell = summary["results"][row.eval_id][row.metric]
+        for seed, value in row.per_seed:
+            numbers = [row.mean, row.std, row.n, seed, value, cell["within_var"], cell["between_var"]]
+            writer.writerow([row.eval_id, row.metric, *("" if x is None else repr(x) for x in numbers)])
+    return buffer.getvalue()
+
+
+def _by_seed(per_seed: Mapping[str, float]) -> tuple[tuple[int, float], ...]:
+    return tuple(sorted((int(seed), value) for seed, value in per_seed.items()))
+
+
+def _in_lines(pairs: list[str], per_line: int) -> str:
+    return "\n".join(_PAIR_GAP.join(pairs[k : k + per_line]) for k in range(0, len(pairs), per_line))
+
+
+def _metric_order(name: str) -> tuple[bool, int, str]:
+    order = list(METRICS)
+    plain = name.split("_", 2)[2] if name.startswith("TRE_") else name
+    return name.startswith("TRE_"), order.index(plain) if plain in order else len(order), name
+
+
+def _markdown_line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

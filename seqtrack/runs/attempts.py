@@ -1,0 +1,155 @@
+"""Attempts: each start of a trial claims a number, and only the newest may publish.
+
+Locks cannot be trusted on shared disks, and a node that was declared dead may still write. So a start creates
+``attempts/<n>/owner.json`` exclusively, writes only its own events, and calls ``guard()`` right before
+anything is published: an attempt that has a successor stops there (a fencing token).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from seqtrack.errors import SupersededError
+from seqtrack.runs import atomic, events
+from seqtrack.runs.paths import AttemptFolder, TrialFolder
+
+HEARTBEAT_SECONDS = 5.0
+# An attempt on another host is taken for dead after this long without a heartbeat. Being wrong is safe: the
+# attempt is superseded and stops by itself.
+STALE_SECONDS = 120.0
+# Start times come from a clock that may be corrected by a second or two; a PID is not reused that fast.
+START_TOLERANCE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The process that makes an attempt: enough to tell, on its host, whether it still lives."""
+
+    host: str
+    boot: str
+    pid: int
+    started: float
+    job: str | None
+
+    @classmethod
+    def current(cls) -> Owner:
+        process = psutil.Process()
+        return cls(socket.gethostname(), boot_id(), process.pid, process.create_time(), _job_id())
+
+
+def boot_id() -> str:
+    """Changes when the machine restarts."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    # Elsewhere (macOS) the boot time, rounded because it drifts with the clock.
+    return path.read_text().strip() if path.exists() else str(round(psutil.boot_time() / 60))
+
+
+def _job_id() -> str | None:
+    job, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{job}_{task}" if job and task else os.environ.get("SLURM_JOB_ID")
+
+
+def read_owner(folder: AttemptFolder) -> Owner | None:
+    try:
+        return Owner(**json.loads(folder.owner.read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def is_process_alive(pid: int, started: float) -> bool:
+    """Whether the process with this PID is the one that started then (PIDs are reused)."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < START_TOLERANCE_SECONDS
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def is_alive(folder: AttemptFolder) -> bool:
+    """Whether this attempt may still be at work: it has not ended, and its process or heartbeat lives."""
+    owner = read_owner(folder)
+    if owner is None or ended(folder) is not None:
+        return False
+    if (owner.host, owner.boot) == (socket.gethostname(), boot_id()):
+        return is_process_alive(owner.pid, owner.started)
+    try:
+        return time.time() - folder.heartbeat.stat().st_mtime < STALE_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def ended(folder: AttemptFolder) -> dict[str, Any] | None:
+    """The attempt's ``end`` event, or None while it has none (it runs, or was killed)."""
+    last = events.read_last(folder.events)
+    return last if last is not None and last["event"] == "end" else None
+
+
+def newest(trial: TrialFolder) -> AttemptFolder | None:
+    """The attempt with the highest number that has an owner."""
+    return next((a for a in reversed(trial.attempts()) if a.owner.exists()), None)
+
+
+def live(trial: TrialFolder) -> AttemptFolder | None:
+    """The newest attempt, if it may still be at work."""
+    attempt = newest(trial)
+    return attempt if attempt is not None and is_alive(attempt) else None
+
+
+class Attempt:
+    """One start of a trial, held by this process. Use as a context manager: it keeps a heartbeat."""
+
+    def __init__(self, trial: TrialFolder, folder: AttemptFolder) -> None:
+        self.trial = trial
+        self.folder = folder
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Attempt:
+        self.folder.heartbeat.touch()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def event(self, name: str, **fields: Any) -> None:
+        events.append(self.folder.events, {"event": name, "time": time.time(), **fields})
+
+    def guard(self) -> None:
+        """Raises SupersededError if a newer attempt has started. Call right before publishing anything."""
+        latest = newest(self.trial)
+        if latest is not None and latest.number > self.folder.number:
+            raise SupersededError(
+                f"attempt {self.folder.number} of seed {self.trial.seed} was superseded by attempt"
+                f" {latest.number}; it stops and publishes nothing"
+            )
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            self.folder.heartbeat.touch()
+
+
+def claim(trial: TrialFolder) -> Attempt | None:
+    """Starts the next attempt, or returns None if a live one is at work.
+
+    Of several processes that claim at once exactly one gets each number; the others then see it alive.
+    """
+    while True:
+        if live(trial) is not None:
+            return None
+        taken = newest(trial)
+        folder = trial.attempt(0 if taken is None else taken.number + 1)
+        owner = json.dumps(asdict(Owner.current()), sort_keys=True).encode()
+        if atomic.create_exclusively(folder.owner, owner):
+            return Attempt(trial, folder)

@@ -1,0 +1,76 @@
+"""Which code made a result: a hash of each module that training, or an assessment, imports.
+
+Found by reading import statements, not by importing, so that it costs milliseconds and no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent
+
+
+def closure(modules: Iterable[str], without: Iterable[str] = (), plugin: str | None = None) -> dict[str, str]:
+    """SHA-256 of every file of this package that ``modules`` import, directly or not, by path.
+
+    Args:
+        modules: dotted names inside the package.
+        without: dotted names of rooms that are not followed: what is imported but has no say in the result.
+        plugin: ``module:Class`` of a person's own; its file is part of the truth too.
+    """
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    excluded = tuple(without)
+    while waiting:
+        name = waiting.pop()
+        if name.startswith(excluded):
+            continue
+        path = _file_of(name)
+        if path is None or str(path.relative_to(ROOT)) in found:
+            continue
+        source = path.read_bytes()
+        found[str(path.relative_to(ROOT))] = hashlib.sha256(source).hexdigest()
+        waiting.extend(_imports(source))
+    if plugin is not None:
+        path = plugin_file(plugin)
+        if path is not None:
+            found[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return dict(sorted(found.items()))
+
+
+def changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Names of files that differ, are new, or are gone."""
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def plugin_file(plugin: str) -> Path | None:
+    """The file of a ``module:Class``'s top module, found without importing it."""
+    spec = PathFinder.find_spec(plugin.partition(":")[0].split(".")[0])
+    origin = spec.origin if spec is not None else None
+    return Path(origin) if origin else None
+
+
+@lru_cache(maxsize=512)
+def _imports(source: bytes) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            # ``from package import module`` and ``from module import name`` look alike.
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+    return tuple(name for name in names if name.split(".")[0] == PACKAGE.name)
+
+
+def _file_of(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None

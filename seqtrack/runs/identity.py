@@ -1,0 +1,77 @@
+"""The run id: a name for a configuration that changes exactly when what is learned would change."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from seqtrack.config import FIELDS, AssessConfig, TrainConfig, to_dict
+from seqtrack.errors import UserError
+
+RUN_ID_DIGITS = 12
+ASSESSMENT_DIGITS = 8
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling per value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def identity(train: TrainConfig, file_digests: Mapping[str, str]) -> dict[str, Any]:
+    """What the run id is the hash of.
+
+    Args:
+        train: complete and resolved, defaults of nested parameters included.
+        file_digests: content digest of each file that ``train`` names, by the path it is named by. Wherever
+            that path stands as a value, the digest stands in the identity: a file enters by content.
+    """
+
+    def by_content(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: by_content(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [by_content(item) for item in value]
+        if isinstance(value, str) and value in file_digests:
+            return "sha256:" + file_digests[value]
+        return value
+
+    values = to_dict(train)
+    names_of_files = ("init_from", "model_params")
+    result = {}
+    for name, value in values.items():
+        unhashed_at = FIELDS[name].metadata["unhashed_at"]
+        if unhashed_at is not dataclasses.MISSING and value == unhashed_at:
+            continue
+        result[name] = by_content(value) if name in names_of_files else value
+    return result
+
+
+def run_id(train: TrainConfig, file_digests: Mapping[str, str]) -> str:
+    return digest(identity(train, file_digests))[:RUN_ID_DIGITS]
+
+
+def assessment_key(assess: AssessConfig) -> str:
+    """The part of an assessment's folder name that stands for how it was measured."""
+    keyed = {name: value for name, value in to_dict(assess).items() if FIELDS[name].metadata["keyed"]}
+    return digest(keyed)[:ASSESSMENT_DIGITS]
+
+
+def file_digest(path: Path, flag: str) -> str:
+    """SHA-256 of a file's content, or UserError that names the flag it came from."""
+    try:
+        with path.open("rb") as file:
+            sha = hashlib.sha256()
+            while block := file.read(1 << 20):
+                sha.update(block)
+            return sha.hexdigest()
+    except OSError as error:
+        raise UserError(f"--{flag}: cannot read {path} ({error.strerror}); give the path of a file") from error

@@ -1,0 +1,44 @@
+"""Finding a run again by what a person types: an id prefix, a ``--name``, or ``latest``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seqtrack.errors import UserError
+from seqtrack.runs import events
+from seqtrack.runs.paths import RunFolder
+from seqtrack.schema import nearest
+
+
+def all_runs(cache_dir: Path) -> list[RunFolder]:
+    """Runs below a cache folder, the one submitted last at the end."""
+    folders = [RunFolder(path.parent) for path in cache_dir.glob("*/train.yaml")]
+    return sorted(folders, key=lambda run: (_submitted(run), run.run_id))
+
+
+def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
+    """The run meant by ``text``; UserError if there is none, or more than one."""
+    runs = all_runs(cache_dir)
+    if not runs:
+        raise UserError(f"{flag}: there is no run in {cache_dir} (--cache_dir)")
+    if text == "latest":
+        return runs[-1]
+    found = [run for run in runs if text in names(run)] or [r for r in runs if r.run_id.startswith(text)]
+    if not found:
+        known = {run.run_id for run in runs}.union(*(names(run) for run in runs))
+        raise UserError(f"{flag}: no run {text!r} in {cache_dir}; {nearest(text, known)}")
+    if len(found) > 1:
+        ids = ", ".join(run.run_id for run in found)
+        raise UserError(f"{flag}: {text!r} may mean {ids}; give more digits of the id")
+    return found[0]
+
+
+def names(run: RunFolder) -> set[str]:
+    """Every ``--name`` that a submission gave this run."""
+    given = (record.get("execution", {}).get("name") for record in events.read(run.submissions))
+    return {name for name in given if name}
+
+
+def _submitted(run: RunFolder) -> float:
+    last = events.read_last(run.submissions)
+    return float(last["time"]) if last else 0.0

@@ -1,0 +1,1 @@
+"""Command lines, thin: parse, call one function of the packages above, print."""

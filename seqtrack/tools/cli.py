@@ -1,0 +1,81 @@
+"""What every command line shares: how a mistake, an interruption and a failure look to a person."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from seqtrack.errors import SeqtrackError, UserError
+
+EXIT_FAILURE = 1
+EXIT_MISTAKE = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Calls ``main`` and turns exceptions into one line on standard error and an exit code.
+
+    A person's mistake gives 2, a failure of the work 1, Ctrl-C 130. Anything else is a bug and keeps its
+    traceback.
+    """
+    try:
+        return main(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_MISTAKE
+    except SeqtrackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_FAILURE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`… | head`): not an error; keep the interpreter from saying so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are one line each and name the nearest valid flag.
+
+    ``-`` and ``_`` inside flag names are the same; abbreviations are refused, so that a flag added later
+    never changes the meaning of an old command.
+    """
+
+    def __init__(self, **kwargs: object) -> None:
+        options: dict[str, object] = {
+            "allow_abbrev": False,
+            "formatter_class": argparse.RawDescriptionHelpFormatter,
+            **kwargs,
+        }
+        super().__init__(**options)  # type: ignore[arg-type]
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        words = sys.argv[1:] if args is None else list(args)
+        known, unknown = self.parse_known_args([_underscored(word) for word in words], namespace)
+        if unknown:
+            raise UserError(self._unknown(unknown[0]))
+        return known
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message.removeprefix("argument "))
+
+    def _unknown(self, word: str) -> str:
+        flag = word.split("=", 1)[0]
+        if not flag.startswith("-"):
+            return f"{word!r}: expected a flag here (see --help)"
+        known = [option for action in self._actions for option in action.option_strings]
+        nearest = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]}?" if nearest else "see --help for the flags there are"
+        return f"{flag}: no such flag; {hint}"
+
+
+def _underscored(word: str) -> str:
+    if not word.startswith("--") or word == "--":
+        return word
+    name, equals, value = word[2:].partition("=")
+    return "--" + name.replace("-", "_") + equals + value

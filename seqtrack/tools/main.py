@@ -1,0 +1,36 @@
+"""The ``seqtrack`` console command: one verb per tool."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from seqtrack.errors import UserError
+from seqtrack.schema import nearest
+from seqtrack.tools import cli
+
+VERBS = {
+    "train": "train and assess a tracker with several seeds",
+    "index": "build, show or verify the index of a data set",
+    "pack": "pack sequences into the tar that training stages",
+    "sample_data": "generate a small data set to try things on",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print("usage: seqtrack VERB …\n\n" + "\n".join(f"  {verb:<12} {text}" for verb, text in VERBS.items()))
+        print("\nseqtrack VERB --help teaches each of them.")
+        return 0
+    verb = words[0].replace("-", "_")
+    if verb not in VERBS:
+        raise UserError(f"seqtrack {words[0]}: no such verb; {nearest(verb, VERBS)}")
+    module = importlib.import_module(f"seqtrack.tools.{verb}")
+    code: int = module.main(words[1:])
+    return code
+
+
+def console() -> None:
+    sys.exit(cli.run(main))

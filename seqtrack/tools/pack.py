@@ -1,0 +1,82 @@
+"""Packs a data set as its publisher lays it out into one tar."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from seqtrack.data.formats import LAYOUTS
+from seqtrack.errors import UserError
+from seqtrack.tools.cli import Parser, run
+
+_EPILOG = """\
+The tar is {tar_dir}/{preproc}/{name}.tar, uncompressed, with one top folder {name}/. It appears whole or not
+at all, and the same files give the same bytes. Annotations are checked first. Training finds it with
+--tar_dir=TAR_DIR under the name LAYOUT:NAME.
+
+examples:
+  python -m seqtrack.tools.pack --layout otb --source ~/OTB100 --name otb_100 --tar_dir /data/tars
+  python -m seqtrack.tools.pack --layout otb --source ~/OTB100 --sequences Crossing Couple David Skiing \\
+      --name real_train --tar_dir /data/tars
+  python -m seqtrack.tools.pack --layout vot --source ~/vot2018/bag --name bag --tar_dir /data/tars
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    result = Parser(prog="python -m seqtrack.tools.pack", description=__doc__, epilog=_EPILOG)
+    add = result.add_argument
+    add("--layout", required=True, choices=sorted(LAYOUTS), help="how the publisher lays it out")
+    add("--source", required=True, type=Path, help="folder that holds the sequences, or that of a single one")
+    add("--sequences", nargs="+", default=[], metavar="SEQ", help="pack only these sequences (default: all)")
+    add("--name", required=True, help="name of the data set: of the tar and of the folder in it")
+    add("--tar_dir", required=True, type=Path, help="folder of {preproc}/{name}.tar")
+    add("--preproc", default="original", help="version of the data (default: %(default)s)")
+    add("--overwrite", action="store_true", help="replace a tar that is there already")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from seqtrack.data.formats import parse_dataset_name
+    from seqtrack.data.packing import pack
+
+    parse_dataset_name(f"{args.layout}:{args.name}")
+    if not args.preproc.replace("_", "").isalnum():
+        raise UserError(
+            f"--preproc: {args.preproc!r} is not a folder's name; expected e.g. resize_force_360x360"
+        )
+    destination = args.tar_dir.expanduser() / args.preproc / f"{args.name}.tar"
+    with _progress(f"packing {args.name}") as on_progress:
+        packed = pack(
+            args.layout,
+            args.source.expanduser(),
+            args.name,
+            destination,
+            args.sequences,
+            args.overwrite,
+            on_progress,
+        )
+    print(f"{packed.path}: {packed.videos} videos, {packed.files} files, {packed.size / 1e6:.1f} MB")
+    return 0
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[Callable[[int, int], object]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,158 @@
+"""Trains and assesses a tracker with several seeds and prints mean ± std."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from seqtrack import config as configuration
+from seqtrack.config import FIELDS, SECTIONS
+from seqtrack.errors import UserError
+from seqtrack.tools import cli
+
+DESCRIPTION = """Train a visual object tracker with several seeds, assess it, print mean ± std over the seeds.
+
+The same command again is the only recovery there is: finished work is reused, running work is followed, failed
+work is done again from its last checkpoint, and a raised --num_trials adds trials."""
+
+EPILOG = """examples:
+  # two seeds on data packed by seqtrack.tools.sample_data, unpacked to /tmp/seqtrack first
+  python -m seqtrack.tools.train --num_trials=2 --train_dataset otb:sample_train --eval_datasets otb:sample_eval \\
+      --tar_dir demo_data/tars --untar --tmp_data_dir /tmp/seqtrack --num_steps=400 --batchsz=8
+
+  # frames that lie in folders already: no tars, no staging
+  python -m seqtrack.tools.train --data_dir /data --train_dataset otb:my_videos --eval_datasets otb_50 vot2018
+
+  # what would happen, and the complete configuration
+  python -m seqtrack.tools.train … --dry_run
+  python -m seqtrack.tools.train … --print_config
+
+Results are kept in cache/<run id>/. Machine-specific paths (--data_dir, --tar_dir, --data_paths, --tmp_data_dir)
+may be set once in ./seqtrack.local.yaml or ~/.config/seqtrack.yaml. The guide is docs/guide.md."""
+
+TITLES = {
+    "train": "what is learned (part of the run id)",
+    "assess": "what is measured",
+    "execution": "where and how it runs (changes no result)",
+}
+
+
+def build_parser(prog: str | None = None) -> cli.Parser:
+    """One flag per field of the three configuration classes."""
+    parser = cli.Parser(
+        prog=prog or "python -m seqtrack.tools.train",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML file of flags; flags given here override it")
+    parser.add_argument("--dry_run", action="store_true", help="say what would run, and stop")
+    parser.add_argument("--print_config", action="store_true", help="print the complete configuration, and stop")
+    for key, section in SECTIONS.items():
+        group = parser.add_argument_group(TITLES[key])
+        for field in dataclasses.fields(section):
+            _add_flag(group, field)
+    return parser
+
+
+def _add_flag(group: Any, field: dataclasses.Field[Any]) -> None:
+    metadata = field.metadata
+    kind = metadata["kind"].rstrip("?")
+    default = default_text(field)
+    text = metadata["help"].replace("%", "%%") + (f" [{default}]" if default else "")
+    if kind == "flag":
+        group.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, help=text)
+        return
+    metavar = "|".join(metadata["choices"]) or {
+        "json": "JSON", "dataset": "NAME|JSON", "pairs": "NAME=DIR", "path": "PATH", "int": "N", "float": "X",
+    }.get(kind, "NAME")  # fmt: skip
+    nargs = "+" if kind in ("texts", "pairs") else None
+    group.add_argument(f"--{field.name}", nargs=nargs, metavar=metavar, help=text)
+
+
+def default_text(field: dataclasses.Field[Any]) -> str:
+    """A default as it would be typed; empty where unset."""
+    if field.default_factory is not dataclasses.MISSING:
+        return ""
+    value = field.default
+    if isinstance(value, bool):
+        return "on" if value else ""
+    if isinstance(value, tuple):
+        return " ".join(value)
+    return "" if value in (None, "") else str(value)
+
+
+def read_config(arguments: dict[str, Any]) -> configuration.Config:
+    """The configuration from machine files, ``--config`` and flags, later ones winning."""
+    values = configuration.machine_values()
+    file = arguments.pop("config", None)
+    if file is not None:
+        from pathlib import Path
+
+        content = configuration.read_yaml(Path(file))
+        for name in content:
+            if name not in FIELDS:
+                raise UserError(f"{file}: {name}: no such flag; {configuration.nearest(name, FIELDS)}")
+        values.update(content)
+    values.update(arguments)
+    return configuration.build(values)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = vars(build_parser().parse_args(argv))
+    dry_run, print_config = arguments.pop("dry_run", False), arguments.pop("print_config", False)
+    config = read_config(arguments)
+
+    from seqtrack.pipeline.request import resolve
+
+    request = resolve(config)
+    if print_config:
+        _print_config(request)
+        return 0
+    from seqtrack.cluster import driver
+
+    if dry_run:
+        driver.check_changes(request)
+        print("\n".join(driver.describe(request)))
+        return 0
+    try:
+        outcome = driver.run(request, lambda line: print(line, flush=True))
+    except driver.Detached as farewell:
+        print(farewell, file=sys.stderr)
+        return cli.EXIT_INTERRUPTED
+    _print_outcome(request, outcome)
+    return cli.EXIT_FAILURE if outcome.failures else 0
+
+
+def _print_config(request: Any) -> None:
+    import yaml
+
+    values = {"run_id": request.run_id}
+    for section in (request.train, request.assess, request.execution):
+        values.update(configuration.to_dict(section))
+    # The run id is a comment, so that the output is a file for --config.
+    print(f"# run {values.pop('run_id')}")
+    print(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), end="")
+
+
+def _print_outcome(request: Any, outcome: Any) -> None:
+    from rich.console import Console
+
+    from seqtrack.reporting import tables
+
+    for seed, lines in sorted(outcome.logs.items()):
+        print(f"seed {seed} failed: {outcome.failures[seed]}", file=sys.stderr)
+        for line in lines:
+            print(f"  | {line}", file=sys.stderr)
+    if sys.stdout.isatty():
+        tables.print_table(outcome.summary, Console())
+    else:
+        print(tables.to_text(outcome.summary), end="")
+    print(f"results: {request.run.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,1 @@
+"""The train loop, tasks, optimisers and schedules, checkpoints."""

@@ -1,0 +1,78 @@
+"""Batches for consecutive steps, made in this process or in worker processes.
+
+The unit of work is a step: a worker makes the whole batch of a step, and batch *t* is a pure function of *t*,
+so the number of workers changes nothing but speed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+START_METHOD_VARIABLE = "SEQTRACK_START_METHOD"
+
+
+class BatchSource(Protocol):
+    """``seqtrack.data.pairs.PairSource``, or anything picklable like it."""
+
+    def batch(self, step: int, state: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]: ...
+
+
+class _Steps(Dataset[dict[str, Tensor]]):
+    """Maps a step to its batch; what DataLoader calls a data set."""
+
+    def __init__(self, source: BatchSource, state: Mapping[str, Any]) -> None:
+        self._source = source
+        self._state = state
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        return {name: torch.from_numpy(array) for name, array in self._source.batch(step, self._state).items()}
+
+
+def start_method() -> str:
+    """``fork`` where the platform has it (a worker starts in milliseconds), else ``spawn``."""
+    default = "fork" if "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin" else "spawn"
+    return os.environ.get(START_METHOD_VARIABLE, default)
+
+
+def batches(
+    source: BatchSource,
+    steps: range,
+    state: Mapping[str, Any],
+    num_workers: int,
+    pin_memory: bool,
+) -> Iterator[dict[str, Tensor]]:
+    """The batch of each step in order."""
+    loader = DataLoader(
+        _Steps(source, state),
+        batch_size=None,
+        sampler=steps,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+        multiprocessing_context=start_method() if num_workers else None,
+        worker_init_fn=_prepare_worker if num_workers else None,
+        prefetch_factor=2 if num_workers else None,
+    )
+    return iter(loader)
+
+
+def _prepare_worker(_: int) -> None:
+    """Workers inherit the trainer's signal handlers. They must ignore what only the trainer should answer,
+    die at once on SIGTERM, and never outlive a trainer that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+    torch.set_num_threads(1)

@@ -1,0 +1,48 @@
+"""SiamFC as a Task: one network, the balanced logistic loss on response maps (Bertinetto et al. 2016)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from seqtrack.models.losses import balanced_logistic_loss, label_map, target_offsets
+from seqtrack.models.params import SiamFCParams
+from seqtrack.models.siamfc import SiamFC
+from seqtrack.training.task import Batch, Loss, PairSizes, Task
+
+
+class SiamFCTask(Task):
+    """Learns ``network`` (``SiamFC``) from pairs of crops."""
+
+    def __init__(self, params: SiamFCParams) -> None:
+        self.params = params
+        self.network = SiamFC(params)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        return {"siamfc": self.network}
+
+    @property
+    def pair_sizes(self) -> PairSizes:
+        return PairSizes(self.params.template_size, self.params.search_size, self.params.context)
+
+    def loss(self, batch: Batch, step: int) -> Loss:
+        return Loss(balanced_logistic_loss(self._response(batch), self._labels(batch)))
+
+    def preview(self, batch: Batch) -> Mapping[str, Tensor]:
+        return {"response": self._response(batch)[:, 0].float(), "labels": self._labels(batch)[:, 0]}
+
+    def _response(self, batch: Batch) -> Tensor:
+        """(B, 1, R, R) logits. Crops come as (B, H, W, 3) uint8, which permuted is channels_last already."""
+        response: Tensor = self.network(batch["exemplar"].permute(0, 3, 1, 2), batch["search"].permute(0, 3, 1, 2))
+        return response
+
+    def _labels(self, batch: Batch) -> Tensor:
+        offsets = target_offsets(
+            batch["exemplar_box"], batch["search_box"], self.params.template_size, self.params.search_size
+        )
+        network = self.network
+        return label_map(
+            offsets, network.response_size, network.stride, self.params.label_radius, network.response_center
+        )

@@ -1,0 +1,225 @@
+"""Durability: what is on disk after kills, torn files and repeats, and what a reader finds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from seqtrack.assessment import results
+from seqtrack.assessment.metrics import METRICS
+from seqtrack.assessment.results import SequenceResult, finish, read_sequences, write_sequence
+from seqtrack.errors import DataError, SupersededError
+
+CONFIG = {"eval_sampler": "full", "tracker": {"num_scales": 3, "sizes": (127, 255)}}
+WHAT = {"eval_id": "bag-full", "step": 300, "convention": "otb"}
+
+
+def a_result(
+    name: str = "Crossing", start: int = 0, total: int = 5, value: float = 0.1 + 0.2
+) -> SequenceResult:
+    rng = np.random.default_rng([start, total])
+    return SequenceResult(
+        name=name,
+        start=start,
+        frames=np.arange(start, start + total, dtype=np.int64),
+        boxes=rng.random((total, 4)) * 100,
+        scores=rng.random(total),
+        present=np.arange(total) % 3 != 2,
+        metrics=dict.fromkeys(METRICS, value),
+        seconds=0.5,
+    )
+
+
+def same(a: SequenceResult, b: SequenceResult) -> bool:
+    arrays = all(
+        np.array_equal(getattr(a, k), getattr(b, k)) for k in ("frames", "boxes", "scores", "present")
+    )
+    return arrays and (a.name, a.start, a.metrics, a.seconds) == (b.name, b.start, b.metrics, b.seconds)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+NAMES = [
+    "Crossing",
+    "class/airplane-1",
+    "..",
+    "a b,c;\"d'",
+    "Grüße",
+    "x" * 300,
+    "A",
+    "a",
+    ".hidden",
+    "",
+    "x:y",
+]
+
+
+def test_what_is_written_is_read_back_bit_for_bit_whatever_the_name(tmp_path: Path) -> None:
+    written = {(name, start): a_result(name, start) for name in NAMES for start in (0, 1)}
+    for result in written.values():
+        write_sequence(tmp_path / "partial", result)
+    found = read_sequences(tmp_path / "partial")
+    assert found.keys() == written.keys()
+    assert all(same(found[key], written[key]) for key in written)
+    assert [path.name for path in tmp_path.iterdir()] == ["partial"], "no name leaves the folder"
+
+
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    assert read_sequences(tmp_path / "partial") == {}
+
+
+@pytest.mark.parametrize("keep", [0, 1, 50, 0.5, 0.99])
+def test_a_torn_file_is_discarded_and_the_others_stay(tmp_path: Path, keep: float) -> None:
+    write_sequence(tmp_path, a_result("whole"))
+    write_sequence(tmp_path, a_result("torn"))
+    (torn,) = tmp_path.glob("torn*")
+    data = torn.read_bytes()
+    torn.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
+    assert list(read_sequences(tmp_path)) == [("whole", 0)]
+    assert not torn.exists()
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    write_sequence(tmp_path, a_result(total=200))
+    (path,) = tmp_path.glob("*.npz")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert read_sequences(tmp_path) == {}
+
+
+def test_files_of_another_name_version_or_kind_are_not_taken(tmp_path: Path) -> None:
+    write_sequence(tmp_path, a_result("a"))
+    (path,) = tmp_path.glob("*.npz")
+    path.rename(tmp_path / "b-0123456789@0.npz")
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    np.savez(tmp_path / "pickle.npz", header=np.array([{"a": 1}], dtype=object))
+    (tmp_path / ".tmp-x.npz").write_bytes(b"unfinished")
+    assert read_sequences(tmp_path) == {}
+
+
+def test_lengths_that_differ_are_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="Crossing start 0: 5 frames"):
+        replace(a_result(), scores=np.zeros(4))
+
+
+def publish(root: Path, pairs: list[tuple[str, int]], name: str = "final", **options: object) -> Path:
+    for sequence, start in pairs:
+        write_sequence(root / "partial", a_result(sequence, start, value=0.25 + 0.5 * start))
+    finish(root / "partial", root / name, pairs, CONFIG, **WHAT, **options)  # type: ignore[arg-type]
+    return root / name
+
+
+def test_the_finished_folder_holds_everything_and_the_partial_one_is_gone(tmp_path: Path) -> None:
+    pairs = [("Skiing", 0), ("Skiing", 1), ("class/x", 0), ("class/x", 1)]
+    final = publish(tmp_path, pairs, tre_num=2)
+    assert sorted(tree(tmp_path)) == [
+        "config.yaml",
+        "sequences.csv",
+        "speed.json",
+        "summary.json",
+        "tracks.h5",
+    ]
+    assert not (tmp_path / "partial").exists()
+    assert yaml.safe_load((final / "config.yaml").read_text())["tracker"]["sizes"] == [127, 255]
+    summary = results.load_summary(final)
+    assert summary == json.loads((final / "summary.json").read_text())
+    assert summary["metrics"]["AUC"] == 0.25 and summary["metrics"]["TRE_2_AUC"] == 0.5
+    assert {k: v for k, v in summary.items() if k != "metrics"} == {
+        **WHAT, "tre_num": 2, "num_sequences": 2, "num_frames": 20,
+    }  # fmt: skip
+    assert results.load_speed(final) == {"frames": 20, "seconds": 2.0, "fps": 10.0}
+    assert [(run.name, run.start, run.frames) for run in results.load_sequences(final)] == [
+        (n, s, 5) for n, s in pairs
+    ]
+
+
+def test_tracks_hold_one_row_per_frame_with_every_bit(tmp_path: Path) -> None:
+    final = publish(tmp_path, [("class/x", 0), ("class/x", 1), ("..", 0)])
+    for name, start in (("class/x", 0), ("class/x", 1), ("..", 0)):
+        track, expected = results.load_track(final, name, start), a_result(name, start)
+        assert track["frame"].tolist() == expected.frames.tolist()
+        assert np.stack([track[column] for column in "xywh"], axis=1).tolist() == expected.boxes.tolist()
+        assert track["score"].tolist() == expected.scores.tolist()
+        assert track["present"].tolist() == expected.present.tolist()
+    with h5py.File(final / "tracks.h5") as file:
+        assert sorted(file) == ["%2E%2E", "class%2Fx"]
+        assert file["class%2Fx/start_001"].attrs["sequence"] == "class/x"
+    with pytest.raises(DataError, match="has no track 'y' from start 0"):
+        results.load_track(final, "y")
+
+
+def test_scores_survive_the_csv_with_every_digit(tmp_path: Path) -> None:
+    value = 0.1 + 0.2 + 1e-16
+    write_sequence(tmp_path / "p", a_result('a,"b', value=value))
+    finish(tmp_path / "p", tmp_path / "f", [('a,"b', 0)], CONFIG, **WHAT)  # type: ignore[arg-type]
+    (run,) = results.load_sequences(tmp_path / "f")
+    assert run.name == 'a,"b' and run.metrics["AUC"] == value
+    assert results.load_scores(tmp_path / "f")["AUC"].tolist() == [value]
+
+
+def test_equal_tracks_give_equal_bytes_whenever_and_in_whatever_order_they_came(tmp_path: Path) -> None:
+    pairs = [("b", 0), ("a", 0), ("c", 0)]
+    first = publish(tmp_path / "1", pairs)
+    time.sleep(1.1)  # HDF5 dates have a resolution of one second
+    for pair in reversed(pairs):
+        result = replace(a_result(*pair, value=0.25), seconds=99.0)
+        write_sequence(tmp_path / "2" / "partial", result)
+    finish(tmp_path / "2" / "partial", tmp_path / "2" / "final", pairs, CONFIG, **WHAT)  # type: ignore[arg-type]
+    one, two = tree(first), tree(tmp_path / "2" / "final")
+    assert one.pop("speed.json") != two.pop("speed.json")
+    assert one == two
+
+
+def test_a_missing_sequence_stops_the_publication(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "partial", a_result("a"))
+    with pytest.raises(ValueError, match=r"1 of 2 sequences are not there yet, such as \('b', 0\)"):
+        finish(tmp_path / "partial", tmp_path / "final", [("a", 0), ("b", 0)], CONFIG, **WHAT)  # type: ignore[arg-type]
+    assert not (tmp_path / "final").exists()
+    assert list(read_sequences(tmp_path / "partial")) == [("a", 0)]
+
+
+def test_a_superseded_attempt_publishes_nothing(tmp_path: Path) -> None:
+    def guard() -> None:
+        raise SupersededError("a newer attempt has started")
+
+    with pytest.raises(SupersededError):
+        write_sequence(tmp_path / "partial", a_result(), guard)
+    assert read_sequences(tmp_path / "partial") == {}
+    write_sequence(tmp_path / "partial", a_result())
+    with pytest.raises(SupersededError):
+        publish(tmp_path, [("Crossing", 0)], guard=guard)
+    assert [path.name for path in tmp_path.iterdir()] == ["partial"], "nothing half-made is left"
+    assert len(read_sequences(tmp_path / "partial")) == 1
+
+
+def test_a_finished_folder_is_never_changed(tmp_path: Path) -> None:
+    final = publish(tmp_path, [("a", 0)])
+    before = tree(final)
+    write_sequence(tmp_path / "partial", a_result("a", value=0.9))
+    summary = finish(tmp_path / "partial", final, [("a", 0), ("b", 0)], CONFIG, **WHAT)  # type: ignore[arg-type]
+    assert tree(final) == before and summary["metrics"]["AUC"] == 0.25
+    assert not (tmp_path / "partial").exists(), "left by a kill between publication and removal"
+
+
+def test_files_that_were_damaged_later_are_named(tmp_path: Path) -> None:
+    final = publish(tmp_path, [("a", 0)])
+    assert results.is_finished(final) and not results.is_finished(tmp_path)
+    (final / "summary.json").write_text("{")
+    with pytest.raises(DataError, match=r"summary\.json: cannot be read"):
+        results.load_summary(final)
+    text = (final / "sequences.csv").read_text()
+    (final / "sequences.csv").write_text(text.replace("0.25", "a lot", 1))
+    with pytest.raises(DataError, match=r"sequences\.csv, row 2: no scores there"):
+        results.load_sequences(final)
