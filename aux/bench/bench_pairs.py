@@ -1,11 +1,11 @@
 """Pair loading from full frames, one process, one thread, against `cv2.imdecode` alone on the same two frames.
 
-A pair: draw it, read the bytes (in memory), decode two frames, cut crops of 127 and 255 pixels, arrays. The rate is relative to
-decoding those very frames and doing nothing else with them, interleaved batch by batch.
+A pair: draw it, read the bytes (in memory), decode two frames, cut crops of 127 and 255 pixels, arrays. The
+rate is relative to decoding those very frames and doing nothing else with them, interleaved batch by batch.
 
-Generated frames are 1/f noise in luminance and, weaker, in colour, with sharp-edged shapes over it, at JPEG qualities 75 and
-90 (4:2:0); targets lie anywhere in the frame with sqrt(w h) log-uniform from 8 to 45 % of the frame's height. Real frames, where
-the folder `../shared/data/otb` is at hand, come with their annotations.
+Generated frames are 1/f noise in luminance and, weaker, in colour, with sharp-edged shapes over it, at JPEG
+qualities 75 and 90 (4:2:0); targets lie anywhere in the frame with sqrt(w h) log-uniform from 8 to 45 % of the
+frame's height. Real frames, where the folder `../shared/data/otb` is at hand, come with their annotations.
 """
 
 from collections.abc import Callable, Iterator

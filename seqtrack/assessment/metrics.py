@@ -117,9 +117,7 @@ def find_convention(name: str) -> Convention:
     return CONVENTIONS[found]
 
 
-def sequence_metrics(
-    pred: Floats, truth: Floats, present: Bools, convention: str = "otb"
-) -> dict[str, float]:
+def sequence_metrics(pred: Floats, truth: Floats, present: Bools, convention: str = "otb") -> dict[str, float]:
     """Every metric of METRICS for one track.
 
     pred, truth: (T, 4); frame 0 is the one that the tracker was given. present: (T,) bool, the target is in
@@ -129,15 +127,8 @@ def sequence_metrics(
     rule = find_convention(convention)
     pred, truth = np.array(pred, np.float64), np.asarray(truth, np.float64)
     present = np.asarray(present, np.bool_)
-    if not (
-        pred.ndim == 2
-        and pred.shape[1] == 4
-        and pred.shape == truth.shape
-        and present.shape == pred.shape[:1]
-    ):
-        raise ValueError(
-            f"boxes (T, 4), (T, 4) and flags (T,) expected: {pred.shape} {truth.shape} {present.shape}"
-        )
+    if not (pred.ndim == 2 and pred.shape[1] == 4 and pred.shape == truth.shape and present.shape == pred.shape[:1]):
+        raise ValueError(f"boxes (T, 4), (T, 4) and flags (T,) expected: {pred.shape} {truth.shape} {present.shape}")
     counted = rule.counted(truth, present)
     if not counted.any():
         raise ValueError("no frame with a valid truth")

@@ -107,9 +107,7 @@ def sequences(index: IndexView, sampler: str = "full", max_videos: int | None = 
             frames = np.asarray(track.frames, np.int64)
             chosen.append(Sequence(name, video, number, frames[picks], boxes[picks], present[picks]))
     if not chosen:
-        raise DataError(
-            f"data set '{index.name}': no track has a frame with its target in view: nothing to assess"
-        )
+        raise DataError(f"data set '{index.name}': no track has a frame with its target in view: nothing to assess")
     return chosen
 
 
@@ -142,9 +140,7 @@ def tre_starts(sequence: Sequence, n: int = 1) -> list[int]:
         raise ValueError(f"number of starts: at least 1 expected, got {n}")
     seen = np.flatnonzero(sequence.present)
     if not len(seen):
-        raise DataError(
-            f"sequence '{sequence.name}': its target is never in view: there is no frame to start at"
-        )
+        raise DataError(f"sequence '{sequence.name}': its target is never in view: there is no frame to start at")
     if n == 1:
         return [int(seen[0])]
     total = len(sequence.present)

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import yaml
 from numpy.typing import NDArray
@@ -147,14 +146,10 @@ def finish(
         found = read_sequences(partial)
         missing = [pair for pair in expected if pair not in found]
         if missing:
-            raise ValueError(
-                f"{len(missing)} of {len(expected)} sequences are not there yet, such as {missing[0]}"
-            )
+            raise ValueError(f"{len(missing)} of {len(expected)} sequences are not there yet, such as {missing[0]}")
         results = [found[pair] for pair in expected]
         with atomic.replacing_folder(final) as folder:
-            write_files(
-                folder, results, config, eval_id=eval_id, step=step, convention=convention, tre_num=tre_num
-            )
+            write_files(folder, results, config, eval_id=eval_id, step=step, convention=convention, tre_num=tre_num)
             guard()
     summary = load_summary(final)
     shutil.rmtree(partial, ignore_errors=True)
@@ -233,6 +228,8 @@ def load_scores(final: Path, tre_num: int = 1) -> dict[str, NDArray[np.float64]]
 
 def load_track(final: Path, name: str, start: int = 0) -> NDArray[np.void]:
     """One track of ``tracks.h5``: (T,) records as TRACK_ROW has them. Raises DataError if not there."""
+    import h5py
+
     path = final / TRACKS
     try:
         with h5py.File(path, "r", locking=False) as file:
@@ -284,6 +281,8 @@ def _csv_text(results: Collection[SequenceResult]) -> str:
 
 
 def _write_tracks(path: Path, results: Collection[SequenceResult]) -> None:
+    import h5py  # late: 70 ms that those who only ask what is finished (--dry_run) need not wait
+
     # Dates of modification are the only thing that would make two files of equal tracks differ.
     with h5py.File(path, "w", track_order=False) as file:
         for result in results:
@@ -291,9 +290,7 @@ def _write_tracks(path: Path, results: Collection[SequenceResult]) -> None:
             rows["frame"], rows["score"], rows["present"] = result.frames, result.scores, result.present
             for column, values in zip("xywh", result.boxes.T, strict=True):
                 rows[column] = values
-            dataset = file.create_dataset(
-                _track_path(result.name, result.start), data=rows, track_times=False
-            )
+            dataset = file.create_dataset(_track_path(result.name, result.start), data=rows, track_times=False)
             dataset.attrs["sequence"] = result.name
 
 

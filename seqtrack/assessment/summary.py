@@ -118,9 +118,7 @@ def summarise(scores: Scores, resamples: int = RESAMPLES) -> dict[str, dict[str,
     METRICS.md, is within_var + between_var. The order of trials and eval sets in ``scores`` has no
     influence on any value. Raises ValueError where trials of one eval set differ in sequences or metrics.
     """
-    return {
-        eval_id: _summarise_set(eval_id, trials, resamples) for eval_id, trials in scores.items() if trials
-    }
+    return {eval_id: _summarise_set(eval_id, trials, resamples) for eval_id, trials in scores.items() if trials}
 
 
 def _summarise_set(
@@ -133,9 +131,7 @@ def _summarise_set(
         if set(trials[seed]) != set(metrics) or shapes != {np.shape(trials[seeds[0]][metrics[0]])}:
             raise ValueError(f"{eval_id}: trials {seeds[0]} and {seed} differ in sequences or metrics")
     columns = [(metric, seed) for metric in metrics for seed in seeds]
-    variances = bootstrap_variance(
-        np.stack([trials[seed][metric] for metric, seed in columns], axis=1), resamples
-    )
+    variances = bootstrap_variance(np.stack([trials[seed][metric] for metric, seed in columns], axis=1), resamples)
     within = dict(zip(columns, variances.tolist(), strict=True))
     means = {seed: eval_metrics(trials[seed]) for seed in seeds}
     results = {}

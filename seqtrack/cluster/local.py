@@ -24,6 +24,7 @@ from seqtrack.runs.status import TrialStatus, trial_status
 
 POLL_SECONDS = 0.25
 LOG_LINES_SHOWN = 8
+RESTARTED = ("failed", "died", "interrupted", "superseded")
 
 
 @dataclass
@@ -108,6 +109,9 @@ class LocalScheduler:
 
     def _status(self, seed: int) -> TrialStatus:
         status = trial_status(self.request.run.trial(seed))
+        if seed not in self._tried and status.state in RESTARTED:
+            # How it ended before says nothing about now: it is about to be started.
+            return TrialStatus(seed, "waiting", status.step, status.total)
         if seed in self.failures:
             return TrialStatus(seed, "failed", status.step, status.total, status.loss, detail=self.failures[seed])
         return status

@@ -79,18 +79,15 @@ def open_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         with h5py.File(path, "r", locking=False) as file, path.open("rb") as raw:
             mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
             meta = json.loads(file.attrs[_META])
-            arrays = {name: _view(mapped, data.id) for name, data in _datasets(file)}
+            # The low-level objects: h5py's Dataset would triple the time.
+            names = list(file)
+            arrays = {name: _view(mapped, h5py.h5d.open(file.id, name.encode())) for name in names}
     except FileNotFoundError:
         raise
     except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read ({reason}); delete it and it is made again") from error
     return arrays, meta
-
-
-def _datasets(file: Any) -> Iterable[tuple[str, Any]]:
-    for name in file:
-        yield name, file[name]
 
 
 def _view(mapped: mmap.mmap, data: Any) -> Array:
@@ -112,14 +109,19 @@ def pack_texts(texts: Iterable[str]) -> tuple[Array, Array]:
     return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
 
 
+def scalars(array: Array) -> memoryview[int]:
+    """An array of integers that is read one at a time: a Python integer in a third of NumPy's time."""
+    view: memoryview[int] = memoryview(array)  # type: ignore[arg-type]
+    return view
+
+
 class Texts:
     """The texts of ``pack_texts``, each decoded when asked for."""
 
     __slots__ = ("_data", "_offsets")
 
     def __init__(self, data: Array, offsets: Array) -> None:
-        # Memoryviews answer with Python integers and bytes, three times as fast as NumPy scalars.
-        self._data, self._offsets = memoryview(data), memoryview(offsets)
+        self._data, self._offsets = scalars(data), scalars(offsets)
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

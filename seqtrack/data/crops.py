@@ -58,14 +58,14 @@ class Square:
 
 
 def square_around(box: Sequence[float], context: float = 0.5) -> float:
-    """Side of the exemplar's square around a box x y w h; the search region's is that times search size / exemplar size."""
+    """Side of the exemplar's square around a box x y w h (the search region's: times search size / exemplar size)."""
     w, h = box[2], box[3]
     pad = context * (w + h)
     return math.sqrt((w + pad) * (h + pad))
 
 
 def whole_square(cx: float, cy: float, side: float, multiple: int = 1) -> Square:
-    """The square of whole pixels, its side a multiple of `multiple`, nearest to that of side `side` around (cx, cy)."""
+    """The square of whole pixels nearest to that of `side` around (cx, cy); its side is a multiple of `multiple`."""
     whole = max(1, math.floor(side / multiple + 0.5)) * multiple
     return Square(math.floor(cx - whole / 2 + 0.5), math.floor(cy - whole / 2 + 0.5), whole)
 
@@ -90,8 +90,8 @@ def crop(
     """The square of `side` pixels around (cx, cy), resized to (out_size, out_size, 3) uint8, and the mapping used.
 
     image: (H, W, 3) uint8. fill: the colour outside of the frame; by default the mean of the part of the square that
-    lies inside. out: written to if given. A square k times larger than the crop, k one of 2 4 8, is first averaged over
-    k x k pixels, so that nothing aliases; the rest is bilinear.
+    lies inside. out: written to if given. A square k times larger than the crop, k one of 2 4 8, is first
+    averaged over k x k pixels, so that nothing aliases; the rest is bilinear.
     """
     multiple = shrink_for(side, out_size)
     square = whole_square(cx, cy, side, multiple)
@@ -99,7 +99,7 @@ def crop(
 
 
 def shrink_for(side: float, out_size: int) -> int:
-    """The largest of 1, 2, 4, 8 by which a square of `side` pixels may be shrunk and still fill a crop of `out_size`."""
+    """The largest of 1, 2, 4, 8 by which a square of `side` pixels may shrink and still fill a crop of `out_size`."""
     for shrink in (8, 4, 2):
         if side >= shrink * out_size:
             return shrink

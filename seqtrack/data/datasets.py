@@ -28,6 +28,7 @@ from seqtrack.data.node_local import node_local_root
 from seqtrack.data.pools import IndexSubset
 from seqtrack.data.staging import StagedCopy, stage
 from seqtrack.data.storage import DirectoryFrames, DirectoryTree, Frames, TarTree, open_tar_frames
+from seqtrack.data.tarscan import tar_digest
 from seqtrack.errors import UserError
 
 Say = Callable[[str], object]
@@ -130,9 +131,7 @@ def locate(name: DatasetName, locations: Locations) -> Source:
     if given is not None and preproc == ORIGINAL:
         given = Path(given).expanduser()
         if not given.exists():
-            raise UserError(
-                f"--data_paths: {folder}={given} is not there; expected the data set's folder or tar"
-            )
+            raise UserError(f"--data_paths: {folder}={given} is not there; expected the data set's folder or tar")
         is_tar = given.is_file()
         return Source(name, preproc, given, is_tar, locations.stage_mode if is_tar else "none")
     tar = locations.tar_dir.expanduser() / preproc / f"{folder}.tar" if locations.tar_dir else None
@@ -170,8 +169,8 @@ def open_index_of(name: DatasetName, locations: Locations, on_message: Say = pri
     known = CachedIndex(name, locations.cache_dir).newest()
     if known is None:
         raise UserError(
-            f"data set {name}: its index needs the original version, {_places(name, locations)}, or {MANIFEST}"
-            f" inside {version.path}; neither is there"
+            f"data set {name}: its index needs the original version, {_places(name, locations)},"
+            f" or {MANIFEST} inside {version.path}; neither is there"
         )
     on_message(f"{name}: the original version is not here; using the index made from {known.source}")
     return known
@@ -209,9 +208,7 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
     path, staged = source.path, None
     if source.stage_mode != "none":
         root = node_local_root(locations.tmp_data_dir, os.environ)
-        staged = stage(
-            path, root, source.preproc, name.folder, source.stage_mode, on_message, locations.cache_dir
-        )
+        staged = stage(path, root, source.preproc, name.folder, source.stage_mode, on_message, locations.cache_dir)
         path = staged.path
         fingerprint["frames"] = staged.digest
     try:
@@ -219,9 +216,7 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
         if source.stage_mode == "untar":
             frames = DirectoryFrames(path)
         else:
-            frames = open_tar_frames(
-                path, name.folder, locations.cache_dir, staged.digest if staged else None
-            )
+            frames = open_tar_frames(path, name.folder, locations.cache_dir, staged.digest if staged else None)
             fingerprint["frames"] = frames.digest
     except BaseException:
         if staged is not None:
@@ -237,3 +232,12 @@ def _staged_digest(folder: Path) -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return {"frames": digest} if isinstance(digest, str) else {}
+
+
+def fingerprint(name: DatasetName, locations: Locations, on_message: Say = print) -> dict[str, str]:
+    """What ``open_dataset`` would report as ``data_fingerprint``, without staging anything."""
+    source = locate(name, locations)
+    found = {"index": open_index_of(name, locations, on_message).fingerprint}
+    if source.is_tar:
+        return found | {"frames": tar_digest(source.path)}
+    return found | _staged_digest(source.path)

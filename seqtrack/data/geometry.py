@@ -51,7 +51,7 @@ def scale_boxes(boxes: ArrayLike, from_size: tuple[int, int], to_size: tuple[int
     """Boxes (N, 4) of an image of ``from_size`` (width, height), in the pixels of it resized to
     ``to_size``."""
     ratio = (to_size[0] / from_size[0], to_size[1] / from_size[1])
-    scaled: Boxes = _boxes(boxes) * np.array([*ratio, *ratio])
+    scaled: Boxes = np.asarray(boxes, dtype=np.float64) * np.array([*ratio, *ratio])
     return scaled
 
 

@@ -3,15 +3,15 @@
 JPEG is decoded by simplejpeg (libjpeg-turbo in a wheel); anything else by OpenCV. EXIF orientation is ignored: the
 benchmarks' annotations are in stored pixels. Damage of any kind raises DataError: pixels are never made up.
 
-`decode` is exact (accurate DCT, smooth chroma) and serves tracking. `RegionDecoder` serves training, where decoding is
-most of the cost of a pair, and saves what the crop cannot show:
+`decode` is exact (accurate DCT, smooth chroma) and serves tracking. `RegionDecoder` serves training, where
+decoding is most of the cost of a pair, and saves what the crop cannot show:
 
 - It decodes at 1/2, 1/4 or 1/8 where the crop would be shrunk by that much anyway (`crops.shrink_for`).
-- It stops after the last row needed. A baseline JPEG is one stream of Huffman codes from top to bottom, which costs more
-  than the rest of decoding, so a header that announces fewer rows makes the decoder stop early: the pixels before are
-  the same (tests compare them), and what is left over is reported by libjpeg as "extraneous bytes before marker 0xd9".
-  That being its *first* complaint proves that the rows decoded were sound and that the file is whole; after any other the
-  whole frame is decoded again, strictly.
+- It stops after the last row needed. A baseline JPEG is one stream of Huffman codes from top to bottom, which
+  costs more than the rest of decoding, so a header that announces fewer rows makes the decoder stop early: the
+  pixels before are the same (tests compare them), and what is left over is reported by libjpeg as "extraneous
+  bytes before marker 0xd9". That being its *first* complaint shows that the rows decoded were sound and that the
+  file is whole; after any other complaint the whole frame is decoded again, strictly.
 - It uses the fast DCT and the fast chroma upsampling, and writes to a buffer that it keeps (no page faults).
 """
 

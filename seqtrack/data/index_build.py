@@ -6,7 +6,7 @@ The layout of the file (V videos, K tracks, R labelled frames, F frame names tha
     lengths (V,) int64                number of frames
     first_track (V + 1,) int64        the tracks of video v are first_track[v] … first_track[v + 1] - 1
     video_name_*                      V texts; ``*`` stands for the pair that arrayfile.pack_texts makes
-    prefix_*, suffix_*, starts, digits (V,)   frame t is called prefix + (start + t, zero-padded to digits) + suffix,
+    prefix_*, suffix_*, starts, digits (V,)   frame t is called prefix + (start + t, zero-padded) + suffix,
     explicit_*, first_explicit (V,)           unless digits is 0: then explicit[first_explicit + t]
     track_name_*, track_videos (K,), track_categories (K,), category_*
     first_row (K + 1,) int64          the rows of track k, in the arrays below
@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from seqtrack.data.arrayfile import Array, pack_texts, write_arrays
+from seqtrack.data.arrayfile import Array, pack_texts, scalars, write_arrays
 from seqtrack.data.formats import Tree, VideoAnnotation
 from seqtrack.data.formats.common import is_image
 from seqtrack.data.storage import is_annotation
@@ -68,8 +68,8 @@ class IndexWriter:
         self._categories: dict[str, int] = {}
         self._polygon_rows = 0
         self._pieces: dict[str, list[Array]] = {
-            "frames": [np.zeros(0, np.int32)], "boxes": [np.zeros((0, 4))], "present": [np.zeros(0, np.uint8)],
-            "occluded": [np.zeros(0, np.uint8)], "polygons": [np.zeros((0, 8))],
+            "frames": [np.zeros(0, np.int32)], "boxes": [np.zeros((0, 4))],
+            "present": [np.zeros(0, np.uint8)], "occluded": [np.zeros(0, np.uint8)], "polygons": [np.zeros((0, 8))],
         }  # fmt: skip
 
     def add(self, video: VideoAnnotation) -> None:
@@ -106,13 +106,14 @@ class IndexWriter:
         column = self._columns
         texts = {
             "video_name": column["video_names"], "prefix": column["prefixes"], "suffix": column["suffixes"],
-            "explicit": column["explicit"], "track_name": column["track_names"], "category": list(self._categories),
+            "explicit": column["explicit"], "track_name": column["track_names"],
+            "category": list(self._categories),
         }  # fmt: skip
         arrays: dict[str, list[Array]] = dict(self._pieces)
         for name, values in texts.items():
             data, offsets = pack_texts(values)
             arrays[f"{name}_text"], arrays[f"{name}_offsets"] = [data], [offsets]
-        whole = {
+        whole: dict[str, Array] = {
             "sizes": np.array(column["sizes"], np.int32).reshape(-1, 2),
             "first_track": np.array(self._first_track, np.int64),
             "first_row": np.array(self._first_row, np.int64),
@@ -144,7 +145,7 @@ def content_fingerprint(layout: str, arrays: dict[str, list[Array]]) -> str:
         rows = sum(len(piece) for piece in pieces)
         digest.update(f"\n{name} {pieces[0].dtype.str} {(rows, *pieces[0].shape[1:])}\n".encode())
         for piece in pieces:
-            digest.update(np.ascontiguousarray(piece).view(np.uint8).reshape(-1))
+            digest.update(scalars(np.ascontiguousarray(piece)).cast("B") if piece.size else b"")
     return digest.hexdigest()
 
 

@@ -20,7 +20,8 @@ Group = tuple[float, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Mixture:
-    """groups: ((weight, (names…)), …). A group is drawn by weight; within it, all the tracks of its data sets are alike.
+    """groups: ((weight, (names…)), …). A group is drawn by weight; within it, all the tracks of its data sets
+    are alike.
 
     Weights are positive and sum to 1.
     """

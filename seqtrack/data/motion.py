@@ -20,7 +20,8 @@ FLAG = "--motion_params"
 class MotionParams:
     """Ranges, each drawn uniformly and symmetric about none.
 
-    translate: largest shift of the target from the middle of the search region, per axis, in pixels of the search crop.
+    translate: largest shift of the target from the middle of the search region, per axis, in pixels of the
+    search crop.
     log_scale: largest logarithm of the ratio between the search region's side and what the target's size asks for.
     """
 
@@ -54,6 +55,6 @@ def motion_dict(params: MotionParams) -> dict[str, Any]:
 
 
 def draw_motion(rng: Generator, params: MotionParams) -> tuple[float, float, float]:
-    """(dx, dy, factor): the target's shift in pixels of the search crop, and the factor on the search region's side."""
+    """(dx, dy, factor): the target's shift in search-crop pixels, and the factor on the search region's side."""
     dx, dy, scale = (2.0 * rng.random(3) - 1.0).tolist()
     return dx * params.translate, dy * params.translate, math.exp(scale * params.log_scale)

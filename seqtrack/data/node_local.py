@@ -116,7 +116,7 @@ def ensure_own_folder(path: Path) -> Path:
             path.chmod(0o700)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot make it ({error.strerror}); give a folder that can be written with --tmp_data_dir"
+            f"{path}: cannot make it ({error.strerror}); give a writable one with --tmp_data_dir"
         ) from error
     return path
 

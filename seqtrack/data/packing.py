@@ -64,12 +64,11 @@ def pack(
     try:
         sizes = {member: path.stat().st_size for member, path in files.items()}
         total, done = sum(sizes.values()), 0
-        with replacing(destination) as temporary:
-            with tarfile.open(temporary, "w", format=tarfile.PAX_FORMAT, copybufsize=1 << 20) as tar:
-                for member in sorted(files):
-                    _add(tar, f"{name}/{member}", files[member], sizes[member])
-                    done += sizes[member]
-                    on_progress(done, total)
+        with replacing(destination) as temporary, tarfile.open(temporary, "w") as tar:
+            for member in sorted(files):
+                _add(tar, f"{name}/{member}", files[member], sizes[member])
+                done += sizes[member]
+                on_progress(done, total)
     except OSError as error:
         cause = "no space left on device" if error.errno == errno.ENOSPC else error.strerror
         raise UserError(f"--tar_dir: cannot write {destination} ({cause}); give another folder") from error

@@ -21,7 +21,8 @@ from seqtrack.data.rng import Stream
 from seqtrack.data.samplers import SamplerParams, sample_pair
 from seqtrack.errors import DataError, UserError
 
-# A track may have no usable frame. This many draws in a row of such tracks means that the data set has hardly any other.
+# A track may have no usable frame. This many draws in a row of such tracks means that the data set has hardly
+# any other.
 _MAX_DRAWS = 1000
 
 Batch = dict[str, NDArray[Any]]
@@ -118,10 +119,12 @@ class PairSource:
     def _group(self, names: Sequence[str], subsets: Mapping[str, Mapping[str, NDArray[Any]]]) -> _Group:
         first, counts = len(self._parts), []
         for name in names:
-            chosen: Mapping[str, NDArray[Any] | None] = subsets[name] if name in subsets else {name: None}
+            chosen: Mapping[str, NDArray[Any] | None] = subsets.get(name, {name: None})
             for dataset, tracks in chosen.items():
                 if dataset not in self._names:
-                    raise UserError(f"data set {dataset!r} of the mixture is not open (open: {', '.join(self._names)})")
+                    raise UserError(
+                        f"data set {dataset!r} of the mixture is not open (open: {', '.join(self._names)})"
+                    )
                 number = self._names.index(dataset)
                 self._parts.append((number, tracks))
                 counts.append(self._datasets[number].index.num_tracks if tracks is None else len(tracks))
@@ -149,8 +152,8 @@ class PairSource:
         "exemplar_box", "search_box" (B, 4) float32: the target, x y w h in pixels of the crop.
         "sample" (B, 4) int64: data set (its place in `datasets`), track, exemplar frame, search frame (in the video).
 
-        state["track_weights"]: {data set: (T,) float64, not negative}; its tracks are drawn in proportion to them within
-        each entry of the mixture; tracks of data sets not named weigh 1.
+        state["track_weights"]: {data set: (T,) float64, not negative}; its tracks are drawn in proportion to
+        them within each entry of the mixture; tracks of data sets not named weigh 1.
         """
         count, pair = self._batch_size, self._pair
         exemplars = np.empty((count, pair.exemplar_size, pair.exemplar_size, 3), np.uint8)
@@ -196,9 +199,13 @@ class PairSource:
                 total = self._datasets[number].index.num_tracks
                 own = np.asarray(given.get(self._names[number], np.ones(total)), dtype=np.float64)
                 if own.shape != (total,) or not (np.isfinite(own).all() and (own >= 0).all()):
-                    raise ValueError(f"track_weights of {self._names[number]!r} must be {total} numbers, not negative")
+                    raise ValueError(
+                        f"track_weights of {self._names[number]!r} must be {total} numbers, not negative"
+                    )
                 weights.append(own if tracks is None else own[tracks])
             ends.append(np.cumsum(np.concatenate(weights)))
+            if not ends[-1][-1] > 0:
+                raise ValueError("track_weights leave no track to draw in one entry of the mixture")
         return ends
 
     def _draw(
@@ -222,9 +229,8 @@ class PairSource:
             usable = np.flatnonzero(track.present & (track.boxes[:, 2:] > 0).all(axis=1))
             if len(usable):
                 return number, track_number, track, *sample_pair(rng, usable, track.frames, self._sampler)
-        raise DataError(
-            f"{', '.join(self._names)}: {_MAX_DRAWS} tracks drawn in a row have no frame with a target; check the annotations"
-        )
+        names = ", ".join(self._names)
+        raise DataError(f"{names}: {_MAX_DRAWS} tracks in a row have no frame with a target; check the annotations")
 
     def _cut(
         self,
@@ -236,7 +242,7 @@ class PairSource:
         motion: tuple[float, float, float],
         out: Image,
     ) -> Box:
-        """Writes the crop to `out`; returns the target's box in it. ratio: side of the crop / side of the exemplar."""
+        """Writes the crop to `out`; returns the target's box in it. ratio: side of the crop / of the exemplar."""
         decoder, out_size = self._decoder, out.shape[0]
         size = decoder.open(dataset.read_frame(video, frame), lambda: dataset.describe_frame(video, frame))
         view = self._pair.view_size

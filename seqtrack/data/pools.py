@@ -36,9 +36,7 @@ def pool_members(index: Index, part: PoolPart, train_share: float, seed: int = 0
     count = index.num_videos
     # Ordered by a hash of the name: a video stays on its side when others are added or removed nearby.
     keys = [
-        hashlib.sha256(
-            f"{seed}\0{index.name}\0{index.video_name(video)}".encode("utf-8", "surrogateescape")
-        ).digest()
+        hashlib.sha256(f"{seed}\0{index.name}\0{index.video_name(video)}".encode("utf-8", "surrogateescape")).digest()
         for video in range(count)
     ]
     order = sorted(range(count), key=lambda video: keys[video])

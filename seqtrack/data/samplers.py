@@ -1,6 +1,7 @@
 """Which two frames of a track make a training pair: pure functions of a generator and the track's frame numbers.
 
-Kinds and their parameters (JSON of `--sampler_params`; the names are the ancestor's, torrvision/seqtrack `sample.py`):
+Kinds and their parameters (JSON of `--sampler_params`; the names are the ancestor's, torrvision/seqtrack
+`sample.py`):
 
     {"kind": "uniform"}                                   any two different frames
     {"kind": "regular", "freq": 10}                       two frames `freq` apart
@@ -8,8 +9,9 @@ Kinds and their parameters (JSON of `--sampler_params`; the names are the ancest
                                                           as regular, the step drawn anew for each pair
     {"kind": "pair_range", "low": 1, "high": 100}         between `low` and `high` frames apart, either order
 
-Distances count frames of the *video*, whatever is missing from the track. Only frames in which the target is present are
-used. A track too short for the distance yields its own longest one; a track of one frame yields that frame twice.
+Distances count frames of the *video*, whatever is missing from the track. Only frames in which the target is
+present are used. A track too short for the distance yields its own longest one; a track of one frame yields
+that frame twice.
 """
 
 import math
@@ -53,7 +55,7 @@ class Regular:
 
 @dataclass(frozen=True)
 class FreqRange:
-    """As `Regular` with a step drawn for each pair from [min_freq, max_freq], uniform in its logarithm if `use_log`."""
+    """As `Regular`, the step drawn for each pair from [min_freq, max_freq]; uniform in its logarithm if use_log."""
 
     kind: str = "freq_range"
     min_freq: int = 10
@@ -198,7 +200,7 @@ def _within_range(rng: Generator, numbers: NDArray[Any], low: int, high: int) ->
 
 
 def _closest_to_range(numbers: NDArray[Any], low: int, high: int) -> tuple[int, int]:
-    """The pair whose distance misses [low, high] by least, the first of them: the ends of a track that is too short."""
+    """The first pair whose distance misses [low, high] by least; the ends of a track that is too short."""
     if numbers[-1] - numbers[0] < low:
         return 0, len(numbers) - 1
     starts = np.arange(len(numbers) - 1)

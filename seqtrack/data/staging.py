@@ -102,9 +102,7 @@ class _Place:
 
     @property
     def marker(self) -> Path:
-        return (
-            self.folder / f".{self.name}.complete" if self.name.endswith(".tar") else self.copy / ".complete"
-        )
+        return self.folder / f".{self.name}.complete" if self.name.endswith(".tar") else self.copy / ".complete"
 
     @property
     def use_lock(self) -> Path:
@@ -230,8 +228,8 @@ def _make_way(place: _Place, source: _Tar, use: int) -> None:
         fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise UserError(
-            f"--tmp_data_dir: {place.copy} comes from an older {source.path} and is in use by another process;"
-            " wait for it to end, or give another folder"
+            f"--tmp_data_dir: {place.copy} comes from an older {source.path} and is in use"
+            " by another process; wait for it to end, or give another folder"
         ) from error
     place.remove()
     fcntl.flock(use, fcntl.LOCK_SH)
@@ -294,9 +292,7 @@ def _extract(tar: Path, into: Path, lock: int) -> None:
                 env={**os.environ, "LC_ALL": "C", "TAR_OPTIONS": ""}, pass_fds=(lock,),
             )  # fmt: skip
     except FileNotFoundError as error:
-        raise UserError(
-            "the program 'tar' is not installed here; install it, or use --stage_mode=tar"
-        ) from error
+        raise UserError("the program 'tar' is not installed here; install it, or use --stage_mode=tar") from error
     try:
         complaints = []
         for line in process.stderr or ():
@@ -410,13 +406,11 @@ def _naming_the_folder(place: _Place, needed: int | None) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             wants = (
-                f" (the copy needs {gigabytes(needed)}, {gigabytes(_free(place.folder))} are free)"
-                if needed
-                else ""
+                f" (the copy needs {gigabytes(needed)}, {gigabytes(_free(place.folder))} are free)" if needed else ""
             )
             raise UserError(
                 f"--tmp_data_dir: {place.folder} is full{wants}; make room, or give another folder"
             ) from error
         raise UserError(
-            f"--tmp_data_dir: cannot write to {place.folder} ({error.strerror}); give a folder that can be written"
+            f"--tmp_data_dir: cannot write to {place.folder} ({error.strerror}); give a writable one"
         ) from error

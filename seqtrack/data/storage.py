@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from seqtrack.data.arrayfile import Array, Texts, open_arrays, pack_texts, write_arrays
+from seqtrack.data.arrayfile import Array, Texts, open_arrays, pack_texts, scalars, write_arrays
 from seqtrack.data.tarscan import Members, scan_tar, tar_digest
 from seqtrack.errors import DataError, UserError
 
@@ -162,9 +162,7 @@ def _read_file(path: str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(f"{path}: not a file")
             data = os.read(descriptor, status.st_size)
-            while (
-                len(data) < status.st_size
-            ):  # one read returns at most 2 GiB, and less on some network disks
+            while len(data) < status.st_size:  # one read returns at most 2 GiB, and less on some network disks
                 more = os.read(descriptor, status.st_size - len(data))
                 if not more:
                     raise DataError(f"{path}: it became shorter while it was read")
@@ -203,19 +201,18 @@ class TarTable:
 
     def __init__(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
         self._names = Texts(arrays["names"], arrays["name_offsets"])
-        self._hashes, self._starts = memoryview(arrays["hashes"]), memoryview(arrays["starts"])
-        self._offsets, self._sizes = memoryview(arrays["offsets"]), memoryview(arrays["sizes"])
+        self._hashes, self._starts = scalars(arrays["hashes"]), scalars(arrays["starts"])
+        self._offsets, self._sizes = scalars(arrays["offsets"]), scalars(arrays["sizes"])
         self._shift = 32 - int(meta["bits"])
         self.tar_size = int(meta["tar_size"])
 
     def find(self, name: str) -> tuple[int, int] | None:
         encoded = name.encode("utf-8", "surrogateescape")
         wanted = zlib.crc32(encoded)
-        row = self._starts[wanted >> self._shift]
-        while row < len(self._hashes) and self._hashes[row] <= wanted:
+        bucket = wanted >> self._shift
+        for row in range(self._starts[bucket], self._starts[bucket + 1]):
             if self._hashes[row] == wanted and self._names.encoded(row) == encoded:
                 return self._offsets[row], self._sizes[row]
-            row += 1
         return None
 
     def names(self) -> list[str]:
@@ -239,13 +236,13 @@ def table_arrays(members: Members) -> tuple[dict[str, Array], dict[str, Any]]:
     data, offsets = pack_texts(names[row] for row in order)
     ordered = hashes[order]
     bits = max(1, len(encoded).bit_length())
-    buckets = np.arange(1 << bits, dtype=np.uint64) << np.uint64(32 - bits)
+    buckets = np.arange((1 << bits) + 1, dtype=np.uint64) << np.uint64(32 - bits)
     place = np.array(list(places.values()), dtype=np.int64).reshape(-1, 2)[order]
     arrays = {
         "names": data,
         "name_offsets": offsets,
         "hashes": ordered,
-        "starts": np.searchsorted(ordered, buckets.astype(np.uint32)).astype(np.int64),
+        "starts": np.searchsorted(ordered.astype(np.uint64), buckets).astype(np.int64),
         "offsets": np.ascontiguousarray(place[:, 0]),
         "sizes": np.ascontiguousarray(place[:, 1]),
     }

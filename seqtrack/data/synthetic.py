@@ -1,6 +1,7 @@
 """Generated videos: textured objects that wander, turn and change size over a moving, cluttered background.
 
-They make the demonstration and the tests run where there is no data. What makes them hard enough to be worth learning:
+They make the demonstration and the tests run where there is no data. What makes them hard enough to be worth
+learning:
 
 - every object is followed by others of its size and often of its shape or pattern (distractors);
 - the background carries clutter of high contrast, to which features that were never trained respond most;
@@ -8,8 +9,8 @@ They make the demonstration and the tests run where there is no data. What makes
 - the target travels many box widths, so that a box that stays where it was scores next to nothing.
 
 The two parts share no pattern, no shape and no seed: evaluation shows only textures that training never did.
-Pure: a video is a function of (part, number, frames, size, seed). In training every object is annotated, in evaluation
-one; boxes are tight around the whole outline, also where it is covered, as in OTB.
+Pure: a video is a function of (part, number, frames, size, seed). In training every object is annotated, in
+evaluation one; boxes are tight around the whole outline, also where it is covered, as in OTB.
 """
 
 import math
@@ -78,8 +79,11 @@ def make_video(part: Part, number: int, num_frames: int, size: tuple[int, int], 
             item.paint(canvas, t)
         if t in covers:
             _cover(canvas, patches[covers[t][0]], covers[t][1])
-        noise = generator(seed, "synthetic noise", part, step=number, sample=t).standard_normal(canvas.shape, np.float32)
-        return np.clip(canvas * light[t] + 3.0 * noise, 0, 255).astype(np.uint8)
+        noise = generator(seed, "synthetic noise", part, step=number, sample=t).standard_normal(
+            canvas.shape, np.float32
+        )
+        shown: Image = np.clip(canvas * light[t] + 3.0 * noise, 0, 255).astype(np.uint8)
+        return shown
 
     return SyntheticVideo(f"{'Train' if part == 'train' else 'Eval'}{number + 1:03d}", boxes, draw)
 
@@ -150,7 +154,9 @@ def _objects(rng: Generator, part: Part, num_frames: int, size: tuple[int, int])
         step = base * float(rng.uniform(0.14, 0.24))
         centres = np.array(size) / 2 + _wander(rng, num_frames, reach, step)
         angles = _wander(rng, num_frames, np.array([0.3]), 0.02)[:, 0]
-        items.append(_Object(patterns[own_pattern](rng, own_palette), _mask(outline), outline, centres, radii, angles))
+        items.append(
+            _Object(patterns[own_pattern](rng, own_palette), _mask(outline), outline, centres, radii, angles)
+        )
     return items
 
 
@@ -301,20 +307,20 @@ def _noise(rng: Generator, size: tuple[int, int], exponent: float) -> Plane:
     radius = np.hypot(fy, fx)
     radius[0, 0] = 1.0
     plane = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((height, width))) / radius**exponent, s=(height, width))
-    return ((plane - plane.mean()) / plane.std()).astype(np.float32)
+    return np.asarray((plane - plane.mean()) / plane.std(), np.float32)
 
 
 def _background(rng: Generator, part: Part, size: tuple[int, int]) -> Image:
-    """(height, width, 3): dull noise strewn with grey clutter of high contrast; training's is square, evaluation's round."""
+    """(height, width, 3): dull noise under grey clutter of high contrast, square in training, round in evaluation."""
     width, height = size
     tint = rng.uniform(-18, 18, 3).astype(np.float32)
-    image = 120 + 28 * _noise(rng, size, 1.3)[..., None] + tint
+    image = 125 + 22 * _noise(rng, size, 1.2)[..., None] + 38 * _noise(rng, size, 2.2)[..., None] + tint
     image += 8 * np.stack([_noise(rng, size, 1.5) for _ in range(3)], axis=-1)
     image = np.clip(image, 0, 255).astype(np.uint8)
     for _ in range(width * height // 1500):
         at = (int(rng.integers(width)), int(rng.integers(height)))
-        extent = (float(rng.uniform(3, 16)), float(rng.uniform(3, 16)))
-        grey = float(rng.choice([15, 45, 205, 250]))
+        extent = (float(np.exp(rng.uniform(1.1, 3.6))), float(np.exp(rng.uniform(1.1, 3.6))))
+        grey = float(rng.choice([5, 40, 215, 255]))
         colour = (np.clip(grey + rng.normal(0, 12, 3), 0, 255)).tolist()
         angle = float(rng.uniform(0, 180))
         if part == "train":
@@ -322,13 +328,13 @@ def _background(rng: Generator, part: Part, size: tuple[int, int]) -> Image:
             cv2.fillPoly(image, [corners], colour, cv2.LINE_AA)
         else:
             cv2.ellipse(image, (at, extent, angle), colour, int(rng.choice([-1, 2])), cv2.LINE_AA)
-    return image
+    return np.asarray(image, np.uint8)
 
 
 def _light(rng: Generator, num_frames: int) -> NDArray[np.float32]:
-    """(T, 1, 1, 3): brightness between 0.65 and 1.2 and a weak tint, drifting."""
+    """(T, 1, 1, 3): brightness between 0.55 and 1.25 and a weak tint, drifting."""
     steps = np.cumsum(rng.normal(0, 0.03, num_frames))
-    brightness = 0.925 + 0.275 * np.sin(rng.uniform(0, 6) + steps + np.arange(num_frames) * 0.08)
+    brightness = 0.9 + 0.35 * np.sin(rng.uniform(0, 6) + steps + np.arange(num_frames) * 0.08)
     tint = 1 + 0.06 * np.sin(rng.uniform(0, 6, 3) + np.arange(num_frames)[:, None] * rng.uniform(0.02, 0.08, 3))
     return (brightness[:, None] * tint).astype(np.float32)[:, None, None, :]
 
@@ -339,7 +345,7 @@ _Covers = dict[int, tuple[int, tuple[int, int, int, int]]]
 
 
 def _covers(rng: Generator, target: _Object, num_frames: int) -> _Covers:
-    """Frame -> (which piece, its box x y w h): the target passes behind half of a box's breadth for about five frames."""
+    """Frame -> (which piece, its box x y w h): twice, for five frames, a piece hides half of the target."""
     covers: _Covers = {}
     boxes = target.boxes()
     for piece, share in enumerate((0.35, 0.7)):

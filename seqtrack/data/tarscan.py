@@ -25,10 +25,15 @@ _EXTENSIONS = (b"x", b"X", b"g", b"L", b"K")
 _LONGEST_HEADER = 1 << 20
 _FETCH = 16 << 20
 _REFUSED = {
-    b"3": "a device", b"4": "a device", b"6": "a named pipe", b"S": "a sparse file", b"M": "a part of a
-    volume", b"V": "a volume label", b"D": "a list of an incremental backup", b"N": "a list of an incremental
-    backup",
-}  # fmt: skip
+    b"3": "a device",
+    b"4": "a device",
+    b"6": "a named pipe",
+    b"S": "a sparse file",
+    b"M": "a part of a volume",
+    b"V": "a volume label",
+    b"D": "a list of an incremental backup",
+    b"N": "a list of an incremental backup",
+}
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
 
 
@@ -82,9 +87,7 @@ def scan_tar(tar: Path, folder: str, *, shown: Path | None = None, prefetch: boo
                 fetched = offset + _FETCH
             relative = _inside(tar, folder, name)
             if not relative and kind != b"5":
-                raise DataError(
-                    f"{tar}: member {name!r} is not a folder; expected one top-level folder {folder}/"
-                )
+                raise DataError(f"{tar}: member {name!r} is not a folder; expected one top-level folder {folder}/")
             if kind in (b"1", b"2"):
                 members.links[relative] = _link_target(tar, folder, name, target, kind == b"2")
                 if kind == b"2":
@@ -182,9 +185,7 @@ def _check_sum(tar: Path, header: bytes, position: int) -> None:
     for magic, name in _COMPRESSED.items():
         if position == 0 and header.startswith(magic):
             raise DataError(f"{tar}: compressed with {name}; a tar is read in place, so decompress it first")
-    raise DataError(
-        f"{tar}: no tar header at byte {position}; it is damaged or not a tar: copy or pack it again"
-    )
+    raise DataError(f"{tar}: no tar header at byte {position}; it is damaged or not a tar: copy or pack it again")
 
 
 def _padded(size: int) -> int:
@@ -239,7 +240,7 @@ def _inside(tar: Path, folder: str, name: str) -> str:
         return ""
     if not plain.startswith(prefix):
         raise DataError(
-            f"{tar}: member {name!r} lies outside {prefix}; expected one top-level folder of the data set's name"
+            f"{tar}: member {name!r} lies outside {prefix}; expected one top-level folder, the data set's"
         )
     return plain[len(prefix) :]
 

@@ -16,12 +16,14 @@ from seqtrack.models.params import AlexNetParams
 def _unit(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, pool: bool = False
 ) -> nn.Sequential:
+    # ReLU commutes with max-pooling; behind it, it runs forward and backward on a quarter of the cells.
     modules: list[nn.Module] = [
         nn.Conv2d(inputs, outputs, kernel, stride, groups=groups),
         nn.BatchNorm2d(outputs),
+        *([nn.MaxPool2d(3, 2)] if pool else []),
         nn.ReLU(inplace=True),
     ]
-    return nn.Sequential(*modules, nn.MaxPool2d(3, 2)) if pool else nn.Sequential(*modules)
+    return nn.Sequential(*modules)
 
 
 class AlexNetTrunk(nn.Module):

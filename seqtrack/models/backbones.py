@@ -22,9 +22,7 @@ class Normalize(nn.Module):
     def __init__(self, name: str) -> None:
         super().__init__()
         self.output_type = torch.float32
-        mean, std = (
-            torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) for values in NORMALIZATIONS[name]
-        )
+        mean, std = (torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) for values in NORMALIZATIONS[name])
         self.register_buffer("scale", (1 / std).float(), persistent=False)
         self.register_buffer("shift", (-mean / std).float(), persistent=False)
 
@@ -44,12 +42,17 @@ class Backbone(nn.Module):
             if isinstance(arch_params, AlexNetParams)
             else ResNetTrunk(params.arch, arch_params)
         )
+        # Without it the features share a large common part, and so do all cells of the response: training from
+        # scratch then starts by unlearning that, slowly or, at a high rate, not at all. Not learned, so that weights
+        # published without it track as they did (its initial statistics change nothing to speak of).
+        channels = self.trunk.out_channels
+        self.norm = nn.BatchNorm2d(channels, affine=False) if params.norm else nn.Identity()
         self.stride = geometry.total_stride(params.layers())
-        self.out_channels = self.trunk.out_channels
+        self.out_channels = channels
         initialize(self.trunk)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = self.trunk(self.normalize(x))
+        features: torch.Tensor = self.norm(self.trunk(self.normalize(x)))
         return features
 
 

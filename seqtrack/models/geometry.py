@@ -128,12 +128,11 @@ def response_geometry(layers: Sequence[Layer], template_size: int, search_size: 
     if exemplar < 1 or search < 1:
         name, size = ("template_size", template_size) if exemplar < 1 else ("search_size", search_size)
         raise UserError(
-            f"{name} {size} is too small for this trunk: no features are left; "
-            f"its smallest is {smallest(layers)}"
+            f"{name} {size} is too small for this trunk: no features are left; its smallest is {smallest(layers)}"
         )
     if search <= exemplar:
         raise UserError(
-            f"search_size {search_size} gives {search}×{search} features, template_size {template_size} gives "
+            f"search_size {search_size} gives {search}×{search} features, template_size {template_size} "
             f"{exemplar}×{exemplar}: no response map; make the search larger than the template"
         )
     stride = total_stride(layers)

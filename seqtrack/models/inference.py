@@ -39,11 +39,7 @@ def fold_batch_norm(root: nn.Module) -> None:
     for parent in list(root.modules()):
         previous: tuple[str, nn.Module] | None = None
         for name, child in list(parent.named_children()):
-            if (
-                isinstance(child, nn.BatchNorm2d)
-                and previous is not None
-                and isinstance(previous[1], nn.Conv2d)
-            ):
+            if isinstance(child, nn.BatchNorm2d) and previous is not None and isinstance(previous[1], nn.Conv2d):
                 setattr(parent, previous[0], fuse_conv_bn_eval(previous[1], child))
                 setattr(parent, name, nn.Identity())
             previous = (name, child)
@@ -76,16 +72,16 @@ class PackedConv(nn.Module):
 
 
 def pack_convolutions(root: nn.Module) -> None:
-    """Replaces convolutions (and, in a Sequential, the ReLU behind each) by packed ones."""
+    """Replaces convolutions (which, in a Sequential, take the ReLU behind them along) by packed ones."""
     for parent in list(root.modules()):
-        # Identities are what folding left of batch normalisation: the ReLU behind one is the convolution's.
-        children = [(n, child) for n, child in parent.named_children() if not isinstance(child, nn.Identity)]
-        for index, (name, child) in enumerate(children):
+        # Not Identities, which folding left, nor pooling, which commutes with ReLU: what a convolution's output meets.
+        meets = [(n, c) for n, c in parent.named_children() if not isinstance(c, nn.Identity | nn.MaxPool2d)]
+        for index, (name, child) in enumerate(meets):
             if not isinstance(child, nn.Conv2d):
                 continue
             relu = None
-            if isinstance(parent, nn.Sequential) and index + 1 < len(children):
-                relu = children[index + 1][0] if isinstance(children[index + 1][1], nn.ReLU) else None
+            if isinstance(parent, nn.Sequential) and index + 1 < len(meets):
+                relu = meets[index + 1][0] if isinstance(meets[index + 1][1], nn.ReLU) else None
             setattr(parent, name, PackedConv(child, relu is not None))
             if relu is not None:
                 setattr(parent, relu, nn.Identity())

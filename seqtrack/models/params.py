@@ -20,9 +20,7 @@ from seqtrack.models import geometry
 T = TypeVar("T", bound="Options")
 
 
-def option(
-    default: Any, *, low: float | None = None, high: float | None = None, choices: Iterable[str] = ()
-) -> Any:
+def option(default: Any, *, low: float | None = None, high: float | None = None, choices: Iterable[str] = ()) -> Any:
     """A dataclass field with a default, an inclusive range and, for a string, its valid values."""
     return field(default=default, metadata={"low": low, "high": high, "choices": tuple(choices)})
 
@@ -49,9 +47,7 @@ def _checked(name: str, value: Any, default: Any, meta: Mapping[str, Any]) -> An
     elif kind is int and is_number and value == int(value):
         value = int(value)
     elif kind in (int, float) or not isinstance(value, kind):
-        wanted = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a string"}[
-            kind
-        ]
+        wanted = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a string"}[kind]
         raise UserError(f"{name}: expected {wanted}, got {value!r}")
     low, high, choices = meta["low"], meta["high"], meta["choices"]
     if choices and value not in choices:
@@ -84,9 +80,7 @@ def _known(kind: type[Options], value: Any, where: str) -> dict[str, Any]:
 
 
 def _build(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    missing = [
-        s.name for s in dataclasses.fields(kind) if values.get(s.name, 0) is None and s.default is not None
-    ]
+    missing = [s.name for s in dataclasses.fields(kind) if values.get(s.name, 0) is None and s.default is not None]
     if missing:
         raise UserError(f"{where} {missing[0]}: null is no value for it; leave the key out for its default")
     try:
@@ -146,11 +140,14 @@ NORMALIZATIONS: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class FeatureParams(Options):
-    """The trunk: an architecture, its own parameters, and how it wants 0..255 pixels normalised."""
+    """The trunk: an architecture, its own parameters, how it wants 0..255 pixels normalised, and whether its
+    features are batch-normalised (no learned scale) before they are correlated.
+    """
 
     arch: str = option("alexnet", choices=ARCH_PARAMS)
     arch_params: AlexNetParams | ResNetParams = field(default_factory=AlexNetParams)
     normalize: str = option("imagenet", choices=NORMALIZATIONS)
+    norm: bool = option(True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -38,9 +38,7 @@ class _Unit(nn.Module):
         self.downsample = None
         if inputs != width * self.expansion:
             outputs = width * self.expansion
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs)
-            )
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
 
     def main(self, x: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
@@ -50,9 +48,7 @@ class _Unit(nn.Module):
         # The 1×1 shortcut commutes with taking every stride-th cell, so it runs on the cells that remain.
         shortcut = x
         if self.crop or self.stride > 1:
-            shortcut = x[:, :, self.crop :: self.stride, self.crop :: self.stride][
-                :, :, : y.shape[2], : y.shape[3]
-            ]
+            shortcut = x[:, :, self.crop :: self.stride, self.crop :: self.stride][:, :, : y.shape[2], : y.shape[3]]
         if self.downsample is not None:
             shortcut = self.downsample(shortcut)
         out: torch.Tensor = self.relu(y + shortcut)

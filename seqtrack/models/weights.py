@@ -53,9 +53,7 @@ def load_feature_weights(module: nn.Module, path: str | os.PathLike[str]) -> Rep
     path = Path(path)
     found = {_strip(name): value for name, value in read_tensors(path).items()}
     # Buffers that only count steps do not decide whether a file fits.
-    wanted = {
-        name: value for name, value in module.state_dict().items() if not name.endswith("num_batches_tracked")
-    }
+    wanted = {name: value for name, value in module.state_dict().items() if not name.endswith("num_batches_tracked")}
     matched = {name: found[name] for name, value in wanted.items() if _fits(found.get(name), value)}
     if not any(matched[name].ndim > 1 for name in matched):
         example, theirs = next(iter(wanted), "?"), next(iter(found), "none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 
@@ -12,15 +13,16 @@ from seqtrack.assessment import protocols, results
 from seqtrack.assessment.metrics import sequence_metrics
 from seqtrack.assessment.protocols import Sequence
 from seqtrack.assessment.results import SequenceResult
-from seqtrack.config import to_dict
+from seqtrack.config import FIELDS, to_dict
 from seqtrack.data import datasets, images
 from seqtrack.data.datasets import Dataset
 from seqtrack.errors import TrialError
-from seqtrack.pipeline import plan
+from seqtrack.pipeline import plan, record
 from seqtrack.pipeline.device import find_device, set_determinism
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
 from seqtrack.runs.attempts import Attempt
+from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest
 from seqtrack.runs.paths import TrialFolder
 from seqtrack.tracking.base import Image, Tracker
 from seqtrack.tracking.sequence import track_sequence
@@ -29,6 +31,7 @@ from seqtrack.training import checkpoints
 log = logging.getLogger(__name__)
 
 CONVENTION = "otb"
+SECONDS_BETWEEN_PROGRESS = 2.0
 
 
 class Stopped(Exception):
@@ -41,79 +44,89 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
     Raises:
         Stopped: ``should_stop()`` said so.
     """
-    trial = attempt.trial
+    trial, item, tre_num = attempt.trial, assessment.eval_set, request.assess.eval_tre_num
     final = plan.final_folder(request, trial, assessment)
-    partial = final.with_name(f".partial-{final.name}")
-    dataset = datasets.open_dataset(assessment.eval_set.dataset, request.locations, log.info)
+    dataset = datasets.open_dataset(item.dataset, request.locations, log.info)
     try:
-        sequences = protocols.sequences(dataset.index, assessment.eval_set.sampler, request.assess.max_eval_videos)
+        config = _config(request, trial, assessment, dataset)
+        # Sequences tracked by other code, or on other data, are not taken over.
+        partial = final.with_name(f".partial-{final.name}-{digest(config)[:ASSESSMENT_DIGITS]}")
         runs = [
             (sequence, number, start)
-            for sequence in sequences
-            for number, start in enumerate(protocols.tre_starts(sequence, request.assess.eval_tre_num))
+            for sequence in protocols.sequences(dataset.index, item.sampler, request.assess.max_eval_videos)
+            for number, start in enumerate(protocols.tre_starts(sequence, tre_num))
         ]
         done = results.read_sequences(partial)
+        progress = _Progress(attempt, assessment, sum(len(s.frames) - start for s, _, start in runs))
         tracker = make_tracker(request, trial, assessment.step)
-        for count, (sequence, number, start) in enumerate(runs):
-            attempt.event(
-                "assess",
-                eval_id=assessment.eval_set.eval_id,
-                step=assessment.step,
-                done=count,
-                total=len(runs),
-            )
+        for sequence, number, start in runs:
             if (sequence.name, number) in done:
+                progress.skip(len(sequence.frames) - start)
                 continue
             if should_stop():
                 raise Stopped
-            result = run_sequence(tracker, dataset, sequence, number, start, request.view_size)
+            result = run_sequence(tracker, dataset, sequence, number, start, request.view_size, progress.count)
             results.write_sequence(partial, result, attempt.guard)
-        config = {
-            "run_id": request.run_id,
-            "seed": trial.seed,
-            "step": assessment.step,
-            "eval_id": assessment.eval_set.eval_id,
-            "convention": CONVENTION,
-            "train": to_dict(request.train),
-            "assess": {
-                "eval_tre_num": request.assess.eval_tre_num,
-                "max_eval_videos": request.assess.max_eval_videos,
-                "tracker_params": request.assess.tracker_params,
-            },
-            "data": dataset.data_fingerprint,
-            "code": request.assessment_code(),
-        }
         summary = results.finish(
             partial,
             final,
             [(sequence.name, number) for sequence, number, _ in runs],
             config,
-            eval_id=assessment.eval_set.eval_id,
+            eval_id=item.eval_id,
             step=assessment.step,
             convention=CONVENTION,
-            tre_num=request.assess.eval_tre_num,
+            tre_num=tre_num,
             guard=attempt.guard,
         )
     finally:
         dataset.close()
-    score = summary["metrics"][request.selection_metric.name]
-    attempt.event(
-        "assessed", eval_id=assessment.eval_set.eval_id, step=assessment.step,
-        metric=request.selection_metric.name, score=score,
-    )  # fmt: skip
-    log.info(
-        "step %d on %s: %s %.3f",
-        assessment.step,
-        assessment.eval_set.eval_id,
-        request.selection_metric.name,
-        score,
-    )
+    metric = request.selection_metric.name
+    score = summary["metrics"][metric]
+    attempt.event("assessed", eval_id=item.eval_id, step=assessment.step, metric=metric, score=score)
+    log.info("step %d on %s: %s %.3f", assessment.step, item.eval_id, metric, score)
+
+
+def _config(request: Request, trial: TrialFolder, assessment: Assessment, dataset: Dataset) -> dict[str, Any]:
+    """Everything that the result depends on; written beside it."""
+    assess = to_dict(request.assess)
+    return {
+        "run_id": request.run_id,
+        "seed": trial.seed,
+        "step": assessment.step,
+        "eval_id": assessment.eval_set.eval_id,
+        "convention": CONVENTION,
+        "train": to_dict(request.train),
+        "assess": {name: value for name, value in assess.items() if FIELDS[name].metadata["keyed"]},
+        "data": dataset.data_fingerprint,
+        "code": request.assessment_code(),
+    }
+
+
+class _Progress:
+    """Events about frames tracked, not more often than every two seconds."""
+
+    def __init__(self, attempt: Attempt, assessment: Assessment, total: int) -> None:
+        self._attempt = attempt
+        self._where = {"eval_id": assessment.eval_set.eval_id, "step": assessment.step, "total": total}
+        self._done = 0
+        self._spoke = -math.inf
+        self.skip(0)
+
+    def skip(self, frames: int) -> None:
+        self._done += frames
+        now = time.monotonic()
+        if now - self._spoke >= SECONDS_BETWEEN_PROGRESS:
+            self._spoke = now
+            self._attempt.event("assess", done=self._done, **self._where)
+
+    def count(self, frames: Iterator[Image]) -> Iterator[Image]:
+        for frame in frames:
+            yield frame
+            self.skip(1)
 
 
 def make_tracker(request: Request, trial: TrialFolder, step: int) -> Tracker:
     """The tracker with the weights of a checkpoint."""
-    from seqtrack.pipeline import record
-
     fixed = record.read(trial)
     execution = request.execution
     set_determinism(
@@ -141,16 +154,18 @@ def run_sequence(
     number: int,
     start: int,
     view_size: tuple[int, int] | None,
+    watch: Callable[[Iterator[Image]], Iterator[Image]] = iter,
 ) -> SequenceResult:
     """Runs a tracker from position ``start`` of a sequence to its end, and measures it there.
 
-    ``number`` is which of the starts this is. Coordinates are those of the original image throughout.
+    ``number`` is which of the starts this is; ``watch`` sees the frames go by. Coordinates are those of the
+    original image throughout.
     """
     frames = sequence.frames[start:]
     truth, present = sequence.boxes[start:], sequence.present[start:]
     track = track_sequence(
         tracker,
-        read_frames(dataset, sequence.video, frames),
+        watch(read_frames(dataset, sequence.video, frames)),
         truth[0],
         dataset.index.video_size(sequence.video),
         view_size,
@@ -169,6 +184,4 @@ def run_sequence(
 
 def read_frames(dataset: Dataset, video: int, frames: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Image]:
     for frame in frames.tolist():
-        yield images.decode(
-            dataset.read_frame(video, frame), lambda frame=frame: dataset.describe_frame(video, frame)
-        )
+        yield images.decode(dataset.read_frame(video, frame), functools.partial(dataset.describe_frame, video, frame))

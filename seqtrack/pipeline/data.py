@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,13 @@ import numpy as np
 from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.formats import DatasetName
+from seqtrack.data.index import Index
 from seqtrack.data.mixture import Mixture, parse_mixture
 from seqtrack.data.motion import MotionParams, parse_motion_params
 from seqtrack.data.pairs import PairParams, PairSource
+from seqtrack.data.pools import POOLS, pool_members
 from seqtrack.data.samplers import parse_sampler_params
-from seqtrack.pipeline.request import POOLS, Request
+from seqtrack.pipeline.request import Request
 from seqtrack.training.task import PairSizes
 
 Say = Callable[[str], None]
@@ -64,8 +66,15 @@ def _pools(
     request: Request, sets: Mapping[str, Dataset], mixture: Mixture
 ) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
     """Tracks of each pool in the mixture, by data set."""
-    if not any(name in POOLS for name in mixture.names()):
-        return {}
-    indexes = {name: sets[name].index for name in request.train.pool_datasets}
-    split = datasets.split_pool(indexes, request.train.pool_split)
-    return {name: split[name] for name in POOLS if name in mixture.names()}
+    return {
+        part: {
+            name: _tracks(sets[name].index, pool_members(sets[name].index, part, request.train.pool_split))
+            for name in request.train.pool_datasets
+        }
+        for part in POOLS
+        if part in mixture.names()
+    }
+
+
+def _tracks(index: Index, videos: Sequence[int]) -> np.ndarray[Any, Any]:
+    return np.array([track for video in videos for track in index.tracks_of(video)], dtype=np.int64)

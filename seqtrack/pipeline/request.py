@@ -18,10 +18,11 @@ from seqtrack import config as configuration
 from seqtrack.assessment.metrics import Metric, find_metric
 from seqtrack.assessment.protocols import eval_id
 from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
-from seqtrack.data.datasets import Locations
+from seqtrack.data.datasets import Locations, locations_of
 from seqtrack.data.formats import DatasetName, parse_dataset_name
 from seqtrack.data.mixture import Mixture, parse_mixture
 from seqtrack.data.motion import motion_dict, parse_motion_params
+from seqtrack.data.pools import POOLS
 from seqtrack.data.samplers import parse_sampler_params, sampler_dict
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
@@ -30,7 +31,6 @@ from seqtrack.runs.paths import RunFolder
 from seqtrack.schema import nearest
 from seqtrack.training.params import resolve_lr_params, resolve_optimizer_params
 
-POOLS = ("pool_train", "pool_val")
 TRAIN_MODULE = "seqtrack.pipeline.train_trial"
 ASSESS_MODULE = "seqtrack.pipeline.assess_trial"
 # Imported on the way (a family makes trackers too) but without a say in what is learned.
@@ -118,16 +118,7 @@ class Request:
 
     @cached_property
     def locations(self) -> Locations:
-        execution = self.execution
-        return Locations(
-            data_dir=execution.data_dir,
-            data_paths={name: Path(path) for name, path in execution.data_paths.items()},
-            tar_dir=execution.tar_dir,
-            tmp_data_dir=execution.tmp_data_dir,
-            stage_mode=configuration.stage_mode(execution),
-            preproc=self.train.preproc,
-            cache_dir=execution.data_cache_dir,
-        )
+        return locations_of(Config(self.train, self.assess, self.execution))
 
     @property
     def mixtures(self) -> dict[str, Mixture]:

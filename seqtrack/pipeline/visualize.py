@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def visualize(request: Request, attempt: Attempt) -> None:
         dataset = datasets.open_dataset(item.dataset, request.locations, log.info)
         try:
             for sequence in protocols.sequences(dataset.index, item.sampler, request.assess.max_eval_videos):
-                path = folder / f"{sequence.name.replace('/', '_')}.mp4"
+                path = folder / f"{quote(sequence.name, safe=' ')}.mp4"
                 if path.exists():
                     continue
                 track = results.load_track(plan.final_folder(request, attempt.trial, assessment), sequence.name)

@@ -138,9 +138,7 @@ def _cross(picture: Image, values: NDArray[np.float64]) -> Image:
     row, column = _peak(values)
     cell = CELL / values.shape[0]
     place = (round((column + 0.5) * cell), round((row + 0.5) * cell))
-    return np.asarray(
-        cv2.drawMarker(picture.copy(), place, (255, 255, 255), cv2.MARKER_CROSS, 10, 1), np.uint8
-    )
+    return np.asarray(cv2.drawMarker(picture.copy(), place, (255, 255, 255), cv2.MARKER_CROSS, 10, 1), np.uint8)
 
 
 def _range_text(values: NDArray[np.float64]) -> str:

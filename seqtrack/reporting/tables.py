@@ -116,8 +116,7 @@ def to_text(summary: Mapping[str, Any]) -> str:
     cells = [HEADER, *(row.cells() for row in table_rows(summary))]
     widths = [max(len(line[k]) for line in cells) for k in range(len(HEADER))]
     lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     ]
     return "\n".join([*lines, *remarks(summary)]) + "\n"
 

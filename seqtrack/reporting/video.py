@@ -42,9 +42,7 @@ def write_video(
     """
     numbers = list(range(len(truth))) if frame_numbers is None else [int(number) for number in frame_numbers]
     if not (len(truth) == len(pred) == len(numbers) > 0):
-        raise ValueError(
-            f"as many boxes as frame numbers expected: {len(truth)}, {len(pred)}, {len(numbers)}"
-        )
+        raise ValueError(f"as many boxes as frame numbers expected: {len(truth)}, {len(pred)}, {len(numbers)}")
     drawn = _annotated(frames, truth, pred, original_size, numbers)
     if keep_frames is not None:
         drawn = _kept(drawn, keep_frames, numbers)
@@ -129,9 +127,7 @@ def _encode(path: Path, images: Iterable[Image], fps: float, shown: Path) -> int
                 fourcc = cv2.VideoWriter.fourcc(*"mp4v")
                 writer = cv2.VideoWriter(str(path), fourcc, fps, (image.shape[1], image.shape[0]))
                 if not writer.isOpened():
-                    raise UserError(
-                        f"{shown}: this OpenCV cannot write mp4: leave --visualize out or install FFmpeg"
-                    )
+                    raise UserError(f"{shown}: this OpenCV cannot write mp4: leave --visualize out or install FFmpeg")
             writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
             count += 1
     finally:

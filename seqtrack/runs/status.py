@@ -58,7 +58,7 @@ def _apply(values: dict[str, Any], event: dict[str, Any]) -> None:
         case "progress":
             values.update(state="training", **{key: event[key] for key in ("step", "total", "loss", "rate")})
         case "assess":
-            detail = f"{event['eval_id']} at step {event['step']}: {event['done']}/{event['total']}"
+            detail = f"{event['eval_id']} at step {event['step']}: {event['done']}/{event['total']} frames"
             values.update(state="assessing", detail=detail)
         case "assessed":
             values.update(score=(event["eval_id"], event["metric"], event["score"]))

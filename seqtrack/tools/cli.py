@@ -7,7 +7,7 @@ import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from seqtrack.errors import SeqtrackError, UserError
 
@@ -54,12 +54,13 @@ class Parser(argparse.ArgumentParser):
         }
         super().__init__(**options)  # type: ignore[arg-type]
 
-    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def read(self, args: Sequence[str] | None) -> dict[str, Any]:
+        """The arguments by name; UserError for anything that is not one."""
         words = sys.argv[1:] if args is None else list(args)
-        known, unknown = self.parse_known_args([_underscored(word) for word in words], namespace)
+        known, unknown = self.parse_known_args([_underscored(word) for word in words])
         if unknown:
             raise UserError(self._unknown(unknown[0]))
-        return known
+        return vars(known)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message.removeprefix("argument "))

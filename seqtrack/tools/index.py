@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             width, height = index.video_size(video)
             print(
                 f"{index.track_name(track)}: {width}x{height}, {index.video_length(video)} frames"
-                f" from {index.frame_name(video, 0)}, {len(labels.frames)} labelled, {labels.present.sum()} present"
+                f" from {index.frame_name(video, 0)}, {len(labels.frames)} labelled,"
+                f" {labels.present.sum()} present"
             )
     if args.action == "verify":
         _verify(args.name, locations)

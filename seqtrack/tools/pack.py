@@ -45,9 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     parse_dataset_name(f"{args.layout}:{args.name}")
     if not args.preproc.replace("_", "").isalnum():
-        raise UserError(
-            f"--preproc: {args.preproc!r} is not a folder's name; expected e.g. resize_force_360x360"
-        )
+        raise UserError(f"--preproc: {args.preproc!r} is not a folder's name; expected e.g. resize_force_360x360")
     destination = args.tar_dir.expanduser() / args.preproc / f"{args.name}.tar"
     with _progress(f"packing {args.name}") as on_progress:
         packed = pack(

@@ -1,7 +1,8 @@
 """python -m seqtrack.tools.sample_data --out DIR: generated videos, packed as tars, to try everything on.
 
-Writes DIR/tars/original/sample_train.tar and DIR/tars/original/sample_eval.tar (OTB layout), byte for byte the same on every
-call with the same flags: train with --tar_dir DIR/tars --train_dataset otb:sample_train --eval_datasets otb:sample_eval.
+Writes DIR/tars/original/sample_train.tar and DIR/tars/original/sample_eval.tar (OTB layout), byte for byte the
+same on every call with the same flags: train with --tar_dir DIR/tars --train_dataset otb:sample_train
+--eval_datasets otb:sample_eval.
 """
 
 from __future__ import annotations
@@ -50,9 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def write_sample(
-    out: Path, counts: dict[Part, int], num_frames: int, size: tuple[int, int], seed: int
-) -> list[Path]:
+def write_sample(out: Path, counts: dict[Part, int], num_frames: int, size: tuple[int, int], seed: int) -> list[Path]:
     """Writes both tars; returns their paths. A tar appears whole or not at all."""
     import cv2
     from rich.console import Console

@@ -11,6 +11,7 @@ from typing import Any
 from seqtrack import config as configuration
 from seqtrack.config import FIELDS, SECTIONS
 from seqtrack.errors import UserError
+from seqtrack.schema import nearest
 from seqtrack.tools import cli
 
 DESCRIPTION = """Train a visual object tracker with several seeds, assess it, print mean ± std over the seeds.
@@ -95,14 +96,14 @@ def read_config(arguments: dict[str, Any]) -> configuration.Config:
         content = configuration.read_yaml(Path(file))
         for name in content:
             if name not in FIELDS:
-                raise UserError(f"{file}: {name}: no such flag; {configuration.nearest(name, FIELDS)}")
+                raise UserError(f"{file}: {name}: no such flag; {nearest(name, FIELDS)}")
         values.update(content)
     values.update(arguments)
     return configuration.build(values)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = vars(build_parser().parse_args(argv))
+    arguments = build_parser().read(argv)
     dry_run, print_config = arguments.pop("dry_run", False), arguments.pop("print_config", False)
     config = read_config(arguments)
 

@@ -25,16 +25,16 @@ def build_parser() -> cli.Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser().read(argv)
 
     from seqtrack.pipeline.request import read_submission
     from seqtrack.pipeline.worker import work
     from seqtrack.runs import lookup
     from seqtrack.runs.paths import RunFolder
 
-    folder = Path(arguments.run)
-    run = RunFolder(folder) if folder.is_dir() else lookup.find(Path(arguments.cache_dir), arguments.run)
-    return work(read_submission(run, arguments.submission), arguments.seed)
+    folder = Path(arguments["run"])
+    run = RunFolder(folder) if folder.is_dir() else lookup.find(Path(arguments["cache_dir"]), arguments["run"])
+    return work(read_submission(run, arguments["submission"]), arguments["seed"])
 
 
 if __name__ == "__main__":

@@ -22,9 +22,7 @@ CONFIG = {"eval_sampler": "full", "tracker": {"num_scales": 3, "sizes": (127, 25
 WHAT = {"eval_id": "bag-full", "step": 300, "convention": "otb"}
 
 
-def a_result(
-    name: str = "Crossing", start: int = 0, total: int = 5, value: float = 0.1 + 0.2
-) -> SequenceResult:
+def a_result(name: str = "Crossing", start: int = 0, total: int = 5, value: float = 0.1 + 0.2) -> SequenceResult:
     rng = np.random.default_rng([start, total])
     return SequenceResult(
         name=name,
@@ -39,9 +37,7 @@ def a_result(
 
 
 def same(a: SequenceResult, b: SequenceResult) -> bool:
-    arrays = all(
-        np.array_equal(getattr(a, k), getattr(b, k)) for k in ("frames", "boxes", "scores", "present")
-    )
+    arrays = all(np.array_equal(getattr(a, k), getattr(b, k)) for k in ("frames", "boxes", "scores", "present"))
     return arrays and (a.name, a.start, a.metrics, a.seconds) == (b.name, b.start, b.metrics, b.seconds)
 
 

@@ -128,9 +128,7 @@ def test_laws(pairs: list[tuple[tuple[float, ...], tuple[float, ...]]], shift: f
         low, high = METRICS[name].bounds
         assert low <= value <= high
     assert found["success_70"] <= found["success_50"]
-    assert abs(found["AUC"] - found["mean_iou"]) <= 1 / 20 + 1e-12, (
-        "AUC is a sum of rectangles below the mean IoU"
-    )
+    assert abs(found["AUC"] - found["mean_iou"]) <= 1 / 20 + 1e-12, "AUC is a sum of rectangles below the mean IoU"
     curve = success_curve(overlap(pred, truth))
     assert (np.diff(curve) <= 0).all() and curve[-1] == 0
 
@@ -138,9 +136,7 @@ def test_laws(pairs: list[tuple[tuple[float, ...], tuple[float, ...]]], shift: f
 def test_names_are_found_in_any_case_and_the_nearest_is_named() -> None:
     assert find_metric("auc").name == "AUC"
     assert find_metric("Mean_IoU") == METRICS["mean_iou"]
-    with pytest.raises(
-        UserError, match=r"^--optimize_metric: unknown metric 'sucess_50'; did you mean success_50\?"
-    ):
+    with pytest.raises(UserError, match=r"^--optimize_metric: unknown metric 'sucess_50'; did you mean success_50\?"):
         find_metric("sucess_50")
     with pytest.raises(UserError, match=r"unknown evaluation convention 'otbx'; did you mean otb\?"):
         find_convention("otbx")

@@ -79,9 +79,7 @@ def test_starts_rise_inside_the_sequence_and_always_see_the_target(present: list
 
 
 @given(st.integers(60, 400), st.integers(2, 20))
-def test_a_long_sequence_has_all_its_starts_evenly_spread_and_20_frames_after_the_last(
-    total: int, n: int
-) -> None:
+def test_a_long_sequence_has_all_its_starts_evenly_spread_and_20_frames_after_the_last(total: int, n: int) -> None:
     starts = tre_starts(a_sequence([True] * total), n)
     assert len(starts) == n
     assert starts[-1] == total - 20

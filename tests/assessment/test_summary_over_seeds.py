@@ -113,10 +113,7 @@ def test_all_metrics_and_trials_share_the_resamples() -> None:
     x = np.random.default_rng(5).random(50)
     one, two = bootstrap_variance(np.stack([x, 2 * x], axis=1))
     assert two == 4 * one
-    assert (
-        bootstrap_variance(np.stack([x, x + 1.0, x], axis=1))[0]
-        == bootstrap_variance(np.stack([x, x], axis=1))[1]
-    )
+    assert bootstrap_variance(np.stack([x, x + 1.0, x], axis=1))[0] == bootstrap_variance(np.stack([x, x], axis=1))[1]
 
 
 def test_a_constant_score_has_no_variance() -> None:
@@ -150,9 +147,7 @@ def test_the_bytes_do_not_depend_on_threads(repository: object) -> None:
     for threads in ("1", "2"):
         limits = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         environ = {**os.environ, **limits, "PYTHONPATH": path}
-        found.add(
-            subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=True).stdout
-        )
+        found.add(subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, check=True).stdout)
     assert len(found) == 1
     assert json.loads(found.pop())["completed"] == 3
 

@@ -28,9 +28,7 @@ def a_cell(*values: float) -> dict[str, Any]:
 def a_summary(seeds: int = 2, eval_id: str = "Football1-full", **others: Any) -> dict[str, Any]:
     values = [0.5 + 0.01 * seed for seed in range(seeds)]
     cells = {name: a_cell(*values) for name in ("TRE_3_AUC", "mean_iou", "AUC")}
-    trials = [
-        {"seed": seed, "state": "completed", "selected_step": 100, "error": None} for seed in range(seeds)
-    ]
+    trials = [{"seed": seed, "state": "completed", "selected_step": 100, "error": None} for seed in range(seeds)]
     return {
         "num_trials": seeds,
         "completed": seeds,
@@ -126,7 +124,5 @@ def test_csv_has_every_digit_and_one_line_per_trial() -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(a_summary(3)))))
     assert len(rows) == 12
     assert float(rows[0]["value"]) == 0.5 and [row["seed"] for row in rows[:3]] == ["0", "1", "2"]
-    (one,) = [
-        row for row in csv.DictReader(io.StringIO(to_csv(a_summary(1)))) if row["eval_id"] == "bag-full"
-    ]
+    (one,) = [row for row in csv.DictReader(io.StringIO(to_csv(a_summary(1)))) if row["eval_id"] == "bag-full"]
     assert (one["std"], one["between_var"]) == ("", "")

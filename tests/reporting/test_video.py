@@ -115,7 +115,5 @@ def test_real_video(shared: Path, tmp_path: Path) -> None:
     images = read_back(tmp_path / "v.mp4")
     assert len(images) == 30
     original = cv2.cvtColor(cv2.imread(str(files[20])), cv2.COLOR_BGR2RGB)
-    assert np.abs(images[20][100:, 200:].astype(int) - original[100:, 200:]).mean() < 12, (
-        "the picture is the frame"
-    )
+    assert np.abs(images[20][100:, 200:].astype(int) - original[100:, 200:]).mean() < 12, "the picture is the frame"
     assert PREDICTION_COLOUR != TRUTH_COLOUR

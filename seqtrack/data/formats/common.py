@@ -41,7 +41,7 @@ def parse_rows(data: bytes, where: str, columns: Sequence[int]) -> NDArray[np.fl
         lines.pop()
     if not lines:
         raise DataError(f"{where}: no rows; expected {expected} numbers in each")
-    rows = []
+    rows: list[list[float]] = []
     for number, line in enumerate(lines, start=1):
         words = [word for word in _DELIMITER.split(line) if word]
         try:
@@ -90,7 +90,7 @@ def frames_of(names: Sequence[str]) -> list[str]:
     numbers = [frame_number(name) for name in images]
     if None in numbers:
         return sorted(images)
-    return [name for _, name in sorted(zip(numbers, images, strict=True))]  # type: ignore[type-var]
+    return [name for _, name in sorted(zip(numbers, images, strict=True))]
 
 
 def original_size(

@@ -76,9 +76,7 @@ def _sequences(tree: Tree, folders: Mapping[str, list[str]]) -> list[str]:
     return listed
 
 
-def _regions(
-    tree: Tree, truth: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.bool_]]:
+def _regions(tree: Tree, truth: str) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.bool_]]:
     rows = parse_rows(tree.read(truth), tree.describe(truth), (4, 8))
     polygons = rows if rows.shape[1] == 8 else None
     boxes, present = absent_as_nan(rows if polygons is None else polygon_hull(polygons))
@@ -94,8 +92,6 @@ def _occluded(tree: Tree, folder: str, names: list[str], length: int) -> NDArray
             continue
         rows = parse_rows(tree.read(name), tree.describe(name), (1,))[:, 0]
         if len(rows) > length:
-            raise DataError(
-                f"{tree.describe(name)}: {len(rows)} rows for {length} frames; drop those too many"
-            )
+            raise DataError(f"{tree.describe(name)}: {len(rows)} rows for {length} frames; drop those too many")
         flags[: len(rows)] |= rows == 1
     return flags
