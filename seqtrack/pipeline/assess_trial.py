@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
