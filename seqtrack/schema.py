@@ -18,7 +18,8 @@ T = TypeVar("T")
 def nearest(word: str, valid: Iterable[str]) -> str:
     """'did you mean X?', or a list of what is valid."""
     names = sorted(valid)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    # Half a word is closer to its whole than its letters say: ``lr`` means ``lr_init``.
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) or [n for n in names if n.startswith(word)]
     return f"did you mean {close[0]}?" if close else "expected one of " + ", ".join(names)
 
 

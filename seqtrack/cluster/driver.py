@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from seqtrack.cluster.local import LocalScheduler
 from seqtrack.data import datasets
+from seqtrack.data.formats import DatasetName
 from seqtrack.pipeline import plan, record
 from seqtrack.pipeline.request import Request, submit
 from seqtrack.pipeline.summarise import summarise
@@ -19,10 +21,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a command ended: the run's summary, the failures by seed, and the ends of their logs."""
+    """How a command ended.
+
+    Attributes:
+        failures: cause by seed.
+        mistakes: seeds whose failure a person can mend.
+        logs: by seed, the end of the log of each other failure.
+    """
 
     summary: dict[str, Any]
     failures: dict[int, str]
+    mistakes: set[int]
     logs: dict[int, list[str]]
 
 
@@ -48,8 +57,9 @@ def run(request: Request, say: Say) -> Outcome:
             failures = scheduler.run()
     except KeyboardInterrupt:
         raise Detached(_farewell(scheduler)) from None
-    logs = {seed: scheduler.last_log_lines(seed) for seed in failures}
-    return Outcome(summarise(request, failures), failures, logs)
+    mistakes = scheduler.mistakes
+    logs = {seed: scheduler.last_log_lines(seed) for seed in failures if seed not in mistakes}
+    return Outcome(summarise(request, failures), failures, mistakes, logs)
 
 
 def prepare_data(request: Request, say: Say) -> None:
@@ -66,11 +76,15 @@ def check_changes(request: Request) -> None:
     if not started:
         return
     training_code, assessment_code = request.training_code(), request.assessment_code()
-    names = request.training_datasets.values()
-    data = {name.folder: datasets.fingerprint(name, request.locations) for name in names}
+
+    @functools.lru_cache
+    def fingerprint(name: DatasetName) -> dict[str, str]:
+        return datasets.fingerprint(name, request.locations)
+
+    data = {name.folder: fingerprint(name) for name in request.training_datasets.values()}
     for trial in started:
         record.reconcile(request, trial, training_code, data)
-        plan.check_assessment_code(request, trial, assessment_code)
+        plan.check_assessments(request, trial, assessment_code, fingerprint)
 
 
 def describe(request: Request) -> list[str]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from seqtrack.cluster.gpus import visible_gpus
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
-from seqtrack.pipeline.worker import BUSY, DONE
+from seqtrack.pipeline.worker import BUSY, DONE, MISTAKE
 from seqtrack.runs import attempts, events
 from seqtrack.runs.status import TrialStatus, trial_status
 
@@ -40,12 +40,15 @@ class LocalScheduler:
     Attributes:
         submission: id under which workers find the request.
         show: called in every round with the status of all trials, in order of seed.
+        failures: cause by seed.
+        mistakes: those of them that a person can mend (a broken frame, a full disk).
     """
 
     request: Request
     submission: str
     show: Callable[[list[TrialStatus]], None]
     failures: dict[int, str] = field(default_factory=dict)
+    mistakes: set[int] = field(default_factory=set)
     _launched: dict[int, _Launched] = field(default_factory=dict)
     _tried: set[int] = field(default_factory=set)
     _complete: set[int] = field(default_factory=set)
@@ -160,11 +163,16 @@ class LocalScheduler:
                 # Another process has the trial; should that one die, it is ours to start again.
                 self._tried.discard(seed)
             elif code != DONE or not self._is_complete(seed):
-                self.failures[seed] = self._cause(seed, code)
+                self.failures[seed] = self._cause(seed, code, worker.process.pid)
+                if code == MISTAKE:
+                    self.mistakes.add(seed)
 
-    def _cause(self, seed: int, code: int) -> str:
+    def _cause(self, seed: int, code: int, pid: int) -> str:
         trial = self.request.run.trial(seed)
         attempt = attempts.newest(trial)
+        owner = attempts.read_owner(attempt) if attempt else None
+        if owner is None or owner.pid != pid:
+            attempt = None  # it ended before it had one; what an earlier attempt met is not its cause
         end = attempts.ended(attempt) if attempt else None
         if end is not None and end.get("error"):
             return str(end["error"])

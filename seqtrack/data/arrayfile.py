@@ -7,6 +7,7 @@ share the pages. Files are never changed in place, only replaced as a whole.
 
 from __future__ import annotations
 
+import io
 import json
 import mmap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,13 +34,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Sequence[Array]], meta: Mappin
 
     The same arguments give the same bytes. Appears whole or not at all.
     """
-    with (
-        replacing(path) as temporary,
-        h5py.File(
-            temporary, "w", libver="latest", locking=False,
-            alignment_threshold=1, alignment_interval=_ALIGNMENT,
-        ) as file,
-    ):  # fmt: skip
+    # Built in memory, as HDF5 1.14 and 2.0 crash the process (h5py: segmentation fault) when a disk fills up under them.
+    buffer = io.BytesIO()
+    with h5py.File(
+        buffer, "w", libver="latest", alignment_threshold=1, alignment_interval=_ALIGNMENT
+    ) as file:
         file.attrs[_META] = json.dumps(meta, sort_keys=True)
         for name in sorted(arrays):
             pieces = arrays[name]
@@ -50,6 +49,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Sequence[Array]], meta: Mappin
             for part in _joined(pieces):
                 data[row : row + len(part)] = part
                 row += len(part)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def _joined(pieces: Sequence[Array]) -> Iterator[Array]:

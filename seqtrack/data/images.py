@@ -10,8 +10,10 @@ decoding is most of the cost of a pair, and saves what the crop cannot show:
 - It stops after the last row needed. A baseline JPEG is one stream of Huffman codes from top to bottom, which
   costs more than the rest of decoding, so a header that announces fewer rows makes the decoder stop early: the
   pixels before are the same (tests compare them), and what is left over is reported by libjpeg as "extraneous
-  bytes before marker 0xd9". That being its *first* complaint shows that the rows decoded were sound and that the
-  file is whole; after any other complaint the whole frame is decoded again, strictly.
+  bytes before marker 0xd9". That being its *first* complaint shows that the file is whole and that no marker
+  lies where none belongs; after any other complaint the whole frame is decoded again, strictly. So is a file with a
+  long run of zero bytes, which is what a lost block leaves. (Single flipped bits go unseen more often than in a
+  whole frame, where they upset the count of blocks at the end; JPEG has no checksum.)
 - It uses the fast DCT and the fast chroma upsampling, and writes to a buffer that it keeps (no page faults).
 """
 
@@ -42,6 +44,7 @@ DECODER: dict[str, str] = {
 
 _BASELINE = (0xC0, 0xC1)
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_LOST_BLOCK = bytes(64)
 _LEFT_OVER = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
 
 
@@ -143,13 +146,13 @@ class RegionDecoder:
     def __init__(self) -> None:
         self._pixels = bytearray()
         self._whole: Image = np.empty((0, 0, 3), np.uint8)
-        self._data: bytes | memoryview = b""
+        self._data = b""
         self._describe: Describe = ""
         self._header: JpegHeader | None = None
 
     def open(self, data: bytes | memoryview, describe: Describe) -> tuple[int, int]:
         """Takes the next frame; returns its (width, height)."""
-        self._data, self._describe = data, describe
+        self._data, self._describe = bytes(data), describe
         self._header = read_jpeg_header(data)
         if self._header is not None:
             return self._header.width, self._header.height
@@ -178,7 +181,7 @@ class RegionDecoder:
         unit = header.unit_height
         needed = min(header.height, -(-max(bottom, 1) // unit) * unit)
         width = -(-header.width // shrink)
-        if header.can_stop_early and needed < header.height:
+        if header.can_stop_early and needed < header.height and _LOST_BLOCK not in self._data:
             patched = bytearray(self._data)
             struct.pack_into(">H", patched, header.height_at, needed)
             height = -(-needed // shrink)

@@ -44,9 +44,9 @@ class IndexLike(Protocol):
 
     @property
     def num_tracks(self) -> int: ...
-    def track(self, k: int) -> TrackLike: ...
-    def track_video(self, k: int) -> int: ...
-    def video_size(self, v: int) -> tuple[int, int]: ...
+    def track(self, k: int, /) -> TrackLike: ...
+    def track_video(self, k: int, /) -> int: ...
+    def video_size(self, v: int, /) -> tuple[int, int]: ...
 
 
 class DatasetLike(Protocol):
@@ -54,8 +54,8 @@ class DatasetLike(Protocol):
 
     @property
     def index(self) -> IndexLike: ...
-    def read_frame(self, v: int, t: int) -> bytes | memoryview: ...
-    def describe_frame(self, v: int, t: int) -> str: ...
+    def read_frame(self, v: int, t: int, /) -> bytes | memoryview: ...
+    def describe_frame(self, v: int, t: int, /) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class PairSource:
     """Draws, reads, decodes and crops. See `batch`.
 
     datasets: by name; every name in the mixture must be there (or in `subsets`).
-    subsets: virtual data sets (pools): name in the mixture -> {data set: (M,) track numbers}.
+    subsets: virtual data sets (pools): name in the mixture -> {data set: (M,) track numbers, or None for all}.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class PairSource:
         batch_size: int,
         seed: int,
         stream: str = "train",
-        subsets: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+        subsets: Mapping[str, Mapping[str, NDArray[Any] | None]] | None = None,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"--batchsz must be at least 1, not {batch_size}")
@@ -116,7 +116,7 @@ class PairSource:
         self._group_ends = np.cumsum([weight for weight, _ in mixture.groups])
         self._open()
 
-    def _group(self, names: Sequence[str], subsets: Mapping[str, Mapping[str, NDArray[Any]]]) -> _Group:
+    def _group(self, names: Sequence[str], subsets: Mapping[str, Mapping[str, NDArray[Any] | None]]) -> _Group:
         first, counts = len(self._parts), []
         for name in names:
             chosen: Mapping[str, NDArray[Any] | None] = subsets.get(name, {name: None})

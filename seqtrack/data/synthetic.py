@@ -47,15 +47,15 @@ class SyntheticVideo:
         return self._draw(t)
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """The video in OTB's layout: (path below the data set's folder, content), annotation files last."""
-        for t in range(self.boxes.shape[1]):
-            encoded = cv2.cvtColor(self.frame(t), cv2.COLOR_RGB2BGR)
-            _, data = cv2.imencode(".jpg", encoded, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            yield f"{self.name}/img/{t + 1:04d}.jpg", data.tobytes()
+        """The video in OTB's layout: (path below the data set's folder, content), sorted by path."""
         for k, boxes in enumerate(self.boxes):
             suffix = f".{k + 1}" if len(self.boxes) > 1 else ""
             rows = [f"{x + 1:.2f},{y + 1:.2f},{w:.2f},{h:.2f}\n" for x, y, w, h in boxes]
             yield f"{self.name}/groundtruth_rect{suffix}.txt", "".join(rows).encode()
+        for t in range(self.boxes.shape[1]):
+            encoded = cv2.cvtColor(self.frame(t), cv2.COLOR_RGB2BGR)
+            _, data = cv2.imencode(".jpg", encoded, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            yield f"{self.name}/img/{t + 1:04d}.jpg", data.tobytes()
 
 
 def make_video(part: Part, number: int, num_frames: int, size: tuple[int, int], seed: int = 0) -> SyntheticVideo:
@@ -137,7 +137,7 @@ class _Object:
 
 def _objects(rng: Generator, part: Part, num_frames: int, size: tuple[int, int]) -> list[_Object]:
     """The target first. Distractors borrow its shape, its pattern or its colours, never all three."""
-    shapes, patterns = _SHAPES[part], _PATTERNS[part]
+    shapes, patterns = SHAPES[part], PATTERNS[part]
     shape, pattern = int(rng.integers(len(shapes))), int(rng.integers(len(patterns)))
     palette = _palette(rng)
     base = min(size) * float(rng.uniform(0.075, 0.11))
@@ -198,7 +198,7 @@ def _filled(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(2 * (points - low) / (high - low) - 1)
 
 
-_SHAPES: dict[Part, list[Callable[[], NDArray[np.float64]]]] = {
+SHAPES: dict[Part, list[Callable[[], NDArray[np.float64]]]] = {
     "train": [
         lambda: _filled(_polygon(*[1.0] * 48)),  # ellipse
         lambda: _filled(_polygon(1, 1, 1, 1, turns=0.5)),  # rectangle
@@ -291,7 +291,7 @@ def _cells(rng: Generator, palette: NDArray[np.float32]) -> NDArray[np.float32]:
     return _coloured(nearest % 3, palette)
 
 
-_PATTERNS: dict[Part, list[Callable[[Generator, NDArray[np.float32]], NDArray[np.float32]]]] = {
+PATTERNS: dict[Part, list[Callable[[Generator, NDArray[np.float32]], NDArray[np.float32]]]] = {
     "train": [_stripes, _checks, _dots, _halves, _blobs],
     "eval": [_rings, _waves, _sectors, _cells],
 }

@@ -46,27 +46,27 @@ def fold_batch_norm(root: nn.Module) -> None:
 
 
 class PackedConv(nn.Module):
-    """A convolution whose weights lie in oneDNN's own layout, followed by ReLU if asked. CPU, inference
-    only.
+    """A convolution with weights in oneDNN's own layout, then ReLU if asked. CPU, inference only.
+
+    The best layout depends on the size of the input, so the weights are packed on the first input of each size;
+    a tracker has two (exemplar and search region).
     """
 
     def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
         super().__init__()
-        self._weight = torch.ops.mkldnn._reorder_convolution_weight(
-            conv.weight.detach(),
-            list(conv.padding),
-            list(conv.stride),
-            list(conv.dilation),
-            conv.groups,
-            None,
-        )
+        self._weight = conv.weight.detach()
         self._bias = None if conv.bias is None else conv.bias.detach()
         self._geometry = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         self._attr = "relu" if relu else "none"
+        self._packed: dict[torch.Size, torch.Tensor] = {}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = self._packed.get(x.shape)
+        if weight is None:
+            weight = torch.ops.mkldnn._reorder_convolution_weight(self._weight, *self._geometry, list(x.shape))
+            self._packed[x.shape] = weight
         out: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self._weight, self._bias, *self._geometry, self._attr, [], ""
+            x, weight, self._bias, *self._geometry, self._attr, [], ""
         )
         return out
 
@@ -74,7 +74,7 @@ class PackedConv(nn.Module):
 def pack_convolutions(root: nn.Module) -> None:
     """Replaces convolutions (which, in a Sequential, take the ReLU behind them along) by packed ones."""
     for parent in list(root.modules()):
-        # Not Identities, which folding left, nor pooling, which commutes with ReLU: what a convolution's output meets.
+        # What a convolution's output meets; Identities are left of folding, and pooling commutes with ReLU.
         meets = [(n, c) for n, c in parent.named_children() if not isinstance(c, nn.Identity | nn.MaxPool2d)]
         for index, (name, child) in enumerate(meets):
             if not isinstance(child, nn.Conv2d):

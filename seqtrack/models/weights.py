@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,8 @@ def _strip(name: str) -> str:
 def _is_tensorflow(path: Path) -> bool:
     # A V2 checkpoint "x.ckpt" exists only as x.ckpt.index and x.ckpt.data-00000-of-00001; a step may
     # follow: x.ckpt-1000.
-    return ".ckpt" in path.name and not path.name.endswith((".pth", ".pt", ".safetensors"))
+    # Lightning also writes ".ckpt", but those are torch's zip files.
+    return ".ckpt" in path.name and path.suffix not in (".pth", ".pt", ".safetensors") and not zipfile.is_zipfile(path)
 
 
 def _first_line(error: BaseException) -> str:

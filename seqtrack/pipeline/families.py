@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seqtrack.errors import UserError
@@ -58,6 +59,11 @@ class _SiamFC:
 
     def files(self, params: dict[str, Any]) -> list[str]:
         path = params["feature_model_file"]
+        if path and ".ckpt" in Path(path).name:
+            # Perhaps TensorFlow's, which is better said now than by a worker: only then is torch worth the wait.
+            from seqtrack.models.weights import read_tensors
+
+            read_tensors(Path(path))
         return [path] if path else []
 
     def task(self, params: dict[str, Any], with_files: bool) -> Task:

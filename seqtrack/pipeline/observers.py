@@ -27,6 +27,8 @@ class TrialObservers:
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         for name, value in scalars.items():
             self._writer().add_scalar(name, value, step)
+        # Now, not minutes later: a kill loses nothing, and an attempt that wakes up superseded has nothing to write.
+        self._writer().flush()
 
     def preview(self, step: int, arrays: Mapping[str, Any]) -> None:
         sheet = render_pairs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ import yaml
 
 from seqtrack.assessment import results
 from seqtrack.assessment.summary import select
+from seqtrack.data.formats import DatasetName
 from seqtrack.errors import UserError
 from seqtrack.pipeline import record
 from seqtrack.pipeline.request import EvalSet, Request
 from seqtrack.runs import code
+from seqtrack.runs.identity import digest
 from seqtrack.runs.paths import TrialFolder
 
 
@@ -84,23 +86,41 @@ def is_complete(request: Request, trial: TrialFolder) -> bool:
     return selected_step(request, trial) is not None and not missing_assessments(request, trial)
 
 
-def check_assessment_code(request: Request, trial: TrialFolder, now: Mapping[str, str]) -> None:
-    """Refuses to mix assessments made by different code, unless the person accepts it (see ``record``)."""
-    changed: set[str] = set()
+def check_assessments(
+    request: Request, trial: TrialFolder, now: Mapping[str, str], data_now: Callable[[DatasetName], dict[str, str]]
+) -> None:
+    """Refuses to mix assessments made by different code or on different data, unless the person accepts it
+    (see ``record``).
+
+    Args:
+        now: SHA-256 of the modules that an assessment imports.
+        data_now: the fingerprint of a data set; asked only about those that an assessment was made on.
+    """
+    changes: dict[str, str] = {}
     for item in request.eval_sets:
         for step in candidate_steps(request, trial):
             folder = final_folder(request, trial, Assessment(item, step))
             if results.is_finished(folder):
-                changed.update(code.changed(_config(folder).get("code", {}), dict(now)))
-    if not changed:
-        return
-    files = ", ".join(sorted(changed))
-    if not request.execution.accept_changes:
-        raise UserError(
-            f"seed {trial.seed} of run {request.run_id} was assessed before its code changed: {files}:"
-            f" {record.CHOICES}"
-        )
-    record.accept(request.run, f"seed {trial.seed}: assessed before a change of {files}")
+                changes.update(_changes(item, _config(folder), dict(now), data_now(item.dataset)))
+    changes = {change: what for change, what in changes.items() if not record.is_accepted(request.run, change)}
+    for change, what in sorted(changes.items(), key=lambda item: item[1]):
+        if not request.execution.accept_changes:
+            raise UserError(
+                f"seed {trial.seed} of run {request.run_id} was assessed before its {what}: {record.CHOICES}"
+            )
+        record.accept(request.run, f"seed {trial.seed}: assessed before a change ({what})", change)
+
+
+def _changes(
+    item: EvalSet, config: Mapping[str, Any], code_now: dict[str, str], data_now: dict[str, str]
+) -> dict[str, str]:
+    """What differs from how an assessment was made, by the digest of the difference; empty if nothing does."""
+    name, code_then, data_then = item.dataset.folder, config.get("code", {}), config.get("data", {})
+    files = code.changed(code_then, code_now)
+    datasets = record.changed_data({name: data_then}, {name: data_now})
+    what = [f"code changed: {', '.join(files)}"] if files else []
+    what += [f"data changed: {', '.join(datasets)}"] if datasets else []
+    return {digest([code_then, data_then, code_now, data_now]): "; ".join(what)} if what else {}
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -88,9 +88,14 @@ def reconcile(
     atomic.write_json(trial.record, asdict(replace(before, code=now_code, data=merged)))
 
 
-def accept(run: RunFolder, note: str) -> None:
-    if note not in accepted(run):
-        events.append(run.accepted, {"note": note})
+def accept(run: RunFolder, note: str, change: str | None = None) -> None:
+    """Writes a note for the summary down, and with it the digest of the change, so that it is asked once."""
+    if note not in accepted(run) or not (change is None or is_accepted(run, change)):
+        events.append(run.accepted, {"note": note, "change": change})
+
+
+def is_accepted(run: RunFolder, change: str) -> bool:
+    return any(record.get("change") == change for record in events.read(run.accepted))
 
 
 def accepted(run: RunFolder) -> list[str]:

@@ -60,6 +60,7 @@ def train_trial(
         record.reconcile(request, trial, request.training_code(), data)
         fixed = _fix(request, attempt, data, describe_device(device))
         set_determinism(fixed.cpu_threads, fixed.deterministic)
+        checkpoints.sweep(trial)
         checkpoint = checkpoints.load_newest(trial)
         task = _make_task(request, trial.seed, checkpoint is not None)
         task.to(device)

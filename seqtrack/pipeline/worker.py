@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from seqtrack.errors import SeqtrackError, SupersededError
+from seqtrack.errors import SeqtrackError, UserError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
 from seqtrack.runs import attempts
@@ -17,8 +17,8 @@ from seqtrack.runs.attempts import Attempt
 
 log = logging.getLogger(__name__)
 
-DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 3, 75
-STATES = {DONE: "done", FAILED: "failed", INTERRUPTED: "interrupted"}
+DONE, FAILED, MISTAKE, BUSY, INTERRUPTED = 0, 1, 2, 3, 75
+STATES = {DONE: "done", FAILED: "failed", MISTAKE: "failed", BUSY: "superseded", INTERRUPTED: "interrupted"}
 
 
 class StopFlag:
@@ -57,16 +57,16 @@ def work(request: Request, seed: int) -> int:
         try:
             finished = _carry_on(request, attempt, stop)
             code, error = (DONE if finished else INTERRUPTED), None
-        except SupersededError as superseded:
-            log.warning("%s", superseded)
-            attempt.event("end", state="superseded", error=str(superseded))
-            return BUSY
         except SeqtrackError as failure:
             log.error("%s", failure)
-            code, error = FAILED, str(failure)
+            code, error = MISTAKE if isinstance(failure, UserError) else FAILED, str(failure)
         except Exception as failure:
             log.exception("the trial failed")
             code, error = FAILED, _cause(failure)
+        # However it ended: what an attempt with a successor met (its files swept away, say) is no failure.
+        if superseded := attempt.superseded():
+            log.warning("%s", superseded)
+            code, error = BUSY, superseded
         attempt.event("end", state=STATES[code], error=error)
     return code
 

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +27,22 @@ def temporary_beside(path: Path) -> Path:
     return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:12]}")
 
 
+def no_guard() -> None:
+    """For writers with nobody to compete with."""
+
+
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary path; on a clean exit its file replaces ``path``, on an error it is removed."""
+def replacing(path: Path, guard: Callable[[], None] = no_guard) -> Iterator[Path]:
+    """Yields a temporary path; on a clean exit its file replaces ``path``, on an error it is removed.
+
+    ``guard`` is called right before that (flushing may have taken long) and prevents it by raising.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     try:
         yield temporary
         _sync_file(temporary)
+        guard()
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -43,8 +51,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yields an empty temporary folder that becomes ``path`` on a clean exit.
+def replacing_folder(path: Path, guard: Callable[[], None] = no_guard) -> Iterator[Path]:
+    """Yields an empty temporary folder that becomes ``path`` on a clean exit; ``guard`` as for ``replacing``.
 
     A folder that is there already wins and the new one is discarded: whatever is published under one name has
     one content, so the first to arrive is as good as any.
@@ -57,6 +65,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         for file in temporary.rglob("*"):
             if file.is_file():
                 _sync_file(file)
+        guard()
         try:
             os.rename(temporary, path)
         except OSError as error:
@@ -69,13 +78,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     _sync_folder(path.parent)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    with replacing(path) as temporary:
+def write_bytes(path: Path, data: bytes, guard: Callable[[], None] = no_guard) -> None:
+    with replacing(path, guard) as temporary:
         temporary.write_bytes(data)
 
 
-def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode("utf-8"))
+def write_text(path: Path, text: str, guard: Callable[[], None] = no_guard) -> None:
+    write_bytes(path, text.encode("utf-8"), guard)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -128,12 +128,18 @@ class Attempt:
 
     def guard(self) -> None:
         """Raises SupersededError if a newer attempt has started. Call right before publishing anything."""
+        if text := self.superseded():
+            raise SupersededError(text)
+
+    def superseded(self) -> str | None:
+        """By which attempt this one was superseded, if it was, as a line to tell."""
         latest = newest(self.trial)
-        if latest is not None and latest.number > self.folder.number:
-            raise SupersededError(
-                f"attempt {self.folder.number} of seed {self.trial.seed} was superseded by attempt"
-                f" {latest.number}; it stops and publishes nothing"
-            )
+        if latest is None or latest.number <= self.folder.number:
+            return None
+        return (
+            f"attempt {self.folder.number} of seed {self.trial.seed} was superseded by attempt"
+            f" {latest.number}; it stops and publishes nothing"
+        )
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):

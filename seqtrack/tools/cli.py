@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from seqtrack.errors import SeqtrackError, UserError
+from seqtrack.schema import nearest
 
 EXIT_FAILURE = 1
 EXIT_MISTAKE = 2
@@ -54,13 +54,15 @@ class Parser(argparse.ArgumentParser):
         }
         super().__init__(**options)  # type: ignore[arg-type]
 
-    def read(self, args: Sequence[str] | None) -> dict[str, Any]:
-        """The arguments by name; UserError for anything that is not one."""
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """The arguments; UserError for anything that is not one."""
         words = sys.argv[1:] if args is None else list(args)
         known, unknown = self.parse_known_args([_underscored(word) for word in words])
         if unknown:
             raise UserError(self._unknown(unknown[0]))
-        return vars(known)
+        return known
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message.removeprefix("argument "))
@@ -70,9 +72,8 @@ class Parser(argparse.ArgumentParser):
         if not flag.startswith("-"):
             return f"{word!r}: expected a flag here (see --help)"
         known = [option for action in self._actions for option in action.option_strings]
-        nearest = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]}?" if nearest else "see --help for the flags there are"
-        return f"{flag}: no such flag; {hint}"
+        hint = nearest(flag, known)
+        return f"{flag}: no such flag; {hint if 'mean' in hint else 'see --help for the flags there are'}"
 
 
 def _underscored(word: str) -> str:

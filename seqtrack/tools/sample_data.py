@@ -75,17 +75,20 @@ def write_sample(out: Path, counts: dict[Part, int], num_frames: int, size: tupl
 
 
 def write_tar(path: Path, folder: str, files: Iterable[tuple[str, bytes]]) -> None:
-    """An uncompressed tar of `folder` with these files and nothing that depends on when and by whom it is made."""
+    """An uncompressed tar of `folder` with these files, in which nothing says when and by whom it was made."""
     import io
     import tarfile
 
     from seqtrack.runs.atomic import replacing
 
-    with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, data in files:
-            member = tarfile.TarInfo(f"{folder}/{name}")
-            member.size, member.mode = len(data), 0o644
-            tar.addfile(member, io.BytesIO(data))
+    try:
+        with replacing(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, data in files:
+                member = tarfile.TarInfo(f"{folder}/{name}")
+                member.size, member.mode = len(data), 0o644
+                tar.addfile(member, io.BytesIO(data))
+    except OSError as error:
+        raise UserError(f"--out: cannot write {path} ({error.strerror or error}); give another folder") from error
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ def read_config(arguments: dict[str, Any]) -> configuration.Config:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = build_parser().read(argv)
+    arguments = vars(build_parser().parse_args(argv))
     dry_run, print_config = arguments.pop("dry_run", False), arguments.pop("print_config", False)
     config = read_config(arguments)
 
@@ -125,7 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(farewell, file=sys.stderr)
         return cli.EXIT_INTERRUPTED
     _print_outcome(request, outcome)
-    return cli.EXIT_FAILURE if outcome.failures else 0
+    if not outcome.failures:
+        return 0
+    return cli.EXIT_MISTAKE if outcome.mistakes == outcome.failures.keys() else cli.EXIT_FAILURE
 
 
 def _print_config(request: Any) -> None:
@@ -144,6 +146,11 @@ def _print_outcome(request: Any, outcome: Any) -> None:
 
     from seqtrack.reporting import tables
 
+    mistakes: dict[str, list[int]] = {}
+    for seed in sorted(outcome.mistakes):
+        mistakes.setdefault(outcome.failures[seed], []).append(seed)
+    for text, seeds in mistakes.items():
+        print(f"error: {text} (seed {', '.join(map(str, seeds))})", file=sys.stderr)
     for seed, lines in sorted(outcome.logs.items()):
         print(f"seed {seed} failed: {outcome.failures[seed]}", file=sys.stderr)
         for line in lines:

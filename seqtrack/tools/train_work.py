@@ -11,8 +11,8 @@ from seqtrack.tools import cli
 EPILOG = """example:
   python -m seqtrack.tools.train_work latest 0        # seed 0 of the run submitted last
 
-exit codes: 0 complete, 1 failed, 2 a mistake in the command, 3 another process is at work on this trial,
-75 asked to stop (state saved)"""
+exit codes: 0 complete, 1 failed, 2 a person's mistake (in the command or the data), 3 another process is at work
+on this trial, 75 asked to stop (state saved)"""
 
 
 def build_parser() -> cli.Parser:
@@ -25,16 +25,16 @@ def build_parser() -> cli.Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = build_parser().read(argv)
+    arguments = build_parser().parse_args(argv)
 
     from seqtrack.pipeline.request import read_submission
     from seqtrack.pipeline.worker import work
     from seqtrack.runs import lookup
     from seqtrack.runs.paths import RunFolder
 
-    folder = Path(arguments["run"])
-    run = RunFolder(folder) if folder.is_dir() else lookup.find(Path(arguments["cache_dir"]), arguments["run"])
-    return work(read_submission(run, arguments["submission"]), arguments["seed"])
+    folder = Path(arguments.run)
+    run = RunFolder(folder) if folder.is_dir() else lookup.find(Path(arguments.cache_dir), arguments.run)
+    return work(read_submission(run, arguments.submission), arguments.seed)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,9 @@ def cubic_upsampling(size: int, factor: int) -> Array:
     return matrix.astype(np.float32)
 
 
-def cosine_window(size: int, factor: int, center: float) -> Array:
-    """((size - 1) * factor + 1)² Hann window around cell ``center``, summing to 1."""
-    positions = np.arange((size - 1) * factor + 1) / factor - center
+def cosine_window(size: int, center: float) -> Array:
+    """(R, R) Hann window around cell ``center`` (zero one cell beyond a centred map), summing to 1."""
+    positions = np.arange(size) - center
     profile = np.cos(np.pi * np.clip(positions / (size + 1), -0.5, 0.5)) ** 2
     window = np.outer(profile, profile)
     normalized: Array = (window / window.sum()).astype(np.float32)
@@ -54,42 +54,52 @@ def cosine_window(size: int, factor: int, center: float) -> Array:
 class PeakFinder:
     """Finds the target in the response maps of several scales.
 
-    As in SiamFC, the scale with the highest penalised peak wins, and the new position is the peak of its
-    map mixed with a cosine window. Two departures: the penalty acts on the height of a peak above the
-    lowest response of all maps, so that the learned bias (which may make all logits negative) does not
-    matter; and the peak of the up-sampled map is refined by a parabola, so that a rounding error in the
-    network moves the box by as little and not by a whole grid step.
+    As in SiamFC, the scale with the highest penalised peak wins, and the new position is the peak of its map mixed
+    with a cosine window; both peaks are those of the map up-sampled by cubic convolution. Three departures:
+
+    - Only the cells next to the highest one are up-sampled. The whole maps take longer than all else but the network.
+    - The penalty acts on the height of a peak above the lowest response of all maps, so that the learned bias (which
+      may make all logits negative) does not matter.
+    - The highest sample is refined by a parabola, so that a rounding error in the network moves the box by as little
+      and not by a whole step of the grid.
     """
 
     def __init__(self, size: int, center: float, params: TrackerParams) -> None:
         self._center, self._factor = center, params.response_up
         self._up = cubic_upsampling(size, params.response_up)
-        self._window = cosine_window(size, params.response_up, center)
+        self._window = cosine_window(size, center)
         self._influence = params.window_influence
-        self._penalty = np.array(
-            [1.0 if s == 1.0 else params.scale_penalty for s in params.scales()], np.float32
-        )
+        self._penalty = [1.0 if scale == 1.0 else params.scale_penalty for scale in params.scales()]
 
     def __call__(self, responses: Array) -> Peak:
         """``responses``: (num_scales, R, R) float32 logits."""
-        maps = self._up @ responses @ self._up.T
-        lowest = responses.min()
-        peaks = (maps.reshape(len(maps), -1).max(1) - lowest) * self._penalty
-        scale = int(peaks.argmax())
-        best = maps[scale]
-        floor = best.min()
-        total = float((best - floor).sum())
-        mixed = (
-            (best - floor) * np.float32((1 - self._influence) / total) if total > 0 else np.zeros_like(best)
-        )
-        mixed += self._window * np.float32(self._influence)
-        row, column = divmod(int(mixed.argmax()), mixed.shape[1])
+        lowest = float(responses.min())
+        heights = [float(self._around_peak(r)[0].max()) - lowest for r in responses]
+        scale = int(np.argmax([h * p for h, p in zip(heights, self._penalty, strict=True)]))
+        best = responses[scale]
+        raised = best - best.min()
+        total = float(raised.sum())
+        mixed = self._window * np.float32(self._influence)
+        if total > 0:
+            mixed = mixed + raised * np.float32((1 - self._influence) / total)
+        patch, rows, columns = self._around_peak(mixed)
+        row, column = divmod(int(patch.argmax()), patch.shape[1])
+        y, x = rows.start + row, columns.start + column
         return Peak(
             scale,
-            (column + _vertex(mixed[row], column)) / self._factor - self._center,
-            (row + _vertex(mixed[:, column], row)) / self._factor - self._center,
-            float(best[row, column]),
+            (x + _vertex(patch[row], column)) / self._factor - self._center,
+            (y + _vertex(patch[:, column], row)) / self._factor - self._center,
+            float(self._up[y] @ best @ self._up[x]),
         )
+
+    def _around_peak(self, values: Array) -> tuple[Array, slice, slice]:
+        """The map up-sampled within one cell of its highest, and which rows and columns of all these are."""
+        rows, columns = (self._near(at) for at in divmod(int(values.argmax()), values.shape[1]))
+        patch: Array = self._up[rows] @ values @ self._up[columns].T
+        return patch, rows, columns
+
+    def _near(self, cell: int) -> slice:
+        return slice(max(0, (cell - 1) * self._factor), min(len(self._up), (cell + 1) * self._factor + 1))
 
 
 def _vertex(values: Array, at: int) -> float:

@@ -48,9 +48,7 @@ class SiamFCTracker:
         """``frame`` (H, W, 3) uint8 RGB, ``box`` x y w h in its pixels, with a positive width and height."""
         x, y, w, h = (float(v) for v in np.asarray(box, dtype=np.float64).reshape(4))
         if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
-            raise DataError(
-                f"a tracker cannot start on the box {[x, y, w, h]}: it needs a positive width and height"
-            )
+            raise DataError(f"a tracker cannot start on the box {[x, y, w, h]}: it needs a positive width and height")
         model = self.network.params
         self._size, self._scale = (w, h), 1.0
         self._center = (x + w / 2, y + h / 2)

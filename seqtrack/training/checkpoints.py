@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 KEPT_FOR_RECOVERY = 3
 SEPARATOR = "/"
+# What json, safetensors and torch raise for a file that is cut short, changed, or asks for more than tensors.
+DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, pickle.UnpicklingError)
 
 
 class DamagedCheckpoint(Exception):
@@ -58,13 +61,12 @@ def save(
         for name, network in networks.items()
         for key, tensor in network.state_dict().items()
     }
-    with atomic.replacing_folder(folder.path) as temporary:
+    with atomic.replacing_folder(folder.path, guard) as temporary:
         written = CheckpointFolder(temporary)
         save_file(tensors, written.model)
         torch.save(dict(state), written.state)
         files = {path.name: _describe(path) for path in (written.model, written.state)}
         written.meta.write_text(json.dumps({"step": step, "files": files}, sort_keys=True, indent=1) + "\n")
-        guard()
 
 
 def load(folder: CheckpointFolder) -> Checkpoint:
@@ -77,7 +79,7 @@ def load(folder: CheckpointFolder) -> Checkpoint:
         networks = load_networks(folder)
         state = torch.load(folder.state, map_location="cpu", weights_only=True)
         return Checkpoint(int(meta["step"]), networks, state)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except DAMAGE as error:
         raise DamagedCheckpoint(f"{folder.path} cannot be read: {error}") from error
 
 
@@ -116,6 +118,16 @@ def prune(trial: TrialFolder, needed: Callable[[int], bool], keep_last: int = KE
     for step in sorted(folders)[:-keep_last]:
         if not needed(step):
             remove(folders[step].path)
+
+
+def sweep(trial: TrialFolder) -> None:
+    """Removes what killed attempts left unfinished. An attempt that still writes there has been superseded."""
+    for folder in (trial.path, trial.path / "checkpoints"):
+        for leftover in folder.glob(f"{atomic.TEMPORARY_PREFIX}*"):
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def remove(folder: Path) -> None:

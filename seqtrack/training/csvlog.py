@@ -38,8 +38,7 @@ class TrainCsv:
             writer = csv.DictWriter(text, fieldnames=list(self._rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows)
-        self._guard()
-        atomic.write_text(self._path, text.getvalue())
+        atomic.write_text(self._path, text.getvalue(), self._guard)
         self._written_at = time.monotonic()
 
 

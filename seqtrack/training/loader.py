@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from seqtrack.errors import SeqtrackError
+
 START_METHOD_VARIABLE = "SEQTRACK_START_METHOD"
 
 
@@ -28,15 +30,20 @@ class BatchSource(Protocol):
     def batch(self, step: int, state: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]: ...
 
 
-class _Steps(Dataset[dict[str, Tensor]]):
-    """Maps a step to its batch; what DataLoader calls a data set."""
+class _Steps(Dataset["dict[str, Tensor] | SeqtrackError"]):
+    """Maps a step to its batch, or to why there is none; what DataLoader calls a data set."""
 
     def __init__(self, source: BatchSource, state: Mapping[str, Any]) -> None:
         self._source = source
         self._state = state
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
-        return {name: torch.from_numpy(array) for name, array in self._source.batch(step, self._state).items()}
+    def __getitem__(self, step: int) -> dict[str, Tensor] | SeqtrackError:
+        try:
+            arrays = self._source.batch(step, self._state)
+        except SeqtrackError as error:
+            # Handed over as a value: DataLoader would put a traceback into the message of what it raises again.
+            return error
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def start_method() -> str:
@@ -63,7 +70,10 @@ def batches(
         worker_init_fn=_prepare_worker if num_workers else None,
         prefetch_factor=2 if num_workers else None,
     )
-    return iter(loader)
+    for item in loader:
+        if isinstance(item, SeqtrackError):
+            raise item
+        yield item
 
 
 def _prepare_worker(_: int) -> None:

@@ -1,0 +1,168 @@
+"""The parameters of a model: the seed document's spelling works, and a mistake is named in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqtrack.errors import UserError
+from seqtrack.models import geometry
+from seqtrack.models.params import (
+    AlexNetParams,
+    FeatureParams,
+    ResNetParams,
+    SiamFCParams,
+    parse_model_params,
+    params_dict,
+)
+
+SEED_DOCUMENT = {
+    "template_size": 123,
+    "search_size": 251,
+    "feature_params": {"arch": "slim_resnet_v1_50", "arch_params": {"padding": "VALID", "num_blocks": 1}},
+    "feature_model_file": "path/to/resnet_v1_50.pth",
+}
+
+
+def test_defaults_are_those_of_the_paper() -> None:
+    params = parse_model_params("siamfc", {})
+    assert (params.template_size, params.search_size, params.context) == (127, 255, 0.5)
+    assert params.feature_params == FeatureParams("alexnet", AlexNetParams(width=1.0))
+    assert params.response() == geometry.ResponseGeometry(size=17, stride=8, center=8.0)
+
+
+def test_the_seed_documents_example_gives_17_cells_at_stride_8() -> None:
+    params = parse_model_params("siamfc", SEED_DOCUMENT)
+    assert params.response() == geometry.ResponseGeometry(size=17, stride=8, center=8.0)
+
+
+@pytest.mark.parametrize("value", [{}, SEED_DOCUMENT, {"feature_params": {"arch": "resnet18"}}])
+def test_the_complete_dictionary_gives_the_same_parameters_again(value: dict[str, Any]) -> None:
+    params = parse_model_params("siamfc", value)
+    complete = params_dict(params)
+    assert parse_model_params("siamfc", complete) == params
+    assert complete["feature_model_file"] == value.get("feature_model_file")
+    assert "padding" in complete["feature_params"]["arch_params"] or value == {}
+
+
+def test_the_complete_dictionary_of_the_defaults() -> None:
+    assert params_dict(SiamFCParams()) == {
+        "template_size": 127,
+        "search_size": 255,
+        "feature_params": {
+            "arch": "alexnet",
+            "arch_params": {"width": 1.0},
+            "normalize": "imagenet",
+            "norm": True,
+        },
+        "feature_model_file": None,
+        "context": 0.5,
+        "label_radius": 16.0,
+        "out_scale": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        ({"templat_size": 127}, ["--model_params: unknown key 'templat_size'", "did you mean 'template_size'?"]),
+        ({"feature_params": {"arhc": "alexnet"}}, ["--model_params feature_params: unknown key 'arhc'", "'arch'"]),
+        (
+            {"feature_params": {"arch": "resnet50", "arch_params": {"num_blcks": 1}}},
+            ["--model_params feature_params.arch_params: unknown key 'num_blcks'", "'num_blocks'"],
+        ),
+        ({"feature_params": {"arch_params": {"num_blocks": 1}}}, ["unknown key 'num_blocks'", "valid: width"]),
+        ({"feature_params": {"arch": "resnet5"}}, ["arch: 'resnet5' is unknown", "did you mean 'resnet50'?"]),
+        ({"feature_params": {"arch": ["resnet50"]}}, ["arch: ['resnet50'] is unknown"]),
+        ({"feature_params": "alexnet"}, ["feature_params: expected an object {...}, got 'alexnet'"]),
+        ({"template_size": "127"}, ["--model_params template_size: expected a whole number, got '127'"]),
+        ({"template_size": True}, ["expected a whole number, got True"]),
+        ({"template_size": 127.5}, ["expected a whole number, got 127.5"]),
+        ({"template_size": None}, ["template_size: null is no value"]),
+        ({"context": float("nan")}, ["context: expected a finite number"]),
+        ({"context": -1}, ["context: expected between 0.0 and 4.0, got -1.0"]),
+        ({"out_scale": 0}, ["out_scale: expected between"]),
+        ({"feature_model_file": 3}, ["feature_model_file: expected a path or null"]),
+        (
+            {"feature_params": {"arch": "resnet18", "arch_params": {"padding": "valid"}}},
+            ["padding: 'valid' is unknown", "valid: SAME, VALID"],
+        ),
+        (
+            {"feature_params": {"arch": "resnet18", "arch_params": {"num_blocks": 5}}},
+            ["num_blocks: expected between 1 and 4, got 5"],
+        ),
+        ({"template_size": 80}, ["template_size 80 is too small", "smallest is 87"]),
+        ({"template_size": 255}, ["search_size 255 gives 22×22", "template_size 255 22×22: no response map"]),
+        (
+            {"template_size": 123, "search_size": 251, "feature_params": {"arch": "slim_resnet_v1_50", "arch_params": {"num_blocks": 3}}},
+            ["template_size 123 is too small"],
+        ),
+        ([], ["--model_params: expected an object {...}, got []"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_that_names_it(value: Any, parts: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_model_params("siamfc", value)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("--model_params")
+    for part in parts:
+        assert part in message
+
+
+def test_an_unknown_model_names_the_valid_one() -> None:
+    with pytest.raises(UserError, match="--model: 'siamfcc' is unknown; did you mean 'siamfc'"):
+        parse_model_params("siamfcc", {})
+
+
+def test_construction_is_checked_as_parsing_is() -> None:
+    with pytest.raises(UserError, match="does not fit arch 'resnet18'"):
+        FeatureParams("resnet18", AlexNetParams())
+    with pytest.raises(UserError, match="width: expected between"):
+        AlexNetParams(width=-1.0)
+
+
+def test_width_scales_channels_in_eights() -> None:
+    assert AlexNetParams().channels() == (96, 256, 384, 384, 256)
+    assert AlexNetParams(width=0.25).channels() == (24, 64, 96, 96, 64)
+    assert AlexNetParams(width=0.05).channels() == (8, 16, 16, 16, 16)
+
+
+def test_slim_strides_in_the_last_unit_and_torchvision_in_the_first() -> None:
+    assert geometry.unit_strides("slim_resnet_v1_50", 0) == [1, 1, 2]
+    assert geometry.unit_strides("slim_resnet_v1_50", 1) == [1, 1, 1, 2]
+    assert geometry.unit_strides("slim_resnet_v1_50", 3) == [1, 1, 1]
+    assert geometry.unit_strides("resnet50", 0) == [1, 1, 1]
+    assert geometry.unit_strides("resnet50", 1) == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(("blocks", "stride", "sizes"), [(1, 8, (28, 12)), (2, 16, (10, 2))])
+def test_sizes_of_slim_without_padding(blocks: int, stride: int, sizes: tuple[int, int]) -> None:
+    layers = geometry.resnet_layers("slim_resnet_v1_50", blocks, same=False)
+    assert geometry.total_stride(layers) == stride
+    assert (geometry.output_size(layers, 251), geometry.output_size(layers, 123)) == sizes
+
+
+@pytest.mark.parametrize(("arch", "blocks", "stride"), [("slim_resnet_v1_50", 3, 32), ("slim_resnet_v1_50", 4, 32)])
+def test_stride_of_deep_slim(arch: str, blocks: int, stride: int) -> None:
+    assert geometry.total_stride(geometry.resnet_layers(arch, blocks, same=True)) == stride
+
+
+def test_the_centre_follows_the_receptive_fields() -> None:
+    # 128 px between the crops' half sizes are 8 cells of stride 8, whatever pads inside.
+    for padding in ("SAME", "VALID"):
+        features = FeatureParams("resnet50", ResNetParams(num_blocks=2, padding=padding))
+        assert SiamFCParams(feature_params=features).response().center == 8.0
+    # An odd difference leaves the centre between two cells.
+    assert SiamFCParams(search_size=263).response() == geometry.ResponseGeometry(18, 8, 8.5)
+    # The search may also leave a remainder that no window reaches: the map is no larger, its centre is not its middle.
+    assert SiamFCParams(search_size=259).response() == geometry.ResponseGeometry(17, 8, 8.25)
+
+
+def test_parameters_need_no_torch(repository: Path) -> None:
+    code = "import sys, seqtrack.models.params, seqtrack.tracking.params; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)

@@ -1,0 +1,83 @@
+"""Whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from seqtrack.errors import UserError
+from seqtrack.runs import atomic
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    atomic.write_json(path, {"b": 1, "a": 2})
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="NaN|nan|Out of range"):
+        atomic.write_json(path, {"a": float("nan")})
+    with pytest.raises(RuntimeError), atomic.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_bytes() == before == b'{\n "a": 2,\n "b": 1\n}\n'
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_folder_appears_whole_and_the_first_to_arrive_wins(tmp_path: Path) -> None:
+    with atomic.replacing_folder(tmp_path / "done") as first:
+        (first / "x").write_text("first")
+        assert not (tmp_path / "done").exists()
+        with atomic.replacing_folder(tmp_path / "done") as second:
+            (second / "x").write_text("second")
+    assert (tmp_path / "done" / "x").read_text() == "second"
+    assert os.listdir(tmp_path) == ["done"]
+
+
+def test_a_folder_whose_making_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), atomic.replacing_folder(tmp_path / "done") as folder:
+        (folder / "x").write_text("half")
+        raise RuntimeError
+    assert os.listdir(tmp_path) == []
+
+
+def test_killed_in_the_middle_nothing_is_half_written(tmp_path: Path) -> None:
+    path = tmp_path / "big"
+    path.write_text("old")
+    code = (
+        "import sys, time; from pathlib import Path; from seqtrack.runs import atomic\n"
+        f"with atomic.replacing(Path({str(path)!r})) as t:\n"
+        "    t.write_bytes(b'new' * 1000); print('writing', flush=True); time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"writing\n"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert path.read_text() == "old"
+
+
+def test_of_many_that_create_at_once_exactly_one_does(tmp_path: Path) -> None:
+    start = time.time() + 1.0
+    code = (
+        "import sys, time; from pathlib import Path; from seqtrack.runs import atomic\n"
+        f"time.sleep(max(0, {start} - time.time()))\n"
+        f"print(atomic.create_exclusively(Path({str(tmp_path / 'owner')!r}), sys.argv[1].encode()))\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code, str(n)], stdout=subprocess.PIPE, text=True) for n in range(6)
+    ]
+    answers = [process.communicate()[0].strip() for process in processes]
+    assert sorted(answers) == ["False"] * 5 + ["True"]
+    assert (tmp_path / "owner").read_text() == str(answers.index("True"))
+    assert os.listdir(tmp_path) == ["owner"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_its_flag(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"--cache_dir: cannot write to .*file/cache \(Not a directory\)"):
+        atomic.ensure_writable_folder(tmp_path / "file" / "cache", "cache_dir")

@@ -1,0 +1,49 @@
+"""Which code made a result."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from seqtrack.pipeline.request import ASSESS_MODULE, NOT_LEARNED_FROM, TRAIN_MODULE
+from seqtrack.runs import code
+
+
+def test_training_is_made_by_models_data_and_training_not_by_tracking_or_tables() -> None:
+    files = code.closure([TRAIN_MODULE], NOT_LEARNED_FROM)
+    for name in ("models/siamfc.py", "models/losses.py", "data/pairs.py", "data/crops.py", "training/loop.py"):
+        assert f"seqtrack/{name}" in files
+    assert not [name for name in files if name.split("/")[1] in ("tracking", "assessment", "reporting", "tools")]
+
+
+def test_an_assessment_is_made_by_tracking_and_metrics_too() -> None:
+    files = code.closure([ASSESS_MODULE])
+    for name in ("models/siamfc.py", "tracking/siamfc.py", "assessment/metrics.py", "data/images.py"):
+        assert f"seqtrack/{name}" in files
+    assert "seqtrack/training/loop.py" not in files
+
+
+def test_every_module_that_training_really_imports_is_in_the_hash() -> None:
+    program = (
+        "import sys; from seqtrack.training import loop, loader, siamfc, checkpoints, optimization, csvlog\n"
+        "from seqtrack.data import datasets, pairs; from seqtrack.models import weights\n"
+        "print(*[m for m in sys.modules if m.startswith('seqtrack.')])"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    files = set(code.closure([TRAIN_MODULE], NOT_LEARNED_FROM))
+    imported = {f"{name.replace('.', '/')}.py" for name in answer.stdout.split()}
+    # Packages on the way are only docstrings.
+    assert {name for name in imported if (code.ROOT / name).exists()} - files == set()
+
+
+def test_changed_names_what_differs_is_new_or_gone() -> None:
+    assert code.changed({"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "x", "d": "4"}) == ["b", "c", "d"]
+
+
+def test_a_plugins_file_is_part_of_the_truth(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "my_tracker.py").write_text("class Mine: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = code.closure([], plugin="my_tracker:Mine")
+    (tmp_path / "my_tracker.py").write_text("class Mine: x = 1\n")
+    assert code.changed(before, code.closure([], plugin="my_tracker:Mine")) == ["my_tracker.py"]
