@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.workbench import Workbench
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def start_method() -> None:
+    """``make test-spawn`` runs everything where a child process starts from nothing."""
+    if method := os.environ.get("SEQTRACK_START_METHOD"):
+        multiprocessing.set_start_method(method, force=True)
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +34,55 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def python() -> str:
+    return sys.executable
+
+
+@pytest.fixture(scope="session")
+def tars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``original/sample_train.tar`` and ``original/sample_eval.tar``: two generated videos each. Not to be changed."""
+    folder = tmp_path_factory.mktemp("tars")
+    flags = ["--num_train=2", "--num_eval=2", "--num_frames=12", "--size=96x96"]
+    result = Workbench(folder, REPOSITORY, folder / "tars").run("sample_data", f"--out={folder}", *flags)
+    assert result.code == 0, result
+    return folder / "tars"
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tars: Path) -> Workbench:
+    """An empty folder to give commands in."""
+    return Workbench(tmp_path / "bench", REPOSITORY, tars)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tars: Path) -> Workbench:
+    """A finished run of two seeds that nothing interrupted. Not to be changed: ``bench.adopt(finished)``."""
+    found = Workbench(tmp_path_factory.mktemp("finished"), REPOSITORY, tars)
+    result = found.train("--num_trials=2")
+    assert result.code == 0, result
+    return found
+
+
+@pytest.fixture
+def continued(bench: Workbench, finished: Workbench) -> Workbench:
+    """A folder with a copy of the finished run."""
+    return bench.adopt(finished)
+
+
+@pytest.fixture
+def slow_disk(tmp_path: Path) -> Callable[[float], dict[str, str]]:
+    """The environment of a process for which flushing a file to disk takes so many seconds."""
+
+    def make(seconds: float) -> dict[str, str]:
+        folder = tmp_path / "slow_disk"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(
+            "import os, time\n_fsync = os.fsync\n"
+            f"def fsync(descriptor):\n    time.sleep({seconds})\n    _fsync(descriptor)\nos.fsync = fsync\n"
+        )
+        return {"PYTHONPATH": str(folder)}
+
+    return make

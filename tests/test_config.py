@@ -54,6 +54,11 @@ def test_dashes_and_underscores_are_the_same(spelling: str) -> None:
     assert parse(spelling).train.num_steps == 7
 
 
+@pytest.mark.parametrize(("word", "value"), [("--deterministic", True), ("--no-deterministic", False)])
+def test_a_flag_can_be_taken_back(word: str, value: bool) -> None:
+    assert parse(word).execution.deterministic is value
+
+
 def test_flags_override_the_file_and_the_file_overrides_defaults(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text("num_steps: 10\nlr_init: 0.5\neval_datasets: [vot2018]\ntrain_dataset: [[0.5, a], [0.5, b]]\n")

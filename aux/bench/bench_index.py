@@ -1,7 +1,7 @@
 """The index of a data set of TrackingNet's size: opening it, and the boxes of one random video.
 
-Generated through the index writer: 30,643 videos, 14.4 million boxes. Each opening is measured in a process of its own,
-after the imports, so that nothing is warm but the page cache.
+Generated through the index writer: 30,643 videos, 14.4 million boxes. Each opening is measured in a process of
+its own, after the imports, so that nothing is warm but the page cache.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from table import Row, main  # noqa: E402
+from table import Row, main
 
-from seqtrack.data.formats import TrackAnnotation, VideoAnnotation  # noqa: E402
-from seqtrack.data.index_build import IndexWriter  # noqa: E402
+from seqtrack.data.formats import TrackAnnotation, VideoAnnotation
+from seqtrack.data.index_build import IndexWriter
 
 VIDEOS, BOXES, PROCESSES = 30_643, 14_400_000, 7
 

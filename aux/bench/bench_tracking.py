@@ -130,9 +130,7 @@ def rows() -> Iterator[Row]:
     fps = [1 / statistics.median(took) for took in times]
     note = f"{fps[0]:.1f} → {fps[1]:.1f} frames/s"
     yield Row("tracking: fp32 against scale by scale, fp32", ratios[0], "×", ">= 1.2", ratios[0] >= 1.2, note)
-    note = f"{fps[0]:.1f} → {fps[2]:.1f} frames/s" + (
-        "" if has_amx() else "; no AMX here, which the target assumes"
-    )
+    note = f"{fps[0]:.1f} → {fps[2]:.1f} frames/s" + ("" if has_amx() else "; no AMX here, which the target assumes")
     passed = ratios[1] >= 4.5 if has_amx() else None
     yield Row("tracking: bf16 against scale by scale, fp32", ratios[1], "×", ">= 4.5", passed, note)
 

@@ -330,10 +330,8 @@ def _acquire(lock: filelock.BaseFileLock, cached: CachedIndex, on_message: Calla
 def _naming_the_cache(cached: CachedIndex) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        # HDF5 reports a full disk as an OSError or RuntimeError of its own that only mentions the cause.
-        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-        cause = "no space left on device" if full else getattr(error, "strerror", None) or str(error)
+    except OSError as error:
+        cause = "no space left on device" if error.errno == errno.ENOSPC else error.strerror
         raise UserError(
             f"--data_cache_dir: cannot write the index of {cached.name} to {cached.cache_dir} ({cause});"
             " give a folder that can be written and has room"

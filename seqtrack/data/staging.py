@@ -338,6 +338,8 @@ def _make_room(place: _Place, tar: Path, needed: int, on_message: Say) -> None:
         _Place(marker.parent, marker.name.removeprefix(".").removesuffix(".complete"))
         for marker in root.glob("*/.*.tar.complete")
     ]
+    for leftover in root.glob(f"*/{TEMPORARY_PREFIX}*"):
+        _remove_abandoned(leftover)
     for other in sorted(copies, key=_last_use):
         if _free(place.folder) >= needed:
             return
@@ -348,6 +350,22 @@ def _make_room(place: _Place, tar: Path, needed: int, on_message: Say) -> None:
             f"--tmp_data_dir: {place.folder} has {gigabytes(_free(place.folder))} free and the copy of {tar}"
             f" needs {gigabytes(needed)}; make room, or give another folder"
         )
+
+
+def _remove_abandoned(leftover: Path) -> None:
+    """Removes an unfinished copy of whatever data set, if nobody works on it."""
+    name = leftover.name.removeprefix(TEMPORARY_PREFIX).rpartition("-")[0]
+    place = _Place(leftover.parent, name)
+    if not place.stage_lock.exists():
+        return  # not one of ours
+    lock = _open_lock(place.stage_lock)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove_tree(leftover)
+    except OSError:
+        return  # its maker is at work
+    finally:
+        os.close(lock)
 
 
 def _last_use(place: _Place) -> int:
@@ -361,7 +379,7 @@ def _evict(place: _Place) -> bool:
     lock = _open_lock(place.use_lock)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not place.marker.exists():
+        if "digest" not in (place.read_marker() or {}):
             return False
         place.remove()
         return True

@@ -119,6 +119,7 @@ class TarTree:
         self.tar, self.name = tar, name
         self._cache_dir = cache_dir
         self._frames: TarFrames | None = None
+        self._files: list[str] | None = None
 
     @property
     def source(self) -> str:
@@ -130,7 +131,9 @@ class TarTree:
         return self._frames
 
     def files(self) -> Sequence[str]:
-        return [name for name in self._opened().table.names() if not is_hidden(name)]
+        if self._files is None:
+            self._files = [name for name in self._opened().table.names() if not is_hidden(name)]
+        return self._files
 
     def read(self, name: str) -> bytes:
         return self._opened().read(name)

@@ -7,8 +7,8 @@ happen only when a task or tracker is made.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from seqtrack.tracking.base import Tracker
     from seqtrack.training.task import Task
+
+log = logging.getLogger(__name__)
 
 
 class Family(Protocol):
@@ -41,9 +43,11 @@ class Family(Protocol):
         """A tracker with the task's networks as they are now."""
 
 
-@dataclass(frozen=True)
-class _SiamFC:
-    """Bertinetto et al. 2016."""
+class SiamFCFamily:
+    """Bertinetto et al. 2016. A family that learns the same network otherwise overrides ``task_class``."""
+
+    #: A subclass of ``SiamFCTask``; None for that class itself, which is imported with torch.
+    task_class: type[Task] | None = None
 
     def resolve_params(self, params: dict[str, Any]) -> dict[str, Any]:
         from seqtrack.models.params import params_dict, parse_model_params
@@ -70,12 +74,13 @@ class _SiamFC:
         from seqtrack.models.params import parse_model_params
         from seqtrack.training.siamfc import SiamFCTask
 
-        task = SiamFCTask(parse_model_params("siamfc", params))
+        task_class: Any = self.task_class or SiamFCTask
+        task: SiamFCTask = task_class(parse_model_params("siamfc", params))
         if with_files and params["feature_model_file"]:
             from seqtrack.models.weights import load_feature_weights
 
             report = load_feature_weights(task.network.features.trunk, params["feature_model_file"])
-            _say(f"{params['feature_model_file']}: {report}")
+            log.info("%s: %s", params["feature_model_file"], report)
         return task
 
     def tracker(self, task: Task, tracker_params: dict[str, Any], device: torch.device, precision: str) -> Tracker:
@@ -86,7 +91,7 @@ class _SiamFC:
         return SiamFCTracker(network, parse_tracker_params(tracker_params), precision, device)
 
 
-FAMILIES: dict[str, Callable[[], Family]] = {"siamfc": _SiamFC}
+FAMILIES: dict[str, Callable[[], Family]] = {"siamfc": SiamFCFamily}
 
 
 def find(model: str) -> Family:
@@ -106,9 +111,3 @@ def find(model: str) -> Family:
 def plugin(model: str) -> str | None:
     """``module:Class`` if the model is a person's own."""
     return model if ":" in model else None
-
-
-def _say(text: str) -> None:
-    import logging
-
-    logging.getLogger(__name__).info(text)

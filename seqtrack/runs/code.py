@@ -50,10 +50,17 @@ def changed(before: dict[str, str], now: dict[str, str]) -> list[str]:
 
 
 def plugin_file(plugin: str) -> Path | None:
-    """The file of a ``module:Class``'s top module, found without importing it."""
-    spec = PathFinder.find_spec(plugin.partition(":")[0].split(".")[0])
-    origin = spec.origin if spec is not None else None
-    return Path(origin) if origin else None
+    """The file of the module in ``module:Class``, found without importing anything."""
+    places: list[str] | None = None
+    spec = None
+    name = ""
+    for part in plugin.partition(":")[0].split("."):
+        name = f"{name}.{part}" if name else part
+        spec = PathFinder.find_spec(name, places)
+        if spec is None:
+            return None
+        places = list(spec.submodule_search_locations or [])
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 @lru_cache(maxsize=512)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -80,4 +81,6 @@ def _underscored(word: str) -> str:
     if not word.startswith("--") or word == "--":
         return word
     name, equals, value = word[2:].partition("=")
-    return "--" + name.replace("-", "_") + equals + value
+    name = name.replace("-", "_")
+    # argparse spells the opposite of a flag --no-flag.
+    return "--" + re.sub("^no_", "no-", name) + equals + value

@@ -33,4 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> None:
+    # As ``python -m`` does it, so that --model my_module:Class is found here too.
+    sys.path.insert(0, "")
     sys.exit(cli.run(main))

@@ -32,7 +32,8 @@ EPILOG = """examples:
   python -m seqtrack.tools.train … --print_config
 
 Results are kept in cache/<run id>/. Machine-specific paths (--data_dir, --tar_dir, --data_paths, --tmp_data_dir)
-may be set once in ./seqtrack.local.yaml or ~/.config/seqtrack.yaml. The guide is docs/guide.md."""
+may be set once in ./seqtrack.local.yaml or ~/.config/seqtrack.yaml. --no-FLAG takes a flag back that a file set.
+--print_config shows every parameter inside the JSON ones, with its default. The guide is docs/guide.md."""
 
 TITLES = {
     "train": "what is learned (part of the run id)",
@@ -45,6 +46,7 @@ def build_parser(prog: str | None = None) -> cli.Parser:
     """One flag per field of the three configuration classes."""
     parser = cli.Parser(
         prog=prog or "python -m seqtrack.tools.train",
+        usage="%(prog)s [FLAG …]",
         description=DESCRIPTION,
         epilog=EPILOG,
         argument_default=argparse.SUPPRESS,

@@ -28,17 +28,18 @@ class SiamFCTask(Task):
         return PairSizes(self.params.template_size, self.params.search_size, self.params.context)
 
     def loss(self, batch: Batch, step: int) -> Loss:
-        return Loss(balanced_logistic_loss(self._response(batch), self._labels(batch)))
+        return Loss(balanced_logistic_loss(self.response(batch), self.labels(batch)))
 
     def preview(self, batch: Batch) -> Mapping[str, Tensor]:
-        return {"response": self._response(batch)[:, 0].float(), "labels": self._labels(batch)[:, 0]}
+        return {"response": self.response(batch)[:, 0].float(), "labels": self.labels(batch)[:, 0]}
 
-    def _response(self, batch: Batch) -> Tensor:
+    def response(self, batch: Batch) -> Tensor:
         """(B, 1, R, R) logits. Crops come as (B, H, W, 3) uint8, which permuted is channels_last already."""
         response: Tensor = self.network(batch["exemplar"].permute(0, 3, 1, 2), batch["search"].permute(0, 3, 1, 2))
         return response
 
-    def _labels(self, batch: Batch) -> Tensor:
+    def labels(self, batch: Batch) -> Tensor:
+        """(B, 1, R, R), 1 where the target is found and 0 elsewhere."""
         offsets = target_offsets(
             batch["exemplar_box"], batch["search_box"], self.params.template_size, self.params.search_size
         )

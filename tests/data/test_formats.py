@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tests.data.otb_layout import boxes_text, jpeg, write_sequence
 
 from seqtrack.data.formats import DatasetName, VideoAnnotation, parse_dataset_name, read_videos
 from seqtrack.data.formats.common import image_size, parse_rows
@@ -17,6 +16,7 @@ from seqtrack.data.formats.otb import LABELLED
 from seqtrack.data.packing import manifest_bytes
 from seqtrack.data.storage import DirectoryTree
 from seqtrack.errors import DataError, UserError
+from tests.data.otb_layout import boxes_text, jpeg, write_sequence
 
 
 def read(layout: str, root: Path) -> list[VideoAnnotation]:
@@ -86,7 +86,9 @@ class TestRealSequences:
 
 
 class TestOtb:
-    @pytest.mark.parametrize("text", ["1,2,3,4\n5,6,7,8\n", "1\t2\t3\t4\n5\t6\t7\t8", "1 2  3 4\r\n5, 6, 7,\t8\r\n\n"])
+    @pytest.mark.parametrize(
+        "text", ["1,2,3,4\n5,6,7,8\n", "1\t2\t3\t4\n5\t6\t7\t8", "1 2  3 4\r\n5, 6, 7,\t8\r\n\n"]
+    )
     def test_delimiters_may_be_mixed(self, tmp_path: Path, text: str) -> None:
         write_sequence(tmp_path / "Seq", [1, 2], text)
         (video,) = read("otb", tmp_path)
@@ -274,8 +276,12 @@ def test_importing_the_layouts_is_light() -> None:
     import subprocess
     import sys
 
-    code = "import sys, seqtrack.data.formats; print([m for m in ('numpy', 'cv2', 'h5py', 'torch') if m in sys.modules])"
+    code = (
+        "import sys, seqtrack.data.formats; print([m for m in ('numpy', 'cv2', 'h5py', 'torch') if m in sys.modules])"
+    )
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    printed = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert printed.stdout.strip() == "[]"

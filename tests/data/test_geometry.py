@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +29,7 @@ def test_iou_of_touching_and_of_empty_boxes_is_zero() -> None:
 
 
 def test_iou_with_an_undefined_box_is_undefined() -> None:
-    result = iou([[0, 0, 2, 2], [np.nan] * 4], [[np.nan] * 4, [0, 0, 2, 2]])
+    result = iou(np.array([[0, 0, 2, 2], [np.nan] * 4]), np.array([[np.nan] * 4, [0, 0, 2, 2]]))
     assert np.isnan(result).all()
 
 
@@ -70,7 +72,7 @@ def test_the_hull_of_a_polygon() -> None:
     assert np.isnan(polygon_hull([[np.nan] * 8])).all()
 
 
-def test_the_hull_of_real_polygons_is_what_their_publisher_wrote(shared) -> None:
+def test_the_hull_of_real_polygons_is_what_their_publisher_wrote(shared: Path) -> None:
     bag = shared / "data" / "vot" / "bag"
     polygons = np.loadtxt(bag / "groundtruth.txt", delimiter=",")
     rects = np.loadtxt(bag / "groundtruth_rect.txt", delimiter=",")

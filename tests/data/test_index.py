@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,8 @@ class TestContent:
     def test_arrays_are_read_only_views_of_the_declared_types(self, tmp_path: Path) -> None:
         index, _ = ensured(small_data_set(tmp_path / "data"), tmp_path / "cache")
         track = index.track(0)
-        assert (track.frames.dtype, track.boxes.dtype) == (np.int32, np.float64)
-        assert (track.present.dtype, track.occluded.dtype, track.category) == (np.bool_, np.bool_, "")
+        assert [array.dtype.str for array in (track.frames, track.boxes)] == ["<i4", "<f8"]
+        assert [array.dtype.str for array in (track.present, track.occluded)] == ["|b1", "|b1"]
         with pytest.raises(ValueError, match="read-only"):
             track.boxes[0, 0] = 1.0
 
@@ -248,7 +249,7 @@ class TestCacheFolder:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path):
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 1.1 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
@@ -274,7 +275,8 @@ if sys.argv[3] == "slow":
         yield from read(layout, tree)
     module.read_videos = slow
 say = lambda text: print(text, flush=True)
-index = ensure_index(parse_dataset_name("otb:small"), DirectoryTree(Path(sys.argv[1]), "small"), Path(sys.argv[2]), say)
+data, cache = (Path(word) for word in sys.argv[1:3])
+index = ensure_index(parse_dataset_name("otb:small"), DirectoryTree(data, "small"), cache, say)
 print(index.num_videos, flush=True)
 """
 
@@ -325,7 +327,9 @@ class TestPools:
             track = TrackAnnotation(
                 f"v{number}", np.arange(2), np.full((2, 4), number, float), np.ones(2, bool), np.zeros(2, bool)
             )
-            writer.add(VideoAnnotation(f"v{number}", [f"v{number}/{t}.jpg" for t in (1, 2)], (number + 1, 3), [track]))
+            writer.add(
+                VideoAnnotation(f"v{number}", [f"v{number}/{t}.jpg" for t in (1, 2)], (number + 1, 3), [track])
+            )
         writer.write(tmp_path / "pool.h5", "pool", "otb", "", "")
         return open_index(tmp_path / "pool.h5")
 

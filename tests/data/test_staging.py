@@ -211,7 +211,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("mode", MODES)
     def test_missing(self, tmp_path: Path, root: Path, mode: str) -> None:
-        with pytest.raises(DataError, match="no.tar: cannot read it"):
+        with pytest.raises(DataError, match=r"no\.tar: cannot read it"):
             staged(tmp_path / "no.tar", root, mode)
 
     def nothing_was_made(self, root: Path) -> None:
@@ -240,7 +240,9 @@ class TestSpace:
 
     @pytest.mark.parametrize("mode", MODES)
     def test_is_checked_first(self, tmp_path: Path, small_disk: Path, mode: str) -> None:
-        with pytest.raises(UserError, match=r"^--tmp_data_dir: .* has 1\.\d\d MB free and the copy of .* needs 2\.\d\d MB"):
+        with pytest.raises(
+            UserError, match=r"^--tmp_data_dir: .* has 1\.\d\d MB free and the copy of .* needs 2\.\d\d MB"
+        ):
             staged(self.big(tmp_path, "a", files=40), small_disk, mode, "a")
         assert [path.name for path in (small_disk / "original").iterdir() if not path.name.endswith(".lock")] == []
 
@@ -255,7 +257,10 @@ class TestSpace:
             marker = copy.path / ".complete" if mode == "untar" else copy.path.parent / f".{name}.tar.complete"
             os.utime(marker, (number, number))
         copy, messages = staged(tars["c"], small_disk, mode, "c")
-        assert messages[0] == f"evicted the unused copy {small_disk / 'original' / copy.path.name.replace('c', 'b')} to make room"
+        assert (
+            messages[0]
+            == f"evicted the unused copy {small_disk / 'original' / copy.path.name.replace('c', 'b')} to make room"
+        )
         left = {path.name.removesuffix(".tar") for path in (small_disk / "original").iterdir() if path.name[0] != "."}
         assert left == {"a", "c"}
         copy.close()
@@ -287,13 +292,33 @@ class TestSpace:
         assert f"evicted the unused copy {small_disk / 'original' / 'a'} to make room" in messages
         copy.close()
 
+    def test_what_killed_jobs_of_other_data_sets_left_makes_way_first(self, tmp_path: Path, small_disk: Path) -> None:
+        tars = {name: self.big(tmp_path, name, files=12) for name in "ab"}
+        kept, _ = staged(self.big(tmp_path, "c", files=1), small_disk, "untar", "c")
+        kept.close()
+        job = start(tars["a"], small_disk, "a", delay=60)
+        assert job.stdout is not None
+        while job.stdout.readline() != "extracting\n":
+            pass
+        (half,) = (path for path in small_disk.rglob(".tmp-*"))
+        (half / "half.jpg").write_bytes(bytes(600_000))
+        with pytest.raises(UserError, match="MB free"):  # while it lives, it is left alone
+            staged(tars["b"], small_disk, "untar", "b")
+        assert half.exists()
+        job.kill()
+        job.wait()
+        staged(tars["b"], small_disk, "untar", "b")[0].close()
+        assert unfinished(small_disk) == []
+
     @pytest.mark.parametrize("mode", MODES)
     def test_a_disk_that_fills_up_in_the_middle(
         self, tmp_path: Path, small_disk: Path, mode: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         tar = self.big(tmp_path, "a", files=40)
         monkeypatch.setattr(staging, "_make_room", lambda *_: None)  # as if others filled it after the check
-        with pytest.raises(UserError, match=r"^--tmp_data_dir: .* is full \(the copy needs 2\.\d\d MB, .* are free\)"):
+        with pytest.raises(
+            UserError, match=r"^--tmp_data_dir: .* is full \(the copy needs 2\.\d\d MB, .* are free\)"
+        ):
             staged(tar, small_disk, mode, "a")
         assert unfinished(small_disk) == []
         assert not (small_disk / "original" / "a").exists()
@@ -394,7 +419,9 @@ class TestRoot:
         environ = {"USER": "ann", "SLURM_JOB_ID": "77", "SLURM_TMPDIR": str(tmp_path)}
         assert node_local_root("/scratch/{user}/{job_id}", environ) == Path("/scratch/ann/77")
         assert node_local_root("/scratch/{job_id}", {"USER": "ann"}) == Path("/scratch/local")
-        with pytest.raises(UserError, match=r"--tmp_data_dir: \{node\} is not known; expected \{user\} or \{job_id\}"):
+        with pytest.raises(
+            UserError, match=r"--tmp_data_dir: \{node\} is not known; expected \{user\} or \{job_id\}"
+        ):
             node_local_root("/scratch/{node}", environ)
 
     def test_slurms_folder_then_tmpdir(self, tmp_path: Path) -> None:

@@ -94,7 +94,11 @@ class TestScan:
         assert open_tar_frames(path, "set", None).read("a.jpg") == b"new"
 
     @settings(deadline=None, max_examples=40)
-    @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="/\0."), min_size=1, max_size=120), max_size=8))
+    @given(
+        st.lists(
+            st.text(st.characters(codec="utf-8", exclude_characters="/\0."), min_size=1, max_size=120), max_size=8
+        )
+    )
     def test_any_names(self, tmp_path_factory: pytest.TempPathFactory, words: list[str]) -> None:
         path = tmp_path_factory.mktemp("names") / "set.tar"
         members = {f"set/{word}": bytes(number) for number, word in enumerate(words)} | {"set/last": b"!"}
@@ -171,9 +175,9 @@ class TestDamage:
         with pytest.raises(DataError, match="no tar header at byte 0"):
             scan_tar(path, "set")
         write_tar(path, {})
-        with pytest.raises(DataError, match="empty; expected one top-level folder set/"):
+        with pytest.raises(DataError, match=r"empty; expected one top-level folder set/"):
             scan_tar(path, "set")
-        with pytest.raises(DataError, match="missing.tar: cannot open it"):
+        with pytest.raises(DataError, match=r"missing\.tar: cannot open it"):
             scan_tar(tmp_path / "missing.tar", "set")
 
     def test_a_flipped_bit_in_a_header(self, tmp_path: Path) -> None:
@@ -230,7 +234,9 @@ class TestFrames:
         cache = tmp_path / "cache"
         first = open_tar_frames(tar, "set", cache)
         assert table_path(cache, "set", first.digest).is_file()
-        monkeypatch.setattr("seqtrack.data.storage.scan_tar", lambda *_, **__: pytest.fail("the tar is scanned again"))
+        monkeypatch.setattr(
+            "seqtrack.data.storage.scan_tar", lambda *_, **__: pytest.fail("the tar is scanned again")
+        )
         again = open_tar_frames(tar, "set", cache)
         assert again.read("s1/img/0001.jpg") == FILES["set/s1/img/0001.jpg"]
 

@@ -1,0 +1,251 @@
+"""Kill anything at any moment, give the same command again, get the same bytes.
+
+The real thing: drivers, workers and loader processes that train SiamFC on video, killed with SIGKILL. Every
+result is compared with that of a run which nothing interrupted, and the events must show that no step which
+had a checkpoint was computed again and that no two attempts of a trial were ever at work together.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from seqtrack.runs import attempts
+from seqtrack.runs.paths import RunFolder, TrialFolder
+from tests.workbench import (
+    NUM_STEPS,
+    PERIOD_CKPT,
+    Result,
+    Workbench,
+    all_events,
+    is_gone,
+    kill_and_wait,
+    leftovers,
+    named,
+    results_of,
+    wait_for,
+)
+
+pytestmark = pytest.mark.slow
+
+
+def newest_step(trial: TrialFolder) -> int:
+    return max(trial.checkpoints(), default=0)
+
+
+@dataclass
+class Victims:
+    """A run under attack, and what its disk held when each attempt died."""
+
+    bench: Workbench
+    flags: list[str]
+    left_at: dict[tuple[int, int], int] = field(default_factory=dict)  # (seed, attempt) -> its newest checkpoint
+
+    @property
+    def run(self) -> RunFolder:
+        return self.bench.run_folder()
+
+    def start(self, **environment: str) -> subprocess.Popen[str]:
+        return self.bench.start_train(*self.flags, **environment)
+
+    def at_work(self) -> dict[int, psutil.Process]:
+        """Live workers by seed."""
+        if not list(self.bench.cache.glob("*/train.yaml")):
+            return {}
+        found = {}
+        for trial in self.run.trials():
+            attempt = attempts.live(trial)
+            owner = attempts.read_owner(attempt) if attempt else None
+            if owner is not None:
+                found[trial.seed] = psutil.Process(owner.pid)
+        return found
+
+    def kill_trial(self, seed: int, process: psutil.Process) -> None:
+        trial = self.run.trial(seed)
+        attempt = attempts.newest(trial)
+        children = process.children(recursive=True)
+        kill_and_wait(process)
+        for child in children:  # loader processes die with their trainer
+            wait_for(lambda child=child: is_gone(child.pid), "the end of a loader process")
+        assert attempt is not None
+        self.left_at[seed, attempt.number] = newest_step(trial)
+
+    def finish(self) -> Result:
+        """Gives the same command until it succeeds."""
+        for _ in range(3):
+            result = self.bench.train(*self.flags)
+            if result.code == 0:
+                return result
+        raise AssertionError(f"the run does not finish: {result}")
+
+    def check(self, expected: dict[str, bytes]) -> None:
+        """What must hold at the end, wherever the kills fell."""
+        found = results_of(self.run)
+        assert sorted(found) == sorted(expected)
+        assert [name for name in expected if found[name] != expected[name]] == []
+        assert leftovers(self.bench.folder) == []
+        for trial in self.run.trials():
+            check_attempts(trial)
+            records = all_events(trial)
+            for (seed, number), step in self.left_at.items():
+                if seed == trial.seed and number + 1 < len(records):
+                    # The next attempt goes on from the newest checkpoint there was, or has nothing left to train.
+                    starts = [event["step"] for event in named(records[number + 1], "train")]
+                    assert starts == ([step] if step < NUM_STEPS else [])
+
+
+def check_attempts(trial: TrialFolder) -> None:
+    """No step that had a checkpoint was computed again, and no two attempts overlapped."""
+    records = all_events(trial)
+    saved = [event["step"] for attempt in records for event in named(attempt, "checkpoint")]
+    assert saved == sorted(set(saved))
+    reached = 0
+    for before, after in zip(records, records[1:], strict=False):
+        assert before[-1]["time"] < after[0]["time"]
+    for attempt in records:
+        for event in named(attempt, "train"):
+            assert event["step"] >= reached
+        reached = max([reached, *(event["step"] for event in named(attempt, "checkpoint"))])
+
+
+@pytest.fixture
+def victims(bench: Workbench) -> Iterator[Callable[..., Victims]]:
+    made = []
+
+    def make(*flags: str) -> Victims:
+        made.append(Victims(bench, ["--num_trials=2", *flags]))
+        return made[-1]
+
+    yield make
+    for item in made:
+        for process in item.at_work().values():
+            process.kill()
+
+
+@pytest.mark.parametrize(("num_workers", "max_parallel"), [(0, 1), (0, 2), (2, 1), (2, 2)])
+def test_killed_at_random_moments(
+    victims: Callable[..., Victims],
+    finished: Workbench,
+    slow_disk: Callable[[float], dict[str, str]],
+    num_workers: int,
+    max_parallel: int,
+) -> None:
+    """Three rounds: the driver is killed, then a trial, then both; each some random time after a checkpoint."""
+    attack = victims(f"--num_workers={num_workers}", f"--max_parallel={max_parallel}")
+    rng = random.Random(f"{num_workers} {max_parallel}")
+    for victim in ("driver", "trial", "all"):
+        # Saving takes about as long as computing, so that kills fall into both.
+        driver = attack.start(**slow_disk(0.05))
+        trial = wait_for(lambda driver=driver: checkpointed(attack, driver), "a checkpoint")
+        time.sleep(rng.uniform(0, 0.4))
+        if victim in ("driver", "all"):
+            driver.kill()
+        for seed, process in attack.at_work().items():
+            if victim == "all" or (victim == "trial" and seed == trial.seed):
+                attack.kill_trial(seed, process)
+        out, err = driver.communicate()
+        if victim == "trial":
+            assert driver.returncode == 1, Result(driver.returncode, out, err)
+            assert f"seed {trial.seed} failed: killed by SIGKILL" in err
+
+    attack.finish()
+
+    assert len(attack.left_at) >= 2
+    attack.check(results_of(finished.run_folder()))
+
+
+def checkpointed(attack: Victims, driver: subprocess.Popen[str]) -> TrialFolder | None:
+    """A trial that has saved a checkpoint in its present attempt, and has more than one still to save."""
+    assert driver.poll() is None, "the driver ended before there was anything to kill"
+    for seed in attack.at_work():
+        trial = attack.run.trial(seed)
+        saved = named(all_events(trial)[-1], "checkpoint")
+        if saved and saved[-1]["step"] < NUM_STEPS - PERIOD_CKPT:
+            return trial
+    return None
+
+
+def test_killed_inside_a_checkpoint_write(
+    victims: Callable[..., Victims], finished: Workbench, slow_disk: Callable[[float], dict[str, str]]
+) -> None:
+    """The folder of the checkpoint is being written and must not count: the one before it is gone on from."""
+    attack = victims("--max_parallel=1")
+    rng = random.Random("inside")
+    inside = 0
+    for _ in range(4):
+        driver = attack.start(**slow_disk(0.1))
+        trial, number = wait_for(lambda: being_written(attack), "a checkpoint that is being written")
+        time.sleep(rng.uniform(0, 0.25))
+        driver.kill()
+        attack.kill_trial(trial.seed, attack.at_work()[trial.seed])
+        driver.communicate()
+        if number not in trial.checkpoints():
+            inside += 1
+            assert leftovers(trial.path / "checkpoints")
+
+    attack.finish()
+
+    assert inside >= 3
+    attack.check(results_of(finished.run_folder()))
+
+
+def being_written(attack: Victims) -> tuple[TrialFolder, int] | None:
+    """A trial, and the step of its unfinished checkpoint: the second of the present attempt."""
+    for seed in attack.at_work():
+        trial = attack.run.trial(seed)
+        saved = named(all_events(trial)[-1], "checkpoint")
+        if not saved or saved[-1]["step"] >= NUM_STEPS - PERIOD_CKPT:
+            continue
+        step = saved[-1]["step"] + PERIOD_CKPT
+        if list((trial.path / "checkpoints").glob(f".tmp-step_{step:08d}-*")):
+            return trial, step
+    return None
+
+
+def test_sigterm_ends_the_step_saves_and_exits_75(
+    victims: Callable[..., Victims], finished: Workbench, slow_disk: Callable[[float], dict[str, str]]
+) -> None:
+    attack = victims("--max_parallel=1", "--num_workers=2", "--period_ckpt=1000")
+    driver = attack.start()
+    for start in (0, 1):
+        # First under a driver, then as whatever executor runs the worker sees it.
+        process, worker = wait_for(lambda: training(attack, 0), "training")
+        time.sleep(0.15)
+        worker.terminate()
+        wait_for(lambda: is_gone(worker.pid), "the worker's end")
+        assert attempts.ended(attack.run.trial(0).attempt(start))["state"] == "interrupted"  # type: ignore[index]
+        step = newest_step(attack.run.trial(0))
+        assert 0 < step < NUM_STEPS
+        assert named(all_events(attack.run.trial(0))[start], "checkpoint")[-1]["step"] == step
+        if start == 0:
+            out, err = driver.communicate()
+            assert driver.returncode == 1
+            assert "asked to stop (SIGTERM); saved: give the same command again to go on" in err
+            by_hand = attack.bench.start("train_work", str(attack.run.path), "0")
+        else:
+            by_hand.communicate()
+            assert by_hand.returncode == 75
+
+    attack.finish()
+
+    attack.check(results_of(finished.run_folder()))
+    steps = [event["step"] for records in all_events(attack.run.trial(0)) for event in named(records, "train")]
+    assert len(steps) == 3
+    assert steps == sorted(set(steps))
+
+
+def training(attack: Victims, seed: int) -> tuple[Path, psutil.Process] | None:
+    """The worker of a trial, once its newest attempt trains."""
+    process = attack.at_work().get(seed)
+    if process is None:
+        return None
+    trial = attack.run.trial(seed)
+    return (trial.path, process) if named(all_events(trial)[-1], "train") else None
