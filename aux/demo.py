@@ -1,7 +1,7 @@
 """``make demo``: from nothing to a table of mean ± std in a few minutes.
 
-Generates a small tar-packed data set, trains SiamFC on it with two seeds, and sets the table beside two things that it
-must beat: its own untrained start, and a box that never moves. Given again, it says the same in seconds.
+Generates a small tar-packed data set, trains SiamFC on it with two seeds, and sets the table beside two things
+that it must beat: its own untrained start, and a box that never moves. Given again, it says the same in seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 MODEL = '{"feature_params": {"arch_params": {"width": 0.25}}}'
 SAMPLER = '{"kind": "pair_range", "low": 1, "high": 50}'
 NUM_STEPS = 300
+STAGED = str(Path(tempfile.gettempdir()) / "seqtrack-demo")
 
 
 def command(num_steps: int, *more: str) -> list[str]:
@@ -24,7 +25,7 @@ def command(num_steps: int, *more: str) -> list[str]:
     return [
         "-m", "seqtrack.tools.train", "--num_trials=2", f"--num_steps={num_steps}", "--batchsz=8",
         "--train_dataset", "otb:sample_train", "--eval_datasets", "otb:sample_eval",
-        "--tar_dir", "demo_data/tars", "--untar", "--tmp_data_dir", str(Path(tempfile.gettempdir()) / "seqtrack-demo"),
+        "--tar_dir", "demo_data/tars", "--untar", "--tmp_data_dir", STAGED,
         "--model_params", MODEL, "--sampler_params", SAMPLER,
         "--lr_schedule=cosine", "--period_ckpt=100", "--period_summary=10", *more,
     ]  # fmt: skip

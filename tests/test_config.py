@@ -120,7 +120,7 @@ def test_a_mistake_is_one_line_that_says_what_to_do(words: list[str], message: s
 def test_editing_a_default_changes_the_run_id() -> None:
     explicit = identity(TrainConfig(), {})
     assert explicit["lr_init"] == 0.001
-    assert set(explicit) == {field for field in config.to_dict(TrainConfig())} - {"variant"}
+    assert set(explicit) == set(config.to_dict(TrainConfig())) - {"variant"}
     assert digest({**explicit, "lr_init": 0.002})[:12] != run_id(TrainConfig(), {})
 
 

@@ -29,8 +29,7 @@ class BaselineTracker:
 
     def _embed(self, crop_pixels: Image) -> torch.Tensor:
         x = torch.from_numpy(crop_pixels).permute(2, 0, 1)[None].float().contiguous()
-        normalize = self.model.features.normalize
-        features: torch.Tensor = self.model.features.trunk(x * normalize.scale + normalize.shift)
+        features: torch.Tensor = self.model.features(x)
         return features
 
     @torch.no_grad()

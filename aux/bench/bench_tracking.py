@@ -110,7 +110,7 @@ def rows() -> Iterator[Row]:
     torch.set_num_threads(THREADS)
     model = trained_network()
     frames, boxes = video(100, FRAMES)
-    trackers = [BaselineTracker(model), SiamFCTracker(model), SiamFCTracker(model, precision="bf16")]
+    trackers: list[Tracker] = [BaselineTracker(model), SiamFCTracker(model), SiamFCTracker(model, precision="bf16")]
     baseline, fp32, bf16 = (run(tracker, frames, boxes) for tracker in trackers)
     truth = float(iou(fp32[1:], boxes[1:]).mean())
     distance = float(np.abs(fp32 - baseline).max())

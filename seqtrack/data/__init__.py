@@ -1,1 +1,1 @@
-"""From bytes on disk to training pairs: geometry, layouts, index, storage, staging, samplers, crops. numpy only, no torch."""
+"""From bytes on disk to training pairs: geometry, layouts, index, storage, staging, samplers, crops. No torch."""

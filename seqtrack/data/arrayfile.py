@@ -24,6 +24,7 @@ from seqtrack.runs.atomic import replacing
 # One cache line: a slice of float64 must not straddle what the file before it left over.
 _ALIGNMENT = 64
 _ROWS_AT_ONCE = 1 << 18
+_WRITE_BYTES = 64 << 10
 _META = "meta"
 
 Array = NDArray[Any]
@@ -47,8 +48,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Sequence[Array]], meta: Mappin
             for part in _joined(pieces):
                 data[row : row + len(part)] = part
                 row += len(part)
-    with replacing(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+    with replacing(path) as temporary, temporary.open("wb") as output:
+        whole = buffer.getbuffer()
+        # In small pieces: Linux keeps what one call wrote in one large folio, and maps 4 MiB of it at a touch.
+        for start in range(0, len(whole), _WRITE_BYTES):
+            output.write(whole[start : start + _WRITE_BYTES])
 
 
 def _joined(pieces: Sequence[Array]) -> Iterator[Array]:

@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,6 @@ from seqtrack.config import Config, stage_mode
 from seqtrack.data.formats import MANIFEST, DatasetName
 from seqtrack.data.index import CachedIndex, Index, ensure_index
 from seqtrack.data.node_local import node_local_root
-from seqtrack.data.pools import IndexSubset
 from seqtrack.data.staging import StagedCopy, stage
 from seqtrack.data.storage import DirectoryFrames, DirectoryTree, Frames, TarTree, open_tar_frames
 from seqtrack.data.tarscan import tar_digest
@@ -104,10 +103,6 @@ class Dataset:
         """For messages: video, frame and file."""
         where = self.frames.describe(self.index.frame_name(video, frame))
         return f"{self.name}: video {self.index.video_name(video)}, frame {frame} ({where})"
-
-    def subset(self, videos: Sequence[int]) -> Dataset:
-        """The same data with these videos only, renumbered in the order given; closing it closes nothing."""
-        return Dataset(self.name, IndexSubset(self.index, videos), self.frames, self.data_fingerprint)
 
     def close(self) -> None:
         if self.staged is not None:

@@ -297,7 +297,7 @@ def _building(cached: CachedIndex, on_message: Callable[[str], object]) -> Itera
             _acquire(lock, cached, on_message)
         except NotImplementedError:
             on_message(f"{cached.lock}: this file system has no locks; building without one")
-        for leftover in cached.cache_dir.glob(f"{TEMPORARY_PREFIX}{cached._stem}-*"):
+        for leftover in cached.cache_dir.glob(f"{TEMPORARY_PREFIX}{cached._stem}[.-]*"):
             if lock.is_locked:
                 leftover.unlink(missing_ok=True)  # of a builder that was killed: we hold its lock
         with contextlib.suppress(OSError):

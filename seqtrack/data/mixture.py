@@ -8,7 +8,6 @@
 Pure: names are not looked up here.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -38,23 +37,6 @@ def parse_mixture(value: Any, flag: str = "--train_dataset") -> Mixture:
     groups = _parse(value, flag)
     total = sum(weight for weight, _ in groups)
     return Mixture(tuple((weight / total, names) for weight, names in groups))
-
-
-def parse_dataset_flag(text: str, flag: str = "--train_dataset") -> Any:
-    """The value of a data-set flag: a bare name as it stands, JSON (starts with [ { or ") decoded."""
-    stripped = text.strip()
-    if not stripped:
-        raise UserError(f"{flag}: expected the name of a data set or a JSON list, not an empty text")
-    if stripped[0] not in '[{"':
-        return stripped
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        around = text[error.pos : error.pos + 12].splitlines()[:1]
-        found = repr(around[0]) if around and around[0] else "the end of the text"
-        raise UserError(
-            f"{flag}: not valid JSON at character {error.pos + 1}, before {found}: {error.msg}; value: {text!r}"
-        ) from None
 
 
 def _parse(value: Any, flag: str) -> list[Group]:

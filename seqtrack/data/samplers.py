@@ -16,78 +16,66 @@ that frame twice.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from difflib import get_close_matches
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from seqtrack.errors import DataError, UserError
+from seqtrack.schema import nearest, parse
 
 FLAG = "--sampler_params"
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UserError(f"{FLAG}: {name} must be a whole number of frames, at least {least}, not {value!r}")
-    return value
 
 
 @dataclass(frozen=True)
 class Uniform:
     """Two different present frames, every ordered pair equally likely."""
 
-    kind: str = "uniform"
+    kind: Literal["uniform"] = "uniform"
 
 
 @dataclass(frozen=True)
 class Regular:
     """A present frame, then the one `freq` frames later (the nearest present one where that is absent)."""
 
-    kind: str = "regular"
+    kind: Literal["regular"] = "regular"
     freq: int = 10
 
     def __post_init__(self) -> None:
-        _whole("freq", self.freq, 1)
+        _at_least("freq", self.freq, 1)
 
 
 @dataclass(frozen=True)
 class FreqRange:
     """As `Regular`, the step drawn for each pair from [min_freq, max_freq]; uniform in its logarithm if use_log."""
 
-    kind: str = "freq_range"
+    kind: Literal["freq_range"] = "freq_range"
     min_freq: int = 10
     max_freq: int = 60
     use_log: bool = True
 
     def __post_init__(self) -> None:
-        _whole("min_freq", self.min_freq, 1)
-        _whole("max_freq", self.max_freq, 1)
-        if self.max_freq < self.min_freq:
-            raise UserError(f"{FLAG}: max_freq ({self.max_freq}) must not be below min_freq ({self.min_freq})")
-        if not isinstance(self.use_log, bool):
-            raise UserError(f"{FLAG}: use_log must be true or false, not {self.use_log!r}")
+        _at_least("min_freq", self.min_freq, 1)
+        _at_least("max_freq", self.max_freq, self.min_freq)
 
 
 @dataclass(frozen=True)
 class PairRange:
     """Two present frames with low <= distance <= high, every such ordered pair equally likely (SiamFC: up to 100)."""
 
-    kind: str = "pair_range"
+    kind: Literal["pair_range"] = "pair_range"
     low: int = 1
     high: int = 100
 
     def __post_init__(self) -> None:
-        _whole("low", self.low, 0)
-        _whole("high", self.high, 0)
-        if self.high < self.low:
-            raise UserError(f"{FLAG}: high ({self.high}) must not be below low ({self.low})")
+        _at_least("low", self.low, 0)
+        _at_least("high", self.high, self.low)
 
 
 SamplerParams = Uniform | Regular | FreqRange | PairRange
-KINDS: dict[str, type[Uniform] | type[Regular] | type[FreqRange] | type[PairRange]] = {
+KINDS: dict[str, type[SamplerParams]] = {
     "uniform": Uniform,
     "regular": Regular,
     "freq_range": FreqRange,
@@ -95,30 +83,17 @@ KINDS: dict[str, type[Uniform] | type[Regular] | type[FreqRange] | type[PairRang
 }
 
 
-def _nearest(name: Any, known: list[str]) -> str:
-    close = get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (known: {', '.join(known)})"
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name}: expected {least} frames or more, got {value}")
 
 
-def parse_sampler_params(value: Mapping[str, Any] | None = None) -> SamplerParams:
+def parse_sampler_params(value: Mapping[str, Any]) -> SamplerParams:
     """Validated parameters from their JSON; an absent `kind` is "regular". UserError names the wrong key or value."""
-    if value is not None and not isinstance(value, Mapping):
-        raise UserError(f'{FLAG}: expected a JSON object such as {{"kind": "regular", "freq": 10}}, not {value!r}')
-    given = dict(value or {})
-    kind = given.pop("kind", "regular")
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise UserError(f"{FLAG}: unknown kind {kind!r}{_nearest(kind, list(KINDS))}")
-    known = [name for name in KINDS[kind].__dataclass_fields__ if name != "kind"]
-    for name in given:
-        if name not in known:
-            raise UserError(f"{FLAG}: kind {kind!r} has no parameter {name!r}{_nearest(name, known or ['none'])}")
-    return KINDS[kind](**given)
-
-
-def sampler_dict(params: SamplerParams) -> dict[str, Any]:
-    """The complete parameters, defaults included, as `parse_sampler_params` takes them."""
-    return asdict(params)
+    kind = value.get("kind", "regular") if isinstance(value, Mapping) else "regular"
+    if kind not in KINDS:
+        raise UserError(f"{FLAG}.kind: {kind!r} is not known; {nearest(str(kind), KINDS)}")
+    return parse(KINDS[kind], value, FLAG)
 
 
 def sample_pair(

@@ -198,7 +198,7 @@ class TarTable:
     """Name → (offset, size) for the members of one tar, in arrays that processes share.
 
     Members are sorted by the CRC-32 of their name; ``starts`` gives, for the upper bits of a hash, where its
-    entries begin. So nothing is built when a table of millions of names is opened, and a look-up costs under
+    entries begin. So nothing is built when a table of millions of names is opened, and a look-up costs about
     a microsecond.
     """
 

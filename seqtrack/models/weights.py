@@ -119,7 +119,9 @@ def _is_tensorflow(path: Path) -> bool:
     # A V2 checkpoint "x.ckpt" exists only as x.ckpt.index and x.ckpt.data-00000-of-00001; a step may
     # follow: x.ckpt-1000.
     # Lightning also writes ".ckpt", but those are torch's zip files.
-    return ".ckpt" in path.name and path.suffix not in (".pth", ".pt", ".safetensors") and not zipfile.is_zipfile(path)
+    return (
+        ".ckpt" in path.name and path.suffix not in (".pth", ".pt", ".safetensors") and not zipfile.is_zipfile(path)
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import cv2
 import torch
 
 from seqtrack.errors import UserError
@@ -29,5 +30,7 @@ def set_determinism(cpu_threads: int, deterministic: bool) -> None:
     # Read by cuBLAS when it starts; without it some of its kernels are not repeatable.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(cpu_threads)
+    # OpenCV's threads cost more than they give on crops, and do not survive the fork of a loader worker.
+    cv2.setNumThreads(1)
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic

@@ -21,14 +21,14 @@ from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, 
 from seqtrack.data.datasets import Locations, locations_of
 from seqtrack.data.formats import DatasetName, parse_dataset_name
 from seqtrack.data.mixture import Mixture, parse_mixture
-from seqtrack.data.motion import motion_dict, parse_motion_params
+from seqtrack.data.motion import parse_motion_params
 from seqtrack.data.pools import POOLS
-from seqtrack.data.samplers import parse_sampler_params, sampler_dict
+from seqtrack.data.samplers import parse_sampler_params
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
 from seqtrack.runs import atomic, code, events, identity, lookup
 from seqtrack.runs.paths import RunFolder
-from seqtrack.schema import nearest
+from seqtrack.schema import nearest, plain
 from seqtrack.training.params import resolve_lr_params, resolve_optimizer_params
 
 TRAIN_MODULE = "seqtrack.pipeline.train_trial"
@@ -173,8 +173,8 @@ def resolve(config: Config) -> Request:
         model_params=family.resolve_params(train.model_params),
         optimizer_params=resolve_optimizer_params(train.optimizer, train.optimizer_params),
         lr_params=resolve_lr_params(train.lr_schedule, train.lr_params),
-        sampler_params=sampler_dict(parse_sampler_params(train.sampler_params)),
-        motion_params=motion_dict(parse_motion_params(train.motion_params)),
+        sampler_params=plain(parse_sampler_params(train.sampler_params)),
+        motion_params=plain(parse_motion_params(train.motion_params)),
     )
     assess = dataclasses.replace(
         config.assess, tracker_params=family.resolve_tracker_params(config.assess.tracker_params)

@@ -19,9 +19,7 @@ COLUMNS = ("seed", "state", "step", "loss", "steps/s", "left", "latest score", "
 class PlainProgress:
     """One line when a trial changes state, and one every ten seconds while it trains."""
 
-    def __init__(
-        self, say: Callable[[str], None] = print, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, say: Callable[[str], None] = print, clock: Callable[[], float] = time.monotonic) -> None:
         self._say = say
         self._clock = clock
         self._last: dict[int, tuple[str, float]] = {}
@@ -72,9 +70,7 @@ def progress_table(statuses: Sequence[TrialStatus]) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in COLUMNS:
-        table.add_column(
-            name, justify="right" if name in ("seed", "step", "loss", "steps/s", "left") else "left"
-        )
+        table.add_column(name, justify="right" if name in ("seed", "step", "loss", "steps/s", "left") else "left")
     for status in statuses:
         cells = _cells(status)
         bar = ProgressBar(total=status.total, completed=status.step or 0, width=16) if status.total else ""

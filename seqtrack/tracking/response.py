@@ -75,13 +75,13 @@ class PeakFinder:
         """``responses``: (num_scales, R, R) float32 logits."""
         lowest = float(responses.min())
         heights = [float(self._around_peak(r)[0].max()) - lowest for r in responses]
-        scale = int(np.argmax([h * p for h, p in zip(heights, self._penalty, strict=True)]))
+        # Of equals the present scale, whose penalty is 1.
+        scale = max(range(len(heights)), key=lambda i: (heights[i] * self._penalty[i], self._penalty[i]))
         best = responses[scale]
         raised = best - best.min()
         total = float(raised.sum())
-        mixed = self._window * np.float32(self._influence)
-        if total > 0:
-            mixed = mixed + raised * np.float32((1 - self._influence) / total)
+        share = (1 - self._influence) / total if total > 0 else 0.0
+        mixed = (self._window * np.float32(self._influence) + raised * np.float32(share)).astype(np.float32)
         patch, rows, columns = self._around_peak(mixed)
         row, column = divmod(int(patch.argmax()), patch.shape[1])
         y, x = rows.start + row, columns.start + column
@@ -95,8 +95,8 @@ class PeakFinder:
     def _around_peak(self, values: Array) -> tuple[Array, slice, slice]:
         """The map up-sampled within one cell of its highest, and which rows and columns of all these are."""
         rows, columns = (self._near(at) for at in divmod(int(values.argmax()), values.shape[1]))
-        patch: Array = self._up[rows] @ values @ self._up[columns].T
-        return patch, rows, columns
+        patch = self._up[rows] @ values @ self._up[columns].T
+        return np.asarray(patch, np.float32), rows, columns
 
     def _near(self, cell: int) -> slice:
         return slice(max(0, (cell - 1) * self._factor), min(len(self._up), (cell + 1) * self._factor + 1))

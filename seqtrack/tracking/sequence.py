@@ -43,8 +43,8 @@ def track_sequence(
 ) -> SequenceTrack:
     """Runs ``tracker`` over ``frames`` from the first on.
 
-    ``frames``: (H, W, 3) uint8 RGB as stored, from any iterable (a generator is read one frame ahead of
-    nothing); all of one shape or not. ``init_box``: (4,) in pixels of the original image, whose size
+    ``frames``: (H, W, 3) uint8 RGB as stored, from any iterable; a generator is asked for a
+    frame when the one before it is done with. ``init_box``: (4,) in pixels of the original image, whose size
     (width, height) is ``original_size``. Each frame is resized to ``view_size`` first, if given; that view
     is all the tracker sees.
     """

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -86,3 +87,4 @@ def _prepare_worker(_: int) -> None:
         parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
         ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)

@@ -8,12 +8,10 @@ had a checkpoint was computed again and that no two attempts of a trial were eve
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import psutil
 import pytest
@@ -138,10 +136,11 @@ def test_killed_at_random_moments(
     num_workers: int,
     max_parallel: int,
 ) -> None:
-    """Three rounds: the driver is killed, then a trial, then both; each some random time after a checkpoint."""
+    """Three rounds: a trial is killed, then all there is, then the driver alone (its trials go on and are found
+    again); each some random time after a checkpoint."""
     attack = victims(f"--num_workers={num_workers}", f"--max_parallel={max_parallel}")
     rng = random.Random(f"{num_workers} {max_parallel}")
-    for victim in ("driver", "trial", "all"):
+    for victim in ("trial", "all", "driver"):
         # Saving takes about as long as computing, so that kills fall into both.
         driver = attack.start(**slow_disk(0.05))
         trial = wait_for(lambda driver=driver: checkpointed(attack, driver), "a checkpoint")
@@ -210,14 +209,12 @@ def being_written(attack: Victims) -> tuple[TrialFolder, int] | None:
     return None
 
 
-def test_sigterm_ends_the_step_saves_and_exits_75(
-    victims: Callable[..., Victims], finished: Workbench, slow_disk: Callable[[float], dict[str, str]]
-) -> None:
+def test_sigterm_ends_the_step_saves_and_exits_75(victims: Callable[..., Victims], finished: Workbench) -> None:
     attack = victims("--max_parallel=1", "--num_workers=2", "--period_ckpt=1000")
     driver = attack.start()
     for start in (0, 1):
         # First under a driver, then as whatever executor runs the worker sees it.
-        process, worker = wait_for(lambda: training(attack, 0), "training")
+        worker = wait_for(lambda: training(attack, 0), "training")
         time.sleep(0.15)
         worker.terminate()
         wait_for(lambda: is_gone(worker.pid), "the worker's end")
@@ -226,7 +223,7 @@ def test_sigterm_ends_the_step_saves_and_exits_75(
         assert 0 < step < NUM_STEPS
         assert named(all_events(attack.run.trial(0))[start], "checkpoint")[-1]["step"] == step
         if start == 0:
-            out, err = driver.communicate()
+            _, err = driver.communicate()
             assert driver.returncode == 1
             assert "asked to stop (SIGTERM); saved: give the same command again to go on" in err
             by_hand = attack.bench.start("train_work", str(attack.run.path), "0")
@@ -242,10 +239,7 @@ def test_sigterm_ends_the_step_saves_and_exits_75(
     assert steps == sorted(set(steps))
 
 
-def training(attack: Victims, seed: int) -> tuple[Path, psutil.Process] | None:
+def training(attack: Victims, seed: int) -> psutil.Process | None:
     """The worker of a trial, once its newest attempt trains."""
     process = attack.at_work().get(seed)
-    if process is None:
-        return None
-    trial = attack.run.trial(seed)
-    return (trial.path, process) if named(all_events(trial)[-1], "train") else None
+    return process if process and named(all_events(attack.run.trial(seed))[-1], "train") else None

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from seqtrack.config import build
@@ -142,13 +140,6 @@ class TestOpen:
             assert pool.map(_read, [(v, t) for v in range(3) for t in range(4)]) == expected
         assert frames(dataset) == expected
         dataset.close()
-
-    def test_a_subset_reads_its_own_videos(self, places: Locations) -> None:
-        whole = open_dataset(NAME, places, silent)
-        part = pickle.loads(pickle.dumps(whole.subset([2, 0])))
-        assert part.index.num_videos == 2
-        assert part.read_frame(0, 1) == whole.read_frame(2, 1)
-        np.testing.assert_array_equal(part.index.track(1).boxes, whole.index.track(0).boxes)
 
 
 class TestPreprocessed:

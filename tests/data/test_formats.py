@@ -98,7 +98,8 @@ class TestOtb:
         write_sequence(tmp_path / "Seq", [1, 2, 3, 4], "1,2,3,4\nNaN,NaN,NaN,NaN\n0,0,0,0\n5,6,7,8\n")
         track = read("otb", tmp_path)[0].tracks[0]
         assert track.present.tolist() == [True, False, False, True]
-        assert np.isnan(track.boxes[1:3]).all()
+        assert np.isnan(track.boxes[1]).all()
+        assert track.boxes[2].tolist() == [-1, -1, 0, 0]
 
     def test_two_targets_in_one_folder_are_two_tracks(self, tmp_path: Path) -> None:
         texts = {"groundtruth_rect.1.txt": "1,2,3,4\n" * 2, "groundtruth_rect.2.txt": "5,6,7,8\n" * 2}

@@ -93,7 +93,7 @@ def whole(data, where=WHERE):
 
 @pytest.mark.parametrize("data", [b"hello", b"\x89PNG\r\n\x1a\n" + bytes(50), encoded(picture(), ".png")[:200]])
 def test_what_is_no_image_is_an_error(data):
-    with pytest.raises(DataError, match="frame 0300.jpg"):
+    with pytest.raises(DataError, match=r"frame 0300\.jpg"):
         decode(data, WHERE)
 
 

@@ -21,7 +21,7 @@ from seqtrack.data.arrayfile import open_arrays, write_arrays
 from seqtrack.data.formats import DatasetName, TrackAnnotation, VideoAnnotation, parse_dataset_name, read_videos
 from seqtrack.data.index import CachedIndex, Index, build_index, ensure_index, open_index, verify_index
 from seqtrack.data.index_build import IndexWriter, frame_pattern, source_fingerprint
-from seqtrack.data.pools import IndexSubset, pool_members
+from seqtrack.data.pools import pool_members
 from seqtrack.data.storage import DirectoryTree, TarTree
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import boxes_text, jpeg, small_data_set, write_sequence, write_tar
@@ -349,17 +349,6 @@ class TestPools:
         assert len(pool_members(self.index(tmp_path, 2), "pool_val", 0.99)) == 1
         with pytest.raises(UserError, match=r"--pool_split: 0.8 of the 1 videos of pool leaves none for pool_val"):
             pool_members(self.index(tmp_path, 1), "pool_val", 0.8)
-
-    def test_a_subset_is_an_index_of_its_own_numbers(self, tmp_path: Path) -> None:
-        part = IndexSubset(self.index(tmp_path, 5), [3, 1])
-        for subset in (part, pickle.loads(pickle.dumps(part))):
-            assert (subset.num_videos, subset.num_tracks) == (2, 2)
-            assert [subset.video_name(v) for v in range(2)] == ["v3", "v1"]
-            assert [subset.track_name(k) for k in range(2)] == ["v3", "v1"]
-            assert [subset.track_video(k) for k in range(2)] == [0, 1]
-            assert (subset.frame_name(1, 1), subset.video_size(1)) == ("v1/2.jpg", (2, 3))
-            assert subset.track(0).boxes[0, 0] == 3
-            assert list(subset.tracks_of(1)) == [1]
 
 
 def test_names_of_two_layouts_do_not_collide(tmp_path: Path) -> None:

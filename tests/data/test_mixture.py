@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqtrack.data.mixture import Mixture, parse_dataset_flag, parse_mixture
+from seqtrack.data.mixture import Mixture, parse_mixture
 from seqtrack.errors import UserError
 
 
@@ -53,27 +53,3 @@ def test_a_mistake_is_named(value, message):
     with pytest.raises(UserError, match=message) as caught:
         parse_mixture(value, "--val_dataset")
     assert str(caught.value).startswith("--val_dataset: ")
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("otb_50", "otb_50"),
-        (" otb:my_folder ", "otb:my_folder"),
-        ('"otb_50"', "otb_50"),
-        ('["a", "b"]', ["a", "b"]),
-        ('[[0.5, "a"], [0.5, "b"]]', [[0.5, "a"], [0.5, "b"]]),
-    ],
-)
-def test_a_flag_is_a_bare_name_or_json(text, value):
-    assert parse_dataset_flag(text) == value
-
-
-def test_broken_json_points_at_the_character():
-    with pytest.raises(UserError) as caught:
-        parse_dataset_flag('[[0.5, "a"] [0.5, "b"]]')
-    assert str(caught.value).startswith("--train_dataset: not valid JSON at character 13, before '[0.5, \"b\"]]'")
-    with pytest.raises(UserError, match="at character 6, before the end of the text"):
-        parse_dataset_flag('["a",')
-    with pytest.raises(UserError, match="not an empty text"):
-        parse_dataset_flag(" ")

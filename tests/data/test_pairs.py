@@ -13,10 +13,11 @@ from seqtrack.data.datasets import Locations, open_dataset, prepare
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.images import decode
 from seqtrack.data.mixture import parse_mixture
-from seqtrack.data.motion import MotionParams, motion_dict, parse_motion_params
+from seqtrack.data.motion import MotionParams, parse_motion_params
 from seqtrack.data.pairs import PairParams, PairSource
 from seqtrack.data.samplers import PairRange, Regular, Uniform
 from seqtrack.errors import DataError, UserError
+from seqtrack.schema import plain
 from seqtrack.tools.sample_data import write_sample
 
 
@@ -133,11 +134,11 @@ def test_motion_moves_the_target_within_its_limits(sample):
 
 
 def test_motion_parameters_are_checked():
-    assert parse_motion_params() == MotionParams()
-    assert parse_motion_params(motion_dict(MotionParams(8, 0.0))) == MotionParams(8, 0.0)
-    with pytest.raises(UserError, match="^--motion_params: no parameter 'translat'; did you mean 'translate'"):
+    assert parse_motion_params({}) == MotionParams()
+    assert parse_motion_params(plain(MotionParams(8, 0.0))) == MotionParams(8, 0.0)
+    with pytest.raises(UserError, match=r"^--motion_params: 'translat' is not a parameter; did you mean translate"):
         parse_motion_params({"translat": 3})
-    with pytest.raises(UserError, match="translate must be a number from 0 to 1000, not -1"):
+    with pytest.raises(UserError, match="translate: expected a number from 0 to 1000, got -1"):
         parse_motion_params({"translate": -1})
     with pytest.raises(UserError, match="expected a JSON object"):
         parse_motion_params([3])
@@ -162,6 +163,7 @@ class Toy:
     extension: str = ".png"
     tracks: list[Track] = field(default_factory=list)
     bad: set[tuple[int, int]] = field(default_factory=set)
+    encoded: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     @property
     def index(self):
@@ -187,6 +189,11 @@ class Toy:
         return self.original
 
     def read_frame(self, v, t):
+        if (v, t) not in self.encoded:
+            self.encoded[v, t] = self._encode(v, t)
+        return self.encoded[v, t]
+
+    def _encode(self, v, t):
         width, height = self.size
         image = np.full((height, width, 3), (100, 10 * t, 10 * v), np.uint8)
         data = cv2.imencode(self.extension, image)[1].tobytes()
@@ -241,7 +248,8 @@ def test_boxes_follow_a_resized_view_and_resized_storage(extension):
 
 
 def test_a_mixture_draws_by_weight_and_a_concatenation_by_tracks():
-    one, three = Toy().add(BOXES), Toy().add(BOXES).add(BOXES).add(BOXES)
+    small = {"size": (32, 24)}
+    one, three = Toy(**small).add(BOXES), Toy(**small).add(BOXES).add(BOXES).add(BOXES)
     pair = PairParams(exemplar_size=3, search_size=3)
     sets = {"datasets": {"a": one, "b": three}, "pair": pair, "batch_size": 2000}
     joined = source(None, mixture=parse_mixture(["a", "b"]), **sets).batch(0)["sample"]
@@ -270,7 +278,7 @@ def test_a_pool_is_a_choice_of_tracks():
 
 
 def test_weights_of_tracks_bias_the_draw_and_change_nothing_else():
-    toy = Toy().add(BOXES).add(BOXES).add(BOXES)
+    toy = Toy(size=(32, 24)).add(BOXES).add(BOXES).add(BOXES)
     pairs = source(toy, batch_size=400, pair=PairParams(exemplar_size=3, search_size=3))
     weighted = pairs.batch(0, {"track_weights": {"a": np.array([1.0, 0.0, 3.0])}})["sample"]
     counts = np.bincount(weighted[:, 1], minlength=3)

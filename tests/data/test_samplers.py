@@ -1,5 +1,7 @@
 """Laws of the frame-pair samplers, and what they refuse."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,9 +15,9 @@ from seqtrack.data.samplers import (
     Uniform,
     parse_sampler_params,
     sample_pair,
-    sampler_dict,
 )
 from seqtrack.errors import DataError, UserError
+from seqtrack.schema import plain
 
 
 @st.composite
@@ -128,32 +130,32 @@ def test_a_track_without_the_target_cannot_be_sampled():
 
 
 def test_the_default_is_the_ancestors():
-    assert parse_sampler_params() == parse_sampler_params({}) == Regular(freq=10)
-    assert sampler_dict(Regular()) == {"kind": "regular", "freq": 10}
+    assert parse_sampler_params({}) == parse_sampler_params({}) == Regular(freq=10)
+    assert plain(Regular()) == {"kind": "regular", "freq": 10}
 
 
 @given(params=samplers)
 def test_parameters_survive_their_json(params):
-    assert parse_sampler_params(sampler_dict(params)) == params
+    assert parse_sampler_params(plain(params)) == params
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"kind": "regulr"}, "unknown kind 'regulr'; did you mean 'regular'"),
-        ({"kind": 3}, "unknown kind 3"),
-        ({"frq": 3}, "no parameter 'frq'; did you mean 'freq'"),
-        ({"kind": "uniform", "freq": 3}, "kind 'uniform' has no parameter 'freq'"),
-        ({"freq": 0}, "freq must be a whole number of frames, at least 1, not 0"),
-        ({"freq": True}, "not True"),
-        ({"freq": 2.5}, "not 2.5"),
-        ({"kind": "pair_range", "low": 5, "high": 4}, r"high \(4\) must not be below low \(5\)"),
-        ({"kind": "freq_range", "min_freq": 9, "max_freq": 8}, r"max_freq \(8\) must not be below"),
-        ({"kind": "freq_range", "use_log": 1}, "use_log must be true or false"),
+        ({"kind": "regulr"}, ".kind: 'regulr' is not known; did you mean regular?"),
+        ({"kind": 3}, ".kind: 3 is not known"),
+        ({"frq": 3}, ": 'frq' is not a parameter; did you mean freq?"),
+        ({"kind": "uniform", "freq": 3}, ": 'freq' is not a parameter; expected one of kind"),
+        ({"freq": 0}, ".freq: expected 1 frames or more, got 0"),
+        ({"freq": True}, ".freq: expected a whole number, got True"),
+        ({"freq": 2.5}, ".freq: expected a whole number, got 2.5"),
+        ({"kind": "pair_range", "low": 5, "high": 4}, ".high: expected 5 frames or more, got 4"),
+        ({"kind": "freq_range", "min_freq": 9, "max_freq": 8}, ".max_freq: expected 9 frames or more, got 8"),
+        ({"kind": "freq_range", "use_log": 1}, ".use_log: expected true or false, got 1"),
         ([1], "expected a JSON object"),
     ],
 )
 def test_a_mistake_is_named(value, message):
-    with pytest.raises(UserError, match=message) as caught:
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
         parse_sampler_params(value)
-    assert str(caught.value).startswith("--sampler_params: ")
+    assert str(caught.value).startswith("--sampler_params")

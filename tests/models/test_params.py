@@ -16,8 +16,8 @@ from seqtrack.models.params import (
     FeatureParams,
     ResNetParams,
     SiamFCParams,
-    parse_model_params,
     params_dict,
+    parse_model_params,
 )
 
 SEED_DOCUMENT = {
@@ -98,8 +98,8 @@ def test_the_complete_dictionary_of_the_defaults() -> None:
         ({"template_size": 80}, ["template_size 80 is too small", "smallest is 87"]),
         ({"template_size": 255}, ["search_size 255 gives 22×22", "template_size 255 22×22: no response map"]),
         (
-            {"template_size": 123, "search_size": 251, "feature_params": {"arch": "slim_resnet_v1_50", "arch_params": {"num_blocks": 3}}},
-            ["template_size 123 is too small"],
+            {"feature_params": {"arch": "slim_resnet_v1_50", "arch_params": {"num_blocks": 3}}},
+            ["template_size 127 is too small"],
         ),
         ([], ["--model_params: expected an object {...}, got []"]),
     ],
@@ -159,7 +159,7 @@ def test_the_centre_follows_the_receptive_fields() -> None:
         assert SiamFCParams(feature_params=features).response().center == 8.0
     # An odd difference leaves the centre between two cells.
     assert SiamFCParams(search_size=263).response() == geometry.ResponseGeometry(18, 8, 8.5)
-    # The search may also leave a remainder that no window reaches: the map is no larger, its centre is not its middle.
+    # A search region may leave a remainder that no window reaches: the map's centre is then not its middle.
     assert SiamFCParams(search_size=259).response() == geometry.ResponseGeometry(17, 8, 8.25)
 
 

@@ -174,8 +174,9 @@ def train(model: SiamFC, steps: int, precision: str = "fp32") -> list[float]:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_it_learns_from_scratch(precision: str) -> None:
-    losses = train(narrow(), 25, precision)
-    assert sum(losses[-5:]) / 5 < 0.5 * losses[0]
+    losses = train(narrow(), 16, precision)
+    assert losses[0] < math.log(2)  # even features drawn at random match a texture with itself
+    assert sum(losses[-4:]) / 4 < 0.85 * losses[0]
 
 
 def test_training_is_bit_identical_with_deterministic_algorithms() -> None:
@@ -192,7 +193,9 @@ def test_training_is_bit_identical_with_deterministic_algorithms() -> None:
         assert torch.equal(mine, other), name
 
 
-@pytest.mark.parametrize("value", [NARROW, SLIM, {"feature_params": {"arch": "resnet18", "arch_params": {"padding": "SAME"}}}])
+@pytest.mark.parametrize(
+    "value", [NARROW, SLIM, {"feature_params": {"arch": "resnet18", "arch_params": {"padding": "SAME"}}}]
+)
 def test_the_network_for_inference_gives_the_same_responses(value: dict[str, object]) -> None:
     torch.manual_seed(0)
     model = SiamFC(parse_model_params("siamfc", value))

@@ -65,7 +65,9 @@ def test_what_did_not_match_is_reported(tmp_path: Path) -> None:
     assert "2 missing: conv1.0.weight, conv5.0.bias; 1 unused in the file: head.weight" in str(report)
 
 
-@pytest.mark.parametrize(("arch", "params"), [("resnet50", ResNetParams(2)), ("slim_resnet_v1_50", SlimResNetParams(2))])
+@pytest.mark.parametrize(
+    ("arch", "params"), [("resnet50", ResNetParams(2)), ("slim_resnet_v1_50", SlimResNetParams(2))]
+)
 def test_torchvisions_resnet50_loads_into_both_resnets(tmp_path: Path, arch: str, params: ResNetParams) -> None:
     weights = torchvision.models.resnet50().state_dict()
     torch.save(weights, tmp_path / "w.pth")
@@ -95,14 +97,20 @@ def write_torch(content: Any) -> Any:
         ("empty.pth", lambda p: p.write_bytes(b""), "cannot be read"),
         ("noise.pth", lambda p: p.write_bytes(b"\x93NUMPY" * 100), "cannot be read"),
         ("noise.safetensors", lambda p: p.write_bytes(b"\xff" * 100), "cannot be read"),
-        ("code.pth", lambda p: p.write_bytes(pickle.dumps(Unpickled())), "cannot be read: it is corrupt, or holds"),
+        (
+            "code.pth",
+            lambda p: p.write_bytes(pickle.dumps(Unpickled(), protocol=2)),
+            "cannot be read: it is corrupt, or holds",
+        ),
         ("list.pth", write_torch([torch.zeros(1)]), "holds a list, not a dictionary of named tensors"),
         ("words.pth", write_torch({"a": 1}), "holds no named tensors"),
         ("other.pth", write_torch({"fc.weight": torch.zeros(2, 2)}), "nothing in"),
         ("folder.pth", lambda p: p.mkdir(), "does not exist or is no file"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, name: str, write: Any, expected: str) -> None:
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, name: str, write: Any, expected: str
+) -> None:
     path = tmp_path / name
     if write is not None:
         write(path)

@@ -106,7 +106,9 @@ def test_another_way_of_learning_is_another_run(continued: Workbench, flags: lis
 
     assert result.code == 0, result
     assert result.out.split()[1].rstrip(":") != continued.run_folder().run_id
-    assert f"seed 0: does not exist; would train {41 if flags == ['--num_steps=41'] else NUM_STEPS} steps" in result.out
+    assert (
+        f"seed 0: does not exist; would train {41 if flags == ['--num_steps=41'] else NUM_STEPS} steps" in result.out
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: P
     path = tmp_path / "a.json"
     atomic.write_json(path, {"b": 1, "a": 2})
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="NaN|nan|Out of range"):
+    with pytest.raises(ValueError, match=r"NaN|nan|Out of range"):
         atomic.write_json(path, {"a": float("nan")})
     with pytest.raises(RuntimeError), atomic.replacing(path) as temporary:
         temporary.write_text("half")

@@ -73,7 +73,7 @@ def test_a_damaged_one_is_passed_over_with_a_warning(
 def test_if_all_are_damaged_nobody_starts_over_silently(trial: TrialFolder) -> None:
     for folder in trial.checkpoints().values():
         folder.model.write_bytes(b"")
-    with pytest.raises(TrialError, match="none of the 4 checkpoints in .* is intact; remove that folder"):
+    with pytest.raises(TrialError, match=r"none of the 4 checkpoints in .* is intact; remove that folder"):
         checkpoints.load_newest(trial)
 
 

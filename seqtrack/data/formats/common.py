@@ -61,13 +61,15 @@ def parse_rows(data: bytes, where: str, columns: Sequence[int]) -> NDArray[np.fl
     return np.array(rows, dtype=np.float64)
 
 
-def absent_as_nan(boxes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Boxes with NaN wherever there is no target, and (N,) where there is one.
+def with_presence(boxes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Boxes, all NaN where a number is missing, and (N,) whether there is a target.
 
-    A row of NaN or of zeros, and any box without area, means that the target is not there.
+    A box without area means that the target is not there. It stays as it is: evaluators count such rows (Board and
+    Twinnings of OTB have one each), while a row without numbers is left out.
     """
-    present = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
-    return np.where(present[:, None], boxes, np.nan), present
+    has_numbers: NDArray[np.bool_] = np.asarray(np.isfinite(boxes).all(axis=1))
+    present = has_numbers & (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
+    return np.where(has_numbers[:, None], boxes, np.nan), present
 
 
 def folders_of(tree: Tree) -> dict[str, list[str]]:

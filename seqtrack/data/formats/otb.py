@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from seqtrack.data.formats import TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.common import (
-    absent_as_nan,
     folders_of,
     frame_number,
     frames_of,
     original_size,
     parse_rows,
+    with_presence,
 )
 from seqtrack.errors import DataError
 
@@ -91,7 +91,7 @@ def _track(tree: Tree, name: str, video: str, track: str, frames: list[str]) -> 
     where = tree.describe(name)
     rows = parse_rows(tree.read(name), where, (4,))
     positions, rows = _align(rows, frames, video.rpartition("/")[2], where)
-    boxes, present = absent_as_nan(rows)
+    boxes, present = with_presence(rows)
     boxes[:, :2] -= 1.0
     return TrackAnnotation(
         name=track,

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrack.data.formats import TrackAnnotation, Tree, VideoAnnotation
-from seqtrack.data.formats.common import absent_as_nan, folders_of, frames_of, original_size, parse_rows
+from seqtrack.data.formats.common import folders_of, frames_of, original_size, parse_rows, with_presence
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.errors import DataError
 
@@ -79,7 +79,7 @@ def _sequences(tree: Tree, folders: Mapping[str, list[str]]) -> list[str]:
 def _regions(tree: Tree, truth: str) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.bool_]]:
     rows = parse_rows(tree.read(truth), tree.describe(truth), (4, 8))
     polygons = rows if rows.shape[1] == 8 else None
-    boxes, present = absent_as_nan(rows if polygons is None else polygon_hull(polygons))
+    boxes, present = with_presence(rows if polygons is None else polygon_hull(polygons))
     return boxes, polygons, present
 
 
