@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtrack.errors import UserError
-from seqtrack.schema import nearest
+from seqtrack.schema import Bounds, nearest
 
 
 def option(
@@ -43,8 +43,8 @@ def option(
             before it; the field is left out of the run id while it has that value.
     """
     metadata = {
-        "help": text, "kind": kind, "choices": choices, "minimum": minimum, "above": above,
-        "maximum": maximum, "keyed": keyed, "unhashed_at": unhashed_at,
+        "help": text, "kind": kind, "bounds": Bounds(low=minimum, above=above, high=maximum, choices=choices),
+        "keyed": keyed, "unhashed_at": unhashed_at,
     }  # fmt: skip
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
@@ -268,16 +268,10 @@ def read_value(name: str, value: Any) -> Any:
             return None
         kind = kind[:-1]
     result = READERS[kind](name, value)
-    for item in result if isinstance(result, tuple) else (result,):
-        if metadata["choices"] and item not in metadata["choices"]:
-            raise UserError(f"--{name}: {item!r} is not known; {nearest(str(item), metadata['choices'])}")
-    low, above, high = metadata["minimum"], metadata["above"], metadata["maximum"]
-    if low is not None and result < low:
-        raise UserError(f"--{name}: expected {low} or more, got {value}")
-    if above is not None and result <= above:
-        raise UserError(f"--{name}: expected more than {above}, got {value}")
-    if high is not None and result > high:
-        raise UserError(f"--{name}: expected at most {high}, got {value}")
+    try:
+        metadata["bounds"].check(result)
+    except ValueError as error:
+        raise UserError(f"--{name}: {error}") from None
     return result
 
 

@@ -1,4 +1,9 @@
-"""Nested JSON parameters checked against a frozen dataclass: names, types, and the class's own ranges."""
+"""Nested JSON parameters checked against a frozen dataclass: names, types and ranges.
+
+The dataclass is the whole description: its annotations give the types, ``bounded`` the ranges, ``chosen_by`` a
+nested object whose class another field selects, and a ValueError of its ``__post_init__`` what concerns several
+fields. A mistake is one line that begins with the path of the key, such as ``--model_params.feature_params.arch``.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +12,96 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from seqtrack.errors import UserError
 
 T = TypeVar("T")
 
+_BOUNDS, _CHOSEN_BY = "bounds", "chosen_by"
+
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """'did you mean X?', or a list of what is valid."""
+    """'did you mean X?', in any case of letters, or a list of what is valid."""
     names = sorted(valid)
+    folded = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
     # Half a word is closer to its whole than its letters say: ``lr`` means ``lr_init``.
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5) or [n for n in names if n.startswith(word)]
-    return f"did you mean {close[0]}?" if close else "expected one of " + ", ".join(names)
+    close = close or [name for name in folded if name.startswith(word.lower())]
+    return f"did you mean {folded[close[0]]}?" if close else "expected one of " + ", ".join(names)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a value may be: ``low`` and ``high`` are allowed themselves, ``above`` and ``below`` are not."""
+
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any) -> None:
+        """ValueError if ``value``, or an item of it if it is a tuple, is out of bounds; None passes."""
+        for item in value if isinstance(value, tuple) else (value,):
+            if item is None:
+                continue
+            if self.choices and item not in self.choices:
+                raise ValueError(f"{item!r} is not known; {nearest(str(item), self.choices)}")
+            if (
+                (self.low is not None and item < self.low)
+                or (self.high is not None and item > self.high)
+                or (self.above is not None and item <= self.above)
+                or (self.below is not None and item >= self.below)
+            ):
+                raise ValueError(f"expected {self._range()}, got {item!r}")
+
+    def _range(self) -> str:
+        if self.low is not None and self.high is not None:
+            return f"{self.low} to {self.high}"
+        limits = {
+            f"{self.low} or more": self.low,
+            f"more than {self.above}": self.above,
+            f"at most {self.high}": self.high,
+            f"less than {self.below}": self.below,
+        }
+        return " and ".join(text for text, limit in limits.items() if limit is not None)
+
+
+def bounded(
+    default: Any,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Iterable[str] = (),
+) -> Any:
+    """A dataclass field with ``Bounds``, which ``parse`` and ``Checked`` hold it to."""
+    bounds = Bounds(low, high, above, below, tuple(choices))
+    return dataclasses.field(default=default, metadata={_BOUNDS: bounds})
+
+
+def chosen_by(key: str, classes: Mapping[str, type[Any]], default_factory: Any) -> Any:
+    """A field that ``parse`` reads as ``classes[value of the field key]``; left out, as that with its defaults."""
+    return dataclasses.field(default_factory=default_factory, metadata={_CHOSEN_BY: (key, classes)})
+
+
+class Checked:
+    """Base of a dataclass whose bounds hold however it is made: ValueError, as ``"key: expected …"``, otherwise."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check(field, getattr(self, field.name))
+
+
+def lookup(table: Mapping[str, T], name: Any, where: str) -> T:
+    """``table[name]``, or UserError that names the nearest."""
+    if not isinstance(name, str) or name not in table:
+        raise UserError(f"{where}: {name!r} is not known; {nearest(str(name), table)}")
+    return table[name]
 
 
 def parse(cls: type[T], value: Any, where: str) -> T:
@@ -30,33 +111,52 @@ def parse(cls: type[T], value: Any, where: str) -> T:
         where: how a message names the object, e.g. ``--model_params``; nested keys are appended with dots.
 
     Raises:
-        UserError: unknown key (names the nearest), wrong type, or a ValueError of ``cls.__post_init__``,
-            whose message should start with the key.
+        UserError: unknown key (names the nearest), wrong type, out of bounds, or a ValueError of
+            ``cls.__post_init__``, whose message should start with the key.
     """
     if not isinstance(value, dict):
         raise UserError(f"{where}: expected a JSON object, got {value!r}")
     hints = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    read = {}
-    for key, item in value.items():
-        if key not in names:
-            raise UserError(f"{where}: {key!r} is not a parameter; {nearest(str(key), names)}")
-        read[key] = _convert(hints[key], item, f"{where}.{key}")
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in value:
+        if key not in fields:
+            raise UserError(f"{where}: {key!r} is not a parameter; {nearest(str(key), fields)}")
+    read: dict[str, Any] = {}
     try:
+        for name, field in fields.items():
+            if _CHOSEN_BY in field.metadata:
+                key, classes = field.metadata[_CHOSEN_BY]
+                chosen = lookup(classes, read.get(key, fields[key].default), f"{where}.{key}")
+                read[name] = parse(chosen, value.get(name, {}), f"{where}.{name}")
+            elif name in value:
+                read[name] = _convert(hints[name], value[name], f"{where}.{name}")
+                _check(field, read[name])
         return cls(**read)
     except ValueError as error:
         raise UserError(f"{where}.{error}") from error
 
 
-def plain(value: Any) -> Any:
-    """The complete JSON value of a parameter dataclass, defaults included (tuples become lists)."""
+def plain(params: Any) -> dict[str, Any]:
+    """The complete JSON object of a parameter dataclass, defaults included; ``parse`` gives it back."""
+    return {field.name: _plain(getattr(params, field.name)) for field in dataclasses.fields(params)}
+
+
+def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return plain(value)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     return value
+
+
+def _check(field: dataclasses.Field[Any], value: Any) -> None:
+    if _BOUNDS in field.metadata:
+        try:
+            field.metadata[_BOUNDS].check(value)
+        except ValueError as error:
+            raise ValueError(f"{field.name}: {error}") from None
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

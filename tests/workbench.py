@@ -27,6 +27,7 @@ from seqtrack.runs.paths import RunFolder, TrialFolder
 SMALL_MODEL = {"template_size": 87, "search_size": 119, "feature_params": {"arch_params": {"width": 0.1}}}
 NUM_STEPS = 40
 PERIOD_CKPT = 5
+PERIOD_SUMMARY = 4  # no divisor of the other: checkpoints fall between rows of train.csv
 TRAIN, EVAL = "sample_train", "sample_eval"
 PATIENCE_SECONDS = 180.0
 
@@ -87,8 +88,8 @@ class Workbench:
         """The small training that the tests share; later flags win."""
         return [
             f"--tar_dir={self.tars}", f"--train_dataset=otb:{TRAIN}", "--eval_datasets", f"otb:{EVAL}",
-            f"--num_steps={NUM_STEPS}", f"--period_ckpt={PERIOD_CKPT}", "--period_summary=5", "--batchsz=4",
-            f"--model_params={json.dumps(SMALL_MODEL)}", "--cpu_threads=1", "--device=cpu", *more,
+            f"--num_steps={NUM_STEPS}", f"--period_ckpt={PERIOD_CKPT}", f"--period_summary={PERIOD_SUMMARY}", "--batchsz=4",
+            f"--model_params={json.dumps(SMALL_MODEL)}", '--sampler_params={"kind": "uniform"}', "--cpu_threads=1", "--device=cpu", *more,
         ]  # fmt: skip
 
     def train(self, *more: str, **environment: str) -> Result:

@@ -7,7 +7,6 @@ boxes are (N, 4) float64, x y w h in pixels of the original image.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType

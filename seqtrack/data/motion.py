@@ -10,11 +10,11 @@ from typing import Any
 
 from numpy.random import Generator
 
-from seqtrack.schema import parse
+from seqtrack.schema import Checked, bounded, parse
 
 
 @dataclass(frozen=True)
-class MotionParams:
+class MotionParams(Checked):
     """Ranges, each drawn uniformly and symmetric about none.
 
     translate: largest shift of the target from the middle of the search region, per axis, in pixels of the
@@ -22,13 +22,8 @@ class MotionParams:
     log_scale: largest logarithm of the ratio between the search region's side and what the target's size asks for.
     """
 
-    translate: float = 32.0
-    log_scale: float = 0.1
-
-    def __post_init__(self) -> None:
-        for name, most in (("translate", 1000), ("log_scale", 2)):
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"{name}: expected a number from 0 to {most}, got {getattr(self, name)}")
+    translate: float = bounded(32.0, low=0, high=1000)
+    log_scale: float = bounded(0.1, low=0, high=2)
 
 
 def parse_motion_params(value: Mapping[str, Any]) -> MotionParams:

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from seqtrack.errors import DataError, UserError
-from seqtrack.schema import nearest, parse
+from seqtrack.errors import DataError
+from seqtrack.schema import Checked, bounded, lookup, parse
 
 FLAG = "--sampler_params"
 
@@ -37,41 +37,40 @@ class Uniform:
 
 
 @dataclass(frozen=True)
-class Regular:
+class Regular(Checked):
     """A present frame, then the one `freq` frames later (the nearest present one where that is absent)."""
 
     kind: Literal["regular"] = "regular"
-    freq: int = 10
-
-    def __post_init__(self) -> None:
-        _at_least("freq", self.freq, 1)
+    freq: int = bounded(10, low=1)
 
 
 @dataclass(frozen=True)
-class FreqRange:
+class FreqRange(Checked):
     """As `Regular`, the step drawn for each pair from [min_freq, max_freq]; uniform in its logarithm if use_log."""
 
     kind: Literal["freq_range"] = "freq_range"
-    min_freq: int = 10
+    min_freq: int = bounded(10, low=1)
     max_freq: int = 60
     use_log: bool = True
 
     def __post_init__(self) -> None:
-        _at_least("min_freq", self.min_freq, 1)
-        _at_least("max_freq", self.max_freq, self.min_freq)
+        super().__post_init__()
+        if self.max_freq < self.min_freq:
+            raise ValueError(f"max_freq: expected {self.min_freq} (min_freq) or more, got {self.max_freq}")
 
 
 @dataclass(frozen=True)
-class PairRange:
+class PairRange(Checked):
     """Two present frames with low <= distance <= high, every such ordered pair equally likely (SiamFC: up to 100)."""
 
     kind: Literal["pair_range"] = "pair_range"
-    low: int = 1
+    low: int = bounded(1, low=0)
     high: int = 100
 
     def __post_init__(self) -> None:
-        _at_least("low", self.low, 0)
-        _at_least("high", self.high, self.low)
+        super().__post_init__()
+        if self.high < self.low:
+            raise ValueError(f"high: expected {self.low} (low) or more, got {self.high}")
 
 
 SamplerParams = Uniform | Regular | FreqRange | PairRange
@@ -83,17 +82,10 @@ KINDS: dict[str, type[SamplerParams]] = {
 }
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name}: expected {least} frames or more, got {value}")
-
-
 def parse_sampler_params(value: Mapping[str, Any]) -> SamplerParams:
     """Validated parameters from their JSON; an absent `kind` is "regular". UserError names the wrong key or value."""
     kind = value.get("kind", "regular") if isinstance(value, Mapping) else "regular"
-    if kind not in KINDS:
-        raise UserError(f"{FLAG}.kind: {kind!r} is not known; {nearest(str(kind), KINDS)}")
-    return parse(KINDS[kind], value, FLAG)
+    return parse(lookup(KINDS, kind, f"{FLAG}.kind"), value, FLAG)
 
 
 def sample_pair(

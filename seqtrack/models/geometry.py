@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seqtrack.errors import UserError
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -37,9 +35,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class ResponseGeometry:
-    """``size`` cells a side, ``stride`` search pixels apart; ``center`` is the (fractional) cell of no
-    motion.
-    """
+    """``size`` cells a side, ``stride`` search pixels apart; ``center`` is the (fractional) cell of no motion."""
 
     size: int
     stride: int
@@ -122,17 +118,18 @@ def response_geometry(layers: Sequence[Layer], template_size: int, search_size: 
 
     Cell i places the exemplar's features at cell i of the search features, so it stands for a target
     displaced by ``(i - center) * stride`` search pixels. ``center`` follows from the receptive fields and
-    not from the size of the map: with padding or odd sizes the two differ by a fraction of a cell.
+    not from the size of the map: with padding or odd sizes the two differ by a fraction of a cell. Raises
+    ValueError, beginning with the name of the size, where there is no map.
     """
     exemplar, search = output_size(layers, template_size), output_size(layers, search_size)
     if exemplar < 1 or search < 1:
         name, size = ("template_size", template_size) if exemplar < 1 else ("search_size", search_size)
-        raise UserError(
-            f"{name} {size} is too small for this trunk: no features are left; its smallest is {smallest(layers)}"
+        raise ValueError(
+            f"{name}: {size} is too small for this trunk: no features are left; its smallest is {smallest(layers)}"
         )
     if search <= exemplar:
-        raise UserError(
-            f"search_size {search_size} gives {search}×{search} features, template_size {template_size} "
+        raise ValueError(
+            f"search_size: {search_size} gives {search}×{search} features, template_size {template_size} "
             f"{exemplar}×{exemplar}: no response map; make the search larger than the template"
         )
     stride = total_stride(layers)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seqtrack.errors import UserError
-from seqtrack.schema import nearest
+from seqtrack.schema import nearest, plain
 
 if TYPE_CHECKING:
     import torch
@@ -50,16 +50,14 @@ class SiamFCFamily:
     task_class: type[Task] | None = None
 
     def resolve_params(self, params: dict[str, Any]) -> dict[str, Any]:
-        from seqtrack.models.params import params_dict, parse_model_params
+        from seqtrack.models.params import parse_model_params
 
-        return params_dict(parse_model_params("siamfc", params))
+        return plain(parse_model_params("siamfc", params))
 
     def resolve_tracker_params(self, params: dict[str, Any]) -> dict[str, Any]:
-        from seqtrack.schema import plain
         from seqtrack.tracking.params import parse_tracker_params
 
-        resolved: dict[str, Any] = plain(parse_tracker_params(params))
-        return resolved
+        return plain(parse_tracker_params(params))
 
     def files(self, params: dict[str, Any]) -> list[str]:
         path = params["feature_model_file"]

@@ -1,18 +1,15 @@
-"""Parameters of the trackers (no torch here). Defaults are those of SiamFC-3s (Bertinetto et al. 2016 and
-its code).
-"""
+"""Parameters of the trackers (no torch here). Defaults: SiamFC-3s (Bertinetto et al. 2016 and its code)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from seqtrack.errors import UserError
-from seqtrack.models.params import Options, option, parse_options
+from seqtrack.schema import Checked, bounded, parse
 
 
 @dataclass(frozen=True)
-class TrackerParams(Options):
+class TrackerParams(Checked):
     """How SiamFC turns response maps into boxes. The context around the target is the model's, not set here.
 
     Attributes:
@@ -27,19 +24,19 @@ class TrackerParams(Options):
         min_side: nor does its longer side become shorter than this, in pixels (or than it was at first).
     """
 
-    num_scales: int = option(3, low=1, high=11)
-    scale_step: float = option(1.0375, low=1.0, high=2.0)
-    scale_penalty: float = option(0.9745, low=0.0, high=1.0)
-    scale_lr: float = option(0.59, low=0.0, high=1.0)
-    window_influence: float = option(0.176, low=0.0, high=1.0)
-    response_up: int = option(16, low=1, high=64)
-    scale_limit: float = option(10.0, low=1.0)
-    min_side: float = option(4.0, low=0.0)
+    num_scales: int = bounded(3, low=1, high=11)
+    scale_step: float = bounded(1.0375, low=1, high=2)
+    scale_penalty: float = bounded(0.9745, low=0, high=1)
+    scale_lr: float = bounded(0.59, low=0, high=1)
+    window_influence: float = bounded(0.176, low=0, high=1)
+    response_up: int = bounded(16, low=1, high=64)
+    scale_limit: float = bounded(10.0, low=1)
+    min_side: float = bounded(4.0, low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.num_scales % 2 == 0:
-            raise UserError(f"num_scales: expected an odd number, got {self.num_scales}")
+            raise ValueError(f"num_scales: expected an odd number, got {self.num_scales}")
 
     def scales(self) -> list[float]:
         """Factors on the search region's side, smallest first; the middle one is 1."""
@@ -47,8 +44,6 @@ class TrackerParams(Options):
         return [self.scale_step**k for k in range(-half, half + 1)]
 
 
-def parse_tracker_params(value: Any, where: str = "tracker_params") -> TrackerParams:
-    """From a dictionary; ``UserError`` (beginning with ``where``) for an unknown key, a wrong type or
-    range.
-    """
-    return parse_options(TrackerParams, value, where)
+def parse_tracker_params(value: Any) -> TrackerParams:
+    """From the dictionary of ``--tracker_params``; UserError for an unknown key, a wrong type or range."""
+    return parse(TrackerParams, value, "--tracker_params")

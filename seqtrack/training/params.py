@@ -6,72 +6,58 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from seqtrack.schema import parse, plain
+from seqtrack.schema import Checked, bounded, parse, plain
 
 
 @dataclass(frozen=True)
-class SgdParams:
-    weight_decay: float = 0.0
+class SgdParams(Checked):
+    weight_decay: float = bounded(0.0, low=0)
 
 
 @dataclass(frozen=True)
-class MomentumParams:
-    momentum: float = 0.9
+class MomentumParams(Checked):
+    momentum: float = bounded(0.9, low=0, below=1)
     nesterov: bool = False
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum: expected 0 <= momentum < 1, got {self.momentum}")
+    weight_decay: float = bounded(0.0, low=0)
 
 
 @dataclass(frozen=True)
-class AdamParams:
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas: expected two numbers in [0, 1), got {list(self.betas)}")
+class AdamParams(Checked):
+    betas: tuple[float, float] = bounded((0.9, 0.999), low=0, below=1)
+    eps: float = bounded(1e-8, low=0)
+    weight_decay: float = bounded(0.0, low=0)
 
 
 @dataclass(frozen=True)
 class AdamWParams(AdamParams):
-    weight_decay: float = 0.01
+    weight_decay: float = bounded(0.01, low=0)
 
 
 @dataclass(frozen=True)
-class RmspropParams:
-    alpha: float = 0.99
-    eps: float = 1e-8
-    momentum: float = 0.0
-    weight_decay: float = 0.0
+class RmspropParams(Checked):
+    alpha: float = bounded(0.99, low=0, below=1)
+    eps: float = bounded(1e-8, low=0)
+    momentum: float = bounded(0.0, low=0, below=1)
+    weight_decay: float = bounded(0.0, low=0)
 
 
 @dataclass(frozen=True)
-class ConstantParams:
-    warmup_steps: int = 0
+class ConstantParams(Checked):
+    warmup_steps: int = bounded(0, low=0)
 
     def factor(self, step: int, num_steps: int) -> float:
         return 1.0
 
 
 @dataclass(frozen=True)
-class ExponentialParams:
+class ExponentialParams(Checked):
     """``decay_rate ** (step / decay_steps)``; ``decay_steps`` unset means all steps, so that the last step
     has ``decay_rate`` times the initial rate (SiamFC: 1e-2 → 1e-5 is a decay_rate of 1e-3)."""
 
-    decay_rate: float = 0.01
-    decay_steps: int | None = None
+    decay_rate: float = bounded(0.01, above=0, high=1)
+    decay_steps: int | None = bounded(None, low=1)
     staircase: bool = False
-    warmup_steps: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.decay_rate <= 1:
-            raise ValueError(f"decay_rate: expected 0 < decay_rate <= 1, got {self.decay_rate}")
-        if self.decay_steps is not None and self.decay_steps < 1:
-            raise ValueError(f"decay_steps: expected 1 or more, got {self.decay_steps}")
+    warmup_steps: int = bounded(0, low=0)
 
     def factor(self, step: int, num_steps: int) -> float:
         exponent = step / (self.decay_steps or max(num_steps, 1))
@@ -79,11 +65,11 @@ class ExponentialParams:
 
 
 @dataclass(frozen=True)
-class CosineParams:
+class CosineParams(Checked):
     """Half a cosine from the initial rate to ``final_factor`` times it (Loshchilov & Hutter, SGDR)."""
 
-    final_factor: float = 0.0
-    warmup_steps: int = 0
+    final_factor: float = bounded(0.0, low=0)
+    warmup_steps: int = bounded(0, low=0)
 
     def factor(self, step: int, num_steps: int) -> float:
         wave = 0.5 * (1 + math.cos(math.pi * min(step / max(num_steps, 1), 1.0)))
@@ -109,13 +95,11 @@ SCHEDULES: dict[str, type[ScheduleParams]] = {
 
 def resolve_optimizer_params(optimizer: str, value: dict[str, Any]) -> dict[str, Any]:
     """Complete parameters, defaults included; UserError for an unknown or ill-typed one."""
-    result: dict[str, Any] = plain(parse(OPTIMIZERS[optimizer], value, "--optimizer_params"))
-    return result
+    return plain(parse(OPTIMIZERS[optimizer], value, "--optimizer_params"))
 
 
 def resolve_lr_params(schedule: str, value: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = plain(parse(SCHEDULES[schedule], value, "--lr_params"))
-    return result
+    return plain(parse(SCHEDULES[schedule], value, "--lr_params"))
 
 
 def learning_rate(schedule: str, params: dict[str, Any], lr_init: float, step: int, num_steps: int) -> float:

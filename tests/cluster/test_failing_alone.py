@@ -81,5 +81,5 @@ def test_a_diverging_loss_says_what_to_do(bench: Workbench) -> None:
     result = bench.train("--lr_init=1e30", "--optimizer=sgd")
 
     assert result.code == 1, result
-    assert "seed 0 failed: the loss is nan at step 5: training diverged; lower --lr_init" in result.err
+    assert "seed 0 failed: the loss is nan at step 4: training diverged; lower --lr_init" in result.err
     assert "0 of 1 trial completed" in result.out

@@ -43,8 +43,9 @@ def published(trial: TrialFolder) -> dict[str, str]:
 
 
 def between_steps(trial: TrialFolder) -> bool:
-    """A checkpoint has been published and no other is being written."""
-    return bool(trial.checkpoints()) and not list((trial.path / "checkpoints").glob(".tmp-*"))
+    """Two checkpoints have been published (and rows of train.csv since TensorBoard's first) and no other is being
+    written."""
+    return len(trial.checkpoints()) >= 2 and not list((trial.path / "checkpoints").glob(".tmp-*"))
 
 
 def inside_a_checkpoint(trial: TrialFolder) -> bool:

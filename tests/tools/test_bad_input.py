@@ -85,8 +85,8 @@ FLAGS = [
     Mistake("unknown model", ["--model=siamfcc"], ["--model: 'siamfcc' is not known", "did you mean siamfc?"]),
     Mistake("plug-in that is not there", ["--model=nowhere:Family"], ["--model", "'nowhere:Family'", "nowhere"]),
     Mistake("unknown data set", ["--eval_datasets", "otb_5"], ["--eval_datasets", "otb_5", "otb_50"]),
-    Mistake("unknown layout", ["--train_dataset=otp:sample_train"], ["--train_dataset", "otp", "otb"]),
-    Mistake("mixture that does not parse", ['--train_dataset=[[0.5,"a"],'], ["--train_dataset", "at character 13"]),
+    Mistake("unknown layout", ["--train_dataset=otbb:sample_train"], ["--train_dataset", "'otbb'", "did you mean otb?"]),
+    Mistake("mixture that does not parse", ['--train_dataset=[[0.5,"a"],'], ["--train_dataset: not JSON", "at character 12"]),
     Mistake("unknown eval sampler", ["--eval_samplers", "ful"], ["--eval_samplers: 'ful'", "did you mean full?"]),
     Mistake("unknown metric", ["--optimize_metric=AUK"], ["--optimize_metric", "AUK", "AUC"]),
     Mistake(
@@ -127,7 +127,7 @@ def test_unpacking_without_tars(bench: Workbench) -> None:
     [
         ("num_steps: 5\nnum_trails: 2\n", ["mine.yaml: num_trails: no such flag", "did you mean num_trials?"]),
         ("num_steps: [5\nlr_init: 1\n", ["mine.yaml, line", "not YAML"]),
-        ("num_steps: many\n", ["--num_steps: expected a whole number, got 'many'"]),
+        ("lr_init: many\n", ["--lr_init: expected a number, got 'many'"]),
         ("- num_steps\n", ["mine.yaml", "expected lines of 'flag: value'"]),
     ],
     ids=["unknown name", "syntax", "value", "kind"],
@@ -362,7 +362,11 @@ def test_full_disk_under_the_index(bench: Workbench, small_disk: Path) -> None:
         ("train_work", [], ["the following arguments are required"]),
         ("train_work", ["latest", "first"], ["SEED", "'first'"]),
         ("index", ["bild"], ["bild"]),
-        ("pack", ["--sauce=x"], ["--sauce", "--source"]),
+        (
+            "pack",
+            ["--layout=otb", "--source=x", "--name=y", "--tar_dir=z", "--sequense"],
+            ["--sequense: no such flag"],
+        ),
         ("sample_data", ["--out=x", "--size=large"], ["--size", "'large'"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else value,
