@@ -20,17 +20,21 @@ from seqtrack.errors import UserError
 
 T = TypeVar("T")
 
+_SHOWN = 12  # names in one message
 _BOUNDS, _CHOSEN_BY = "bounds", "chosen_by"
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """'did you mean X?', in any case of letters, or a list of what is valid."""
-    names = sorted(valid)
+    names = list(valid)
     folded = {name.lower(): name for name in names}
     close = difflib.get_close_matches(word.lower(), folded, n=1, cutoff=0.5)
     # Half a word is closer to its whole than its letters say: ``lr`` means ``lr_init``.
     close = close or [name for name in folded if name.startswith(word.lower())]
-    return f"did you mean {folded[close[0]]}?" if close else "expected one of " + ", ".join(names)
+    if close:
+        return f"did you mean {folded[close[0]]}?"
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    return f"expected one of {shown}" if names else "there are none"
 
 
 @dataclass(frozen=True)
@@ -56,18 +60,20 @@ class Bounds:
                 or (self.above is not None and item <= self.above)
                 or (self.below is not None and item >= self.below)
             ):
-                raise ValueError(f"expected {self._range()}, got {item!r}")
+                raise ValueError(f"expected {self._range()}, got {_number(item)}")
 
     def _range(self) -> str:
         if self.low is not None and self.high is not None:
-            return f"{self.low} to {self.high}"
+            return f"{_number(self.low)} to {_number(self.high)}"
         limits = {
-            f"{self.low} or more": self.low,
-            f"more than {self.above}": self.above,
-            f"at most {self.high}": self.high,
-            f"less than {self.below}": self.below,
-        }
-        return " and ".join(text for text, limit in limits.items() if limit is not None)
+            "{} or more": self.low, "more than {}": self.above, "at most {}": self.high, "less than {}": self.below,
+        }  # fmt: skip
+        return " and ".join(text.format(_number(limit)) for text, limit in limits.items() if limit is not None)
+
+
+def _number(value: float) -> str:
+    """As a person writes it: 0 for 0.0."""
+    return repr(value).removesuffix(".0")
 
 
 def bounded(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,8 @@ def python() -> str:
 
 @pytest.fixture(scope="session")
 def tars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``original/sample_train.tar`` and ``original/sample_eval.tar``: two generated videos each. Not to be changed."""
+    """``original/sample_train.tar`` and ``original/sample_eval.tar``: two generated videos each. Not to be
+    changed."""
     folder = tmp_path_factory.mktemp("tars")
     flags = ["--num_train=2", "--num_eval=2", "--num_frames=12", "--size=96x96"]
     result = Workbench(folder, REPOSITORY, folder / "tars").run("sample_data", f"--out={folder}", *flags)
@@ -70,6 +72,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tars: Path) -> Workbench:
 def continued(bench: Workbench, finished: Workbench) -> Workbench:
     """A folder with a copy of the finished run."""
     return bench.adopt(finished)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"needs to mount a small tmpfs: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.fixture

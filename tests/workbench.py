@@ -88,8 +88,9 @@ class Workbench:
         """The small training that the tests share; later flags win."""
         return [
             f"--tar_dir={self.tars}", f"--train_dataset=otb:{TRAIN}", "--eval_datasets", f"otb:{EVAL}",
-            f"--num_steps={NUM_STEPS}", f"--period_ckpt={PERIOD_CKPT}", f"--period_summary={PERIOD_SUMMARY}", "--batchsz=4",
-            f"--model_params={json.dumps(SMALL_MODEL)}", '--sampler_params={"kind": "uniform"}', "--cpu_threads=1", "--device=cpu", *more,
+            f"--num_steps={NUM_STEPS}", f"--period_ckpt={PERIOD_CKPT}", f"--period_summary={PERIOD_SUMMARY}",
+            "--batchsz=4", f"--model_params={json.dumps(SMALL_MODEL)}", '--sampler_params={"kind": "uniform"}',
+            "--cpu_threads=1", "--device=cpu", *more,
         ]  # fmt: skip
 
     def train(self, *more: str, **environment: str) -> Result:
@@ -115,12 +116,15 @@ class Workbench:
         return self
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
-    """Polls tightly until ``condition`` holds, and returns what it said."""
+def wait_for(condition: Callable[[], Any], what: str, command: subprocess.Popen[str] | None = None) -> Any:
+    """Polls tightly until ``condition`` holds, and returns what it said; fails at once if ``command`` ends first."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
+        has_ended = command is not None and command.poll() is not None
         if found := condition():
             return found
+        if has_ended and command is not None:
+            raise AssertionError(f"no {what}, but: {Result(command.returncode, *command.communicate())}")
         time.sleep(0.002)
     raise TimeoutError(f"waited {PATIENCE_SECONDS:.0f} s for {what}")
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from seqtrack.data.geometry import centers, iou
 from seqtrack.errors import UserError
+from seqtrack.schema import lookup, nearest
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -23,7 +24,6 @@ Bools = NDArray[np.bool_]
 # linspace, as got10k has it: pysot's arange(0, 1.05, 0.05) differs in the last bit of some thresholds, which
 # decides ties such as IoU = 0.3 (one frame of OTB-100's Freeman3 with KCF).
 SUCCESS_THRESHOLDS: tuple[float, ...] = tuple(float(t) for t in np.linspace(0.0, 1.0, 21))
-PRECISION_THRESHOLDS_PX: tuple[float, ...] = tuple(float(t) for t in range(51))
 PRECISION_PX = 20.0
 NORM_PRECISION = 0.20
 
@@ -99,21 +99,13 @@ def tre_name(tre_num: int, metric: str) -> str:
     return f"TRE_{tre_num}_{metric}"
 
 
-def find_metric(name: str, tre_num: int = 1, flag: str = "optimize_metric") -> Metric:
-    """The metric called ``name`` in any case. Raises UserError that names ``--flag`` and the nearest name."""
-    names = metric_names(tre_num)
-    found = _find(name, names)
-    if found is None:
-        raise UserError(_unknown(f"--{flag}: unknown metric", name, names))
+def find_metric(name: str, tre_num: int = 1) -> Metric:
+    """The metric that ``--optimize_metric`` calls ``name``, in any case; UserError names the nearest."""
+    names = {known.lower(): known for known in metric_names(tre_num)}
+    if name.lower() not in names:
+        raise UserError(f"--optimize_metric: {name!r} is not known; {nearest(name, names.values())}")
+    found = names[name.lower()]
     return replace(METRICS.get(found) or METRICS[found.split("_", 2)[2]], name=found)
-
-
-def find_convention(name: str) -> Convention:
-    """The convention called ``name`` in any case. Raises UserError that names the nearest."""
-    found = _find(name, tuple(CONVENTIONS))
-    if found is None:
-        raise UserError(_unknown("unknown evaluation convention", name, tuple(CONVENTIONS)))
-    return CONVENTIONS[found]
 
 
 def sequence_metrics(pred: Floats, truth: Floats, present: Bools, convention: str = "otb") -> dict[str, float]:
@@ -123,7 +115,7 @@ def sequence_metrics(pred: Floats, truth: Floats, present: Bools, convention: st
     view. A prediction that is not a number is a miss. Raises ValueError for arrays that do not belong
     together and where no frame counts; UserError for an unknown convention.
     """
-    rule = find_convention(convention)
+    rule = lookup(CONVENTIONS, convention, "convention")
     pred, truth = np.array(pred, np.float64), np.asarray(truth, np.float64)
     present = np.asarray(present, np.bool_)
     if not (pred.ndim == 2 and pred.shape[1] == 4 and pred.shape == truth.shape and present.shape == pred.shape[:1]):
@@ -173,22 +165,6 @@ def success_curve(overlaps: Floats) -> Floats:
     return np.asarray((overlaps[:, None] > np.asarray(SUCCESS_THRESHOLDS)).mean(axis=0))
 
 
-def precision_curve(errors_px: Floats) -> Floats:
-    """Share of ``errors_px`` (N,) at or below each of 0, 1, ..., 50 px, (51,)."""
-    return np.asarray((errors_px[:, None] <= np.asarray(PRECISION_THRESHOLDS_PX)).mean(axis=0))
-
-
 def _length(offsets: Floats) -> Floats:
     lengths = np.sqrt((offsets**2).sum(axis=1))
     return np.where(np.isnan(lengths), np.inf, lengths)
-
-
-def _find(name: str, names: tuple[str, ...]) -> str | None:
-    return next((known for known in names if known.lower() == name.lower()), None)
-
-
-def _unknown(what: str, name: str, names: tuple[str, ...]) -> str:
-    lowered = {known.lower(): known for known in names}
-    nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.4)
-    meant = f"; did you mean {lowered[nearest[0]]}?" if nearest else ""
-    return f"{what} '{name}'{meant} (known: {', '.join(names)})"

@@ -5,7 +5,6 @@ Pure functions of the index: every trial, on every machine, is assessed on the s
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,12 +14,12 @@ from numpy.typing import NDArray
 
 from seqtrack.data.rng import generator
 from seqtrack.errors import DataError, UserError
+from seqtrack.schema import nearest
 
 SAMPLERS = ("full", "sampling")
 SAMPLING_MAX_FRAMES = 100
 SAMPLING_MAX_STRIDE = 4
-# OTB's split into TRE segments leaves at least so many frames after the last start (tracker_benchmark,
-# minNum).
+# OTB's split into TRE segments leaves at least so many frames after the last start (tracker_benchmark, minNum).
 TRE_MIN_FRAMES = 20
 _SEED = 0  # of the choices below; a constant, for all trials are assessed on the same frames
 
@@ -75,15 +74,6 @@ def dataset_of(eval_id: str) -> str:
     return name if name and sampler in SAMPLERS else eval_id
 
 
-def check_sampler(name: str, flag: str = "eval_samplers") -> str:
-    """``name`` if there is such an eval sampler. Raises UserError that names ``--flag`` and the nearest."""
-    if name in SAMPLERS:
-        return name
-    nearest = difflib.get_close_matches(name, SAMPLERS, n=1, cutoff=0.4)
-    meant = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise UserError(f"--{flag}: unknown eval sampler '{name}'{meant} (known: {', '.join(SAMPLERS)})")
-
-
 def sequences(index: IndexView, sampler: str = "full", max_videos: int | None = None) -> list[Sequence]:
     """The sequences of a data set, in the order of its index.
 
@@ -92,7 +82,8 @@ def sequences(index: IndexView, sampler: str = "full", max_videos: int | None = 
     A track whose target is never in view has no start and is left out. Raises UserError for an unknown
     sampler, and DataError where nothing is left.
     """
-    check_sampler(sampler)
+    if sampler not in SAMPLERS:
+        raise UserError(f"--eval_samplers: {sampler!r} is not known; {nearest(sampler, SAMPLERS)}")
     chosen = []
     for video in _choose_videos(index.name, index.num_videos, max_videos):
         for number in index.tracks_of(video):
@@ -160,6 +151,5 @@ def _choose_videos(dataset: str, total: int, max_videos: int | None) -> list[int
 
 
 def _has_area(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    # NaN compares false. OTB has rows of zeros (Board, Twinnings): truth to be measured, no place to start
-    # at.
+    # NaN compares false. OTB has rows of zeros (Board, Twinnings): truth to be measured, no place to start at.
     return np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))

@@ -35,40 +35,23 @@ from seqtrack.assessment.summary import StartScores, eval_metrics, per_sequence
 from seqtrack.errors import DataError
 from seqtrack.runs import atomic
 
-CONFIG, SEQUENCES, SUMMARY, TRACKS, SPEED = (
-    "config.yaml",
-    "sequences.csv",
-    "summary.json",
-    "tracks.h5",
-    "speed.json",
-)
-TRACK_ROW = np.dtype(
-    [
-        ("frame", "<i8"),
-        ("x", "<f8"),
-        ("y", "<f8"),
-        ("w", "<f8"),
-        ("h", "<f8"),
-        ("score", "<f8"),
-        ("present", "?"),
-    ]
-)
+CONFIG = "config.yaml"
+SEQUENCES = "sequences.csv"
+SUMMARY = "summary.json"
+TRACKS = "tracks.h5"
+SPEED = "speed.json"
+TRACK_ROW = np.dtype([("frame", "<i8"), *((name, "<f8") for name in ("x", "y", "w", "h", "score")), ("present", "?")])
 _PARTIAL_VERSION = 1
 _CSV_FIXED = ("sequence", "start", "first_frame", "frames")
-
-
-def no_guard() -> None:
-    """For callers with nobody to compete with."""
 
 
 @dataclass(frozen=True)
 class SequenceResult:
     """One run of a tracker on one sequence.
 
-    start: which start this is, 0 = OPE's. frames: (T,) int64, positions in the video's frame list. boxes:
-    (T, 4) float64, predictions, x y w h in pixels of the original image. scores: (T,) float64. present:
-    (T,) bool, the truth has the target in view. metrics: name -> value. seconds: time in the tracker, all T
-    frames.
+    start: which start this is, 0 = OPE's. frames: (T,) int64, positions in the video's frame list. boxes: (T, 4)
+    float64, predictions, x y w h in pixels of the original image. scores: (T,) float64. present: (T,) bool, the truth
+    has the target in view. metrics: name -> value. seconds: time in the tracker, all T frames.
     """
 
     name: str
@@ -89,7 +72,7 @@ class SequenceResult:
             )
 
 
-def write_sequence(partial: Path, result: SequenceResult, guard: Callable[[], None] = no_guard) -> None:
+def write_sequence(partial: Path, result: SequenceResult, guard: Callable[[], None] = atomic.no_guard) -> None:
     """Makes one sequence durable. ``guard`` is called right before, and stops it by raising."""
     header = {
         "version": _PARTIAL_VERSION,
@@ -107,8 +90,7 @@ def write_sequence(partial: Path, result: SequenceResult, guard: Callable[[], No
         scores=np.asarray(result.scores, np.float64),
         present=np.asarray(result.present, np.bool_),
     )
-    guard()
-    atomic.write_bytes(partial / _partial_name(result.name, result.start), buffer.getvalue())
+    atomic.write_bytes(partial / _partial_name(result.name, result.start), buffer.getvalue(), guard)
 
 
 def read_sequences(partial: Path) -> dict[tuple[str, int], SequenceResult]:
@@ -135,7 +117,7 @@ def finish(
     step: int,
     convention: str,
     tre_num: int = 1,
-    guard: Callable[[], None] = no_guard,
+    guard: Callable[[], None] = atomic.no_guard,
 ) -> dict[str, Any]:
     """Publishes the finished folder as a whole, removes the partial one, and answers the summary.
 
@@ -148,9 +130,8 @@ def finish(
         if missing:
             raise ValueError(f"{len(missing)} of {len(expected)} sequences are not there yet, such as {missing[0]}")
         results = [found[pair] for pair in expected]
-        with atomic.replacing_folder(final) as folder:
+        with atomic.replacing_folder(final, guard) as folder:
             write_files(folder, results, config, eval_id=eval_id, step=step, convention=convention, tre_num=tre_num)
-            guard()
     summary = load_summary(final)
     shutil.rmtree(partial, ignore_errors=True)
     return summary
@@ -181,13 +162,13 @@ def write_files(
     seconds = sum(result.seconds for result in results)
     speed = {"frames": num_frames, "seconds": seconds, "fps": num_frames / seconds if seconds > 0 else None}
 
-    # by way of JSON, so that tuples become lists and anything that is no plain value raises
+    # By way of JSON, so that tuples become lists and anything that is no plain value raises.
     plain = json.loads(json.dumps(dict(config)))
     atomic.write_text(folder / CONFIG, yaml.safe_dump(plain, sort_keys=True, allow_unicode=True))
     atomic.write_text(folder / SEQUENCES, _csv_text(results))
     atomic.write_json(folder / SUMMARY, summary)
     atomic.write_json(folder / SPEED, speed)
-    _write_tracks(folder / TRACKS, results)
+    atomic.write_bytes(folder / TRACKS, _tracks_bytes(results))
 
 
 def is_finished(final: Path) -> bool:
@@ -198,11 +179,6 @@ def is_finished(final: Path) -> bool:
 def load_summary(final: Path) -> dict[str, Any]:
     """``summary.json`` of a finished folder. Raises DataError that names the file."""
     return _load_json(final / SUMMARY, "metrics")
-
-
-def load_speed(final: Path) -> dict[str, Any]:
-    """``speed.json``: frames, seconds, fps (None where no time was measured). Raises DataError."""
-    return _load_json(final / SPEED, "fps")
 
 
 def load_sequences(final: Path) -> list[StartScores]:
@@ -280,11 +256,13 @@ def _csv_text(results: Collection[SequenceResult]) -> str:
     return buffer.getvalue()
 
 
-def _write_tracks(path: Path, results: Collection[SequenceResult]) -> None:
+def _tracks_bytes(results: Collection[SequenceResult]) -> bytes:
     import h5py  # late: 70 ms that those who only ask what is finished (--dry_run) need not wait
 
+    # In memory: on a disk that fills up, HDF5 2.0 (h5py 3.16) ends the process with a segmentation fault.
+    buffer = io.BytesIO()
     # Dates of modification are the only thing that would make two files of equal tracks differ.
-    with h5py.File(path, "w", track_order=False) as file:
+    with h5py.File(buffer, "w", track_order=False) as file:
         for result in results:
             rows = np.zeros(len(result.frames), TRACK_ROW)
             rows["frame"], rows["score"], rows["present"] = result.frames, result.scores, result.present
@@ -292,6 +270,7 @@ def _write_tracks(path: Path, results: Collection[SequenceResult]) -> None:
                 rows[column] = values
             dataset = file.create_dataset(_track_path(result.name, result.start), data=rows, track_times=False)
             dataset.attrs["sequence"] = result.name
+    return buffer.getvalue()
 
 
 def _track_path(name: str, start: int) -> str:

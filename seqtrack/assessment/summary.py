@@ -87,9 +87,8 @@ def select(scores: Mapping[int, float], higher_is_better: bool = True) -> int:
 def bootstrap_variance(values: Floats, resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED) -> Floats:
     """Variance of the mean over sequences if other sequences had been drawn: (S, C) -> (C,).
 
-    ``resamples`` times, S of the S rows are drawn with replacement (Philox, seeded) and averaged; all columns
-    share the draws. Sample variance (ddof = 1) of these means. Memory does not grow with S beyond 8 MB per
-    1,000 sequences.
+    ``resamples`` times, S of the S rows are drawn with replacement (Philox, seeded) and averaged; all columns share
+    the draws. Sample variance (ddof = 1) of these means. Memory does not grow with S beyond 8 MB per 1,000 sequences.
     """
     values = np.ascontiguousarray(values, np.float64)
     count, columns = values.shape
@@ -115,7 +114,7 @@ def summarise(scores: Scores, resamples: int = RESAMPLES) -> dict[str, dict[str,
     Each trial contributes the mean over sequences at its selected checkpoint. std: sample standard deviation
     over trials (ddof = 1), between_var its square; both None for n = 1, where nothing is known of them.
     within_var: the mean over trials of ``bootstrap_variance``. The total variance of a trial's score, as in
-    METRICS.md, is within_var + between_var. The order of trials and eval sets in ``scores`` has no
+    docs/metrics.md, is within_var + between_var. The order of trials and eval sets in ``scores`` has no
     influence on any value. Raises ValueError where trials of one eval set differ in sequences or metrics.
     """
     return {eval_id: _summarise_set(eval_id, trials, resamples) for eval_id, trials in scores.items() if trials}
@@ -159,9 +158,8 @@ def run_summary(
 ) -> dict[str, Any]:
     """The content of a run's ``summary.json``: the trials by seed, the table, and remarks for its reader.
 
-    ``optimize_dataset``: the eval id (or data set) on which checkpoints were selected. Where the table
-    reports that data set too, a note says so: its score is then the best of several on the very videos it
-    is reported on.
+    ``optimize_dataset``: the eval id (or data set) on which checkpoints were selected. Where the table reports that
+    data set too, a note says so: its score is then the best of several on the very videos it is reported on.
     """
     remarks = list(notes)
     shared = sorted(

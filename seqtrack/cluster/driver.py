@@ -101,8 +101,10 @@ def _describe_trial(request: Request, seed: int) -> str:
     trial = request.run.trial(seed)
     if attempts.live(trial) is not None:
         return "runs now; would be followed"
-    if plan.is_complete(request, trial):
+    if plan.has_nothing_left(request, trial):
         return f"complete at step {plan.selected_step(request, trial)}; nothing to do"
+    if plan.is_complete(request, trial):
+        return "complete; its videos would be drawn"
     if plan.is_trained(request, trial):
         missing = plan.missing_assessments(request, trial)
         wanted = ", ".join(f"{item.eval_set.eval_id} at step {item.step}" for item in missing)

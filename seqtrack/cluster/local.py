@@ -106,7 +106,7 @@ class LocalScheduler:
         ]
 
     def _is_complete(self, seed: int) -> bool:
-        if seed not in self._complete and plan.is_complete(self.request, self.request.run.trial(seed)):
+        if seed not in self._complete and plan.has_nothing_left(self.request, self.request.run.trial(seed)):
             self._complete.add(seed)
         return seed in self._complete
 

@@ -37,11 +37,6 @@ class CropMap:
         x, y, w, h = box
         return (x - self.x0) * self.scale_x, (y - self.y0) * self.scale_y, w * self.scale_x, h * self.scale_y
 
-    def to_frame(self, box: Sequence[float]) -> Box:
-        """A box x y w h of the crop, in pixels of the frame."""
-        x, y, w, h = box
-        return x / self.scale_x + self.x0, y / self.scale_y + self.y0, w / self.scale_x, h / self.scale_y
-
 
 @dataclass(frozen=True)
 class Square:

@@ -211,7 +211,8 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
         if source.stage_mode == "untar":
             frames = DirectoryFrames(path)
         else:
-            frames = open_tar_frames(path, name.folder, locations.cache_dir, staged.digest if staged else None)
+            known = staged.digest if staged else None
+            frames = open_tar_frames(path, name.folder, locations.cache_dir, known, mapped=staged is not None)
             fingerprint["frames"] = frames.digest
     except BaseException:
         if staged is not None:

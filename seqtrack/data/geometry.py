@@ -48,8 +48,7 @@ def centers(boxes: ArrayLike) -> NDArray[np.float64]:
 
 
 def scale_boxes(boxes: ArrayLike, from_size: tuple[int, int], to_size: tuple[int, int]) -> Boxes:
-    """Boxes (N, 4) of an image of ``from_size`` (width, height), in the pixels of it resized to
-    ``to_size``."""
+    """Boxes (N, 4) of an image of ``from_size`` (width, height), in the pixels of it resized to ``to_size``."""
     ratio = (to_size[0] / from_size[0], to_size[1] / from_size[1])
     scaled: Boxes = np.asarray(boxes, dtype=np.float64) * np.array([*ratio, *ratio])
     return scaled

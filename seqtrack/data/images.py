@@ -20,7 +20,6 @@ decoding is most of the cost of a pair, and saves what the crop cannot show:
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -28,6 +27,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from seqtrack.data.jpeg import START, JpegHeader, read_jpeg_header
 from seqtrack.errors import DataError
 
 Image = NDArray[np.uint8]
@@ -42,65 +42,13 @@ DECODER: dict[str, str] = {
     "training": "fast DCT, fast chroma; 1/k, the largest k of 1 2 4 8 for which region side / k >= crop side",
 }
 
-_BASELINE = (0xC0, 0xC1)
-_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOST_BLOCK = bytes(64)
 _LEFT_OVER = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd9")
 
 
-@dataclass(frozen=True)
-class JpegHeader:
-    """What the markers before the first scan say. `height_at`: offset of the two bytes that hold the height."""
-
-    width: int
-    height: int
-    height_at: int
-    unit_height: int
-    can_stop_early: bool
-
-
-def read_jpeg_header(data: bytes | memoryview) -> JpegHeader | None:
-    """The header of a JPEG; None if `data` is none or its markers make no sense (then decoding will say why)."""
-    if data[:2] != b"\xff\xd8":
-        return None
-    at, size, restarts = 2, len(data), False
-    while at + 9 < size:
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        if marker in _FRAME_HEADERS:
-            height, width, components = struct.unpack_from(">HHB", data, at + 5)
-            if not (height and width and at + 10 + 3 * components <= size):
-                return None
-            # One component is stored block by block whatever its sampling factors say (T.81, A.2.2).
-            sampling = [data[at + 11 + 3 * c] & 15 for c in range(components)] if components > 1 else [1]
-            stops = marker in _BASELINE and not restarts and not _restarts_follow(data, at)
-            return JpegHeader(width, height, at + 5, 8 * max(sampling), stops)
-        if marker == 0xDD:
-            restarts = True
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
-def _restarts_follow(data: bytes | memoryview, at: int) -> bool:
-    """Whether a restart interval is defined, or the scan is not of all components, between frame header and scan."""
-    components = data[at + 9]
-    at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    while at + 5 < len(data) and data[at] == 0xFF:
-        if data[at + 1] == 0xDA:
-            return bool(data[at + 4] != components)
-        if data[at + 1] == 0xDD:
-            return True
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return True
-
-
 def decode(data: bytes | memoryview, describe: Describe) -> Image:
     """All pixels: (H, W, 3) uint8 RGB. describe: data set, video and frame, for the message of a DataError."""
-    if data[:2] != b"\xff\xd8":
+    if data[:2] != START:
         return _decode_other(data, describe)
     try:
         return np.asarray(simplejpeg.decode_jpeg(data, "RGB", strict=True), dtype=np.uint8)

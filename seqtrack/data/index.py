@@ -1,7 +1,6 @@
 """The index of a data set: names, sizes, tracks and boxes of all videos in one memory-mapped file.
 
-An index is the same for every preprocessed version and every copy of a data set, and lies in
-``--data_cache_dir``,
+An index is the same for every preprocessed version and every copy of a data set, and lies in ``--data_cache_dir``,
 shared by all jobs:
 
     otb_50.otb-<fingerprint of the source>.h5   the index; never changed once it is there
@@ -77,16 +76,10 @@ class Index:
             self._present = arrays["present"].view(np.bool_)
             self._occluded = arrays["occluded"].view(np.bool_)
             self._sizes = scalars(arrays["sizes"])
-            self._lengths, self._first_track = (
-                scalars(arrays["lengths"]),
-                scalars(arrays["first_track"]),
-            )
+            self._lengths, self._first_track = scalars(arrays["lengths"]), scalars(arrays["first_track"])
             self._starts, self._digits = scalars(arrays["starts"]), scalars(arrays["digits"])
             self._first_explicit = scalars(arrays["first_explicit"])
-            self._first_row, self._first_polygon = (
-                scalars(arrays["first_row"]),
-                scalars(arrays["first_polygon"]),
-            )
+            self._first_row, self._first_polygon = scalars(arrays["first_row"]), scalars(arrays["first_polygon"])
             self._track_videos = scalars(arrays["track_videos"])
             self._track_categories = scalars(arrays["track_categories"])
             self._names, self._track_names, self._prefixes, self._suffixes, self._explicit, categories = (
@@ -158,12 +151,6 @@ def open_index(path: Path) -> Index:
     return Index(path)
 
 
-def build_index(name: str, layout: str, tree: DirectoryTree | TarTree, path: Path) -> str:
-    """Reads all annotations of ``tree`` and publishes the index at ``path``; returns its fingerprint."""
-    source = source_fingerprint(layout, tree)
-    return write_videos(read_videos(layout, tree), path, name, layout, tree.source, source)
-
-
 def verify_index(path: Path) -> Index:
     """Opens an index and compares every byte with its fingerprint. DataError when they disagree."""
     index = Index(path)
@@ -200,8 +187,7 @@ class CachedIndex:
         return self.cache_dir / f"{self._stem}-{fingerprint[:12]}.h5"
 
     def known(self) -> dict[str, Any]:
-        """Source → ``{"stamp": …, "fingerprint": …, "schema": …}``; empty when there is no readable
-        record."""
+        """Source → ``{"stamp": …, "fingerprint": …, "schema": …}``; empty when there is no readable record."""
         try:
             sources = json.loads(self.sources.read_bytes())["sources"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -210,8 +196,7 @@ class CachedIndex:
 
     def remember(self, source: str, stamp: dict[str, Any], fingerprint: str) -> None:
         record = {"stamp": stamp, "fingerprint": fingerprint, "schema": SCHEMA}
-        # Nothing is lost when this cannot be written, or when two write at once: the source is read once
-        # more.
+        # Nothing is lost when this cannot be written, or when two write at once: the source is read once more.
         with contextlib.suppress(OSError):
             write_json(self.sources, {"sources": self.known() | {source: record}})
 
@@ -257,14 +242,8 @@ def ensure_index(
             if index is None:
                 on_message(f"{name}: building the index ({reason}) from {tree.source}")
                 with _naming_the_cache(cached):
-                    write_videos(
-                        read_videos(name.layout, tree),
-                        path,
-                        name.folder,
-                        name.layout,
-                        tree.source,
-                        fingerprint,
-                    )
+                    videos = read_videos(name.layout, tree)
+                    write_videos(videos, path, name.folder, name.layout, tree.source, fingerprint)
                 index = Index(path)
     cached.remember(tree.source, stamp, fingerprint)
     return index

@@ -36,8 +36,7 @@ _TRAILING_NUMBER = re.compile(r"(.*?)(\d+)(\.[^./]*)$", re.DOTALL)
 
 
 def frame_pattern(names: Sequence[str]) -> tuple[str, int, int, str] | None:
-    """(prefix, start, digits, suffix) such that name t is ``f"{prefix}{start + t:0{digits}d}{suffix}"``, or
-    None."""
+    """(prefix, start, digits, suffix) such that name t is ``f"{prefix}{start + t:0{digits}d}{suffix}"``, or None."""
     found = _TRAILING_NUMBER.fullmatch(names[0]) if names else None
     if found is None:
         return None
@@ -150,8 +149,7 @@ def content_fingerprint(layout: str, arrays: dict[str, list[Array]]) -> str:
 
 
 def source_fingerprint(layout: str, tree: Tree) -> str:
-    """SHA-256 of what an index is made from: bytes of annotations and names of frames; a folder and a tar
-    agree."""
+    """SHA-256 of what an index is made from: bytes of annotations and names of frames; a folder and a tar agree."""
     digest = hashlib.sha256(f"seqtrack source {SCHEMA} {layout} {tree.name}".encode())
     for name in tree.files():
         encoded = name.encode("utf-8", "surrogateescape")

@@ -19,10 +19,9 @@ Group = tuple[float, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Mixture:
-    """groups: ((weight, (names…)), …). A group is drawn by weight; within it, all the tracks of its data sets
-    are alike.
+    """groups: ((weight, (names…)), …), weights positive, summing to 1.
 
-    Weights are positive and sum to 1.
+    A group is drawn by weight; within it, all the tracks of its data sets are alike.
     """
 
     groups: tuple[Group, ...]

@@ -14,33 +14,13 @@ from pathlib import Path
 from seqtrack.errors import UserError
 
 NETWORK_FILE_SYSTEMS = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "ceph",
-        "fuse.ceph",
-        "glusterfs",
-        "fuse.glusterfs",
-        "panfs",
-        "pvfs2",
-        "orangefs",
-        "afs",
-        "wekafs",
-        "fuse.sshfs",
-        "9p",
-        "afpfs",
-        "webdav",
-    ]
-)
+    {
+        "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "glusterfs",
+        "fuse.glusterfs", "panfs", "pvfs2", "orangefs", "afs", "wekafs", "fuse.sshfs", "9p", "afpfs", "webdav",
+    }
+)  # fmt: skip
 SUBMIT_TMPDIR = "SEQTRACK_SUBMIT_TMPDIR"
-"""Set at submission to the submitting host's TMPDIR: a job that sees the same value has merely inherited
-it."""
+"""Set at submission to the submitting host's TMPDIR: a job that sees the same value has merely inherited it."""
 
 
 def node_local_root(tmp_data_dir: str | None, environ: Mapping[str, str]) -> Path:

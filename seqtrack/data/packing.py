@@ -6,9 +6,7 @@ owners. The same files give the same bytes, so the tar's digest identifies the d
 
 from __future__ import annotations
 
-import difflib
 import errno
-import json
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from seqtrack.data.formats import MANIFEST, read_videos
 from seqtrack.data.storage import DirectoryTree
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import replacing
+from seqtrack.schema import nearest
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,6 @@ class Packed:
     files: int
     size: int
     videos: int
-
-
-def manifest_bytes(layout: str, sizes: Mapping[str, tuple[int, int]]) -> bytes:
-    """The manifest of a preprocessed version: video → (width, height) of the original frames."""
-    content = {"layout": layout, "sizes": {video: list(size) for video, size in sizes.items()}}
-    return (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
 
 
 def pack(
@@ -107,14 +100,10 @@ def _choose(files: Mapping[str, Path], sequences: Sequence[str], source: Path) -
     if not sequences:
         return dict(files)
     # A sequence is a folder with a ground truth; it may lie deeper (LaSOT's <class>/<class>-k).
-    there = sorted(
-        {member.rpartition("/")[0] for member in files if member.rpartition("/")[2].startswith("groundtruth")}
-    )
+    there = {member.rpartition("/")[0] for member in files if member.rpartition("/")[2].startswith("groundtruth")}
     for sequence in sequences:
         if sequence not in there:
-            close = difflib.get_close_matches(sequence, there, n=1, cutoff=0.4)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(there[:10]) or 'none'}"
-            raise UserError(f"--sequences: {sequence!r} is not in {source}; {hint}")
+            raise UserError(f"--sequences: {sequence!r} is not in {source}; {nearest(sequence, sorted(there))}")
     return {
         member: path
         for member, path in files.items()

@@ -21,8 +21,7 @@ from seqtrack.data.rng import Stream
 from seqtrack.data.samplers import SamplerParams, sample_pair
 from seqtrack.errors import DataError, UserError
 
-# A track may have no usable frame. This many draws in a row of such tracks means that the data set has hardly
-# any other.
+# A track may have no usable frame. This many draws in a row of such tracks: the data set has hardly any other.
 _MAX_DRAWS = 1000
 
 Batch = dict[str, NDArray[Any]]

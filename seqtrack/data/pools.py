@@ -1,8 +1,7 @@
 """Splitting data sets by video: ``pool_train`` and ``pool_val``, and what else needs a part of a data set.
 
-The split is a pure function of the data set's name, its videos' names, the share and the seed, so it is the
-same on every machine and for every trial, and adding a data set to the pool does not move the videos of
-another.
+The split is a pure function of the data set's name, its videos' names, the share and the seed, so it is the same on
+every machine and for every trial, and adding a data set to the pool does not move the videos of another.
 """
 
 from __future__ import annotations
@@ -21,9 +20,8 @@ def pool_members(index: Index, part: PoolPart, train_share: float, seed: int = 0
     """The videos (numbers, increasing) of a data set that belong to one part of the pool.
 
     Args:
-        train_share: share of the videos that ``pool_train`` gets, in (0, 1]; rounded to whole videos. With
-        two videos
-            or more and a share below 1 both parts have at least one.
+        train_share: share of the videos that ``pool_train`` gets, in (0, 1]; rounded to whole videos. With two
+            videos or more and a share below 1 both parts have at least one.
 
     Raises:
         UserError: ``pool_val`` of a data set that has nothing left for it.

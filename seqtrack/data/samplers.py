@@ -9,9 +9,8 @@ Kinds and their parameters (JSON of `--sampler_params`; the names are the ancest
                                                           as regular, the step drawn anew for each pair
     {"kind": "pair_range", "low": 1, "high": 100}         between `low` and `high` frames apart, either order
 
-Distances count frames of the *video*, whatever is missing from the track. Only frames in which the target is
-present are used. A track too short for the distance yields its own longest one; a track of one frame yields
-that frame twice.
+Distances count frames of the *video*, whatever is missing from the track. Only frames in which the target is present
+are used. A track too short for the distance yields its own longest one; a track of one frame yields that frame twice.
 """
 
 import math

@@ -19,8 +19,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,13 +28,13 @@ from typing import Any
 from seqtrack.data.node_local import gigabytes, remove_tree
 from seqtrack.data.storage import open_tar_frames
 from seqtrack.data.tarscan import scan_tar, tar_digest
+from seqtrack.data.transfer import copy, extract, progress
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import TEMPORARY_PREFIX, temporary_beside, write_json
 
 Say = Callable[[str], object]
 
 _BOOT_TOLERANCE_SECONDS = 60.0  # the boot time is computed from the clock, which is set now and then
-_COPY_BYTES = 64 << 20
 
 
 class StagedCopy:
@@ -66,8 +64,7 @@ class StagedCopy:
 
 @dataclass
 class _Tar:
-    """The tar on the shared disk; its digest is computed only where size and time do not settle the
-    matter."""
+    """The tar on the shared disk; its digest is computed only where size and time do not settle the matter."""
 
     path: Path
     size: int
@@ -252,80 +249,22 @@ def _make(place: _Place, source: _Tar, name: str, lock: int, on_message: Say, ca
         "digest": digest, "boot_time": _boot_time(),
     }  # fmt: skip
     temporary = temporary_beside(place.copy)
+    on_bytes = progress(name, source.size, on_message)
     try:
         with _naming_the_folder(place, needed):
             if whole_tar:
-                _copy(source.path, temporary)
+                copy(source.path, temporary, on_bytes)
                 open_tar_frames(temporary, name, cache_dir, digest, shown=source.path).close()
                 write_json(place.marker, marker)  # first: a tar without marker is not ours to remove
                 os.rename(temporary, place.copy)
             else:
                 temporary.mkdir()
-                _extract(source.path, temporary, lock)
+                extract(source.path, temporary, lock, on_bytes)
                 write_json(temporary / name / ".complete", marker)
                 os.rename(temporary / name, place.copy)
     finally:
         remove_tree(temporary)
     return digest
-
-
-def _extract(tar: Path, into: Path, lock: int) -> None:
-    """Runs ``tar``, GNU or BSD. The tar is its standard input: a ':' in a file name would mean a host to GNU
-    tar."""
-    command = [
-        "tar",
-        "-x",
-        "-f",
-        "-",
-        "-b",
-        "512",
-        "-m",
-        "--no-same-owner",
-        "--no-same-permissions",
-        "-C",
-        str(into),
-    ]
-    try:
-        with tar.open("rb") as file:
-            process = subprocess.Popen(
-                command, stdin=file, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                env={**os.environ, "LC_ALL": "C", "TAR_OPTIONS": ""}, pass_fds=(lock,),
-            )  # fmt: skip
-    except FileNotFoundError as error:
-        raise UserError("the program 'tar' is not installed here; install it, or use --stage_mode=tar") from error
-    try:
-        complaints = []
-        for line in process.stderr or ():
-            complaints.append(line.decode(errors="replace").strip())
-            if "No space left" in complaints[-1] or "quota" in complaints[-1].lower():
-                # tar would go on to fail with every remaining member.
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if process.wait() != 0:
-            reason = complaints[0] if complaints else f"exit code {process.returncode}"
-            raise DataError(f"{tar}: cannot be extracted: {reason}")
-    finally:
-        process.kill()
-        process.wait()
-        if process.stderr:
-            process.stderr.close()
-
-
-def _copy(source: Path, to: Path) -> None:
-    """In the kernel where it can."""
-    with source.open("rb") as reader, to.open("xb") as writer:
-        if not hasattr(os, "copy_file_range"):
-            shutil.copyfileobj(reader, writer, 1 << 20)
-            return
-        try:
-            while os.copy_file_range(reader.fileno(), writer.fileno(), _COPY_BYTES):
-                pass
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM):
-                raise
-            # Not between these two file systems; both positions stand where the last call left them.
-            writer.seek(0)
-            reader.seek(0)
-            shutil.copyfileobj(reader, writer, 1 << 20)
 
 
 def _make_room(place: _Place, tar: Path, needed: int, on_message: Say) -> None:

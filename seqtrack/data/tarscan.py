@@ -68,8 +68,7 @@ def scan_tar(tar: Path, folder: str, *, shown: Path | None = None, prefetch: boo
 
     Raises:
         DataError: no such tar, compressed, truncated, or a member that is not a plain file, folder or link
-        inside
-            ``folder``.
+            inside ``folder``.
     """
     try:
         descriptor = os.open(tar, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))

@@ -12,9 +12,7 @@ from seqtrack.models.resnet import ResNetTrunk
 
 
 class Normalize(nn.Module):
-    """Pixels 0..255, uint8 or floating, to (x - mean) / std, computed in float32. Adds nothing to the state
-    dict.
-    """
+    """Pixels 0..255, uint8 or floating, to (x - mean) / std, computed in float32. Adds nothing to the state dict."""
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -31,7 +29,10 @@ class Normalize(nn.Module):
 
 
 class Backbone(nn.Module):
-    """A trunk with its geometry: ``stride`` in pixels and ``out_channels``."""
+    """(B, 3, H, W) pixels 0..255 → (B, out_channels, h, w) features, one cell every ``stride`` pixels.
+
+    Weights are drawn from torch's global generator.
+    """
 
     def __init__(self, params: FeatureParams) -> None:
         super().__init__()
@@ -56,17 +57,8 @@ class Backbone(nn.Module):
         return features
 
 
-def build_backbone(params: FeatureParams) -> Backbone:
-    """(B, 3, H, W) pixels 0..255 → (B, out_channels, h, w) features; weights drawn from torch's global
-    generator.
-    """
-    return Backbone(params)
-
-
 def initialize(trunk: nn.Module) -> None:
-    """He initialisation (fan out, as ResNet's authors and siamfc-pytorch do), zero biases, unit
-    normalisation.
-    """
+    """He initialisation (fan out, as ResNet's authors and siamfc-pytorch do), zero biases, unit normalisation."""
     for module in trunk.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -15,9 +15,7 @@ from torch.autograd.function import once_differentiable
 
 
 def _shifted(m: torch.Tensor, h: int, w: int, rows: int, cols: int) -> torch.Tensor:
-    """(N, h·w, H·W) contiguous → a view (N, h, w, R, S) whose [n, u, v, i, j] is M[n, (u, v), (u + i, v +
-    j)].
-    """
+    """(N, h·w, H·W) contiguous → a view (N, h, w, R, S) whose [n, u, v, i, j] is M[n, (u, v), (u + i, v + j)]."""
     r, s = rows - h + 1, cols - w + 1
     cell = rows * cols
     return m.as_strided((m.shape[0], h, w, r, s), (h * w * cell, w * cell + cols, cell + 1, cols, 1))

@@ -1,10 +1,9 @@
 """A copy of SiamFC prepared for tracking: batch normalisation folded, weights in the layout and type that
 runs fastest.
 
-Folding changes the order of roundings only. On a CPU the convolutions go through oneDNN with weights packed
-once and their ReLU fused (0.85 × the time of ``nn.Conv2d`` in fp32): the operators that torch's own
-compiler emits, used where this torch has them and checked against ``nn.Conv2d`` first, so that nothing
-depends on them.
+Folding changes the order of roundings only. On a CPU the convolutions go through oneDNN with weights packed once and
+their ReLU fused (0.85 × the time of ``nn.Conv2d`` in fp32): the operators that torch's own compiler emits, used where
+this torch has them and checked against ``nn.Conv2d`` first, so that nothing depends on them.
 """
 
 from __future__ import annotations
@@ -33,9 +32,7 @@ def inference_network(model: SiamFC, precision: str = "fp32", device: torch.devi
 
 
 def fold_batch_norm(root: nn.Module) -> None:
-    """Replaces each convolution that a batch normalisation follows (as the next child) by one that does
-    both.
-    """
+    """Replaces each convolution that a batch normalisation follows (as the next child) by one that does both."""
     for parent in list(root.modules()):
         previous: tuple[str, nn.Module] | None = None
         for name, child in list(parent.named_children()):

@@ -23,8 +23,7 @@ def target_offsets(
 def label_map(
     offsets: torch.Tensor, response_size: int, stride: int, radius: float, center: float | None = None
 ) -> torch.Tensor:
-    """(B, 2) displacements x y in search pixels → (B, 1, R, R) labels: 1 within ``radius`` search pixels,
-    else 0.
+    """(B, 2) displacements x y in search pixels → (B, 1, R, R) labels: 1 within ``radius`` search pixels, else 0.
 
     ``center``: the response cell of no displacement (default: the middle of the map).
     """
@@ -38,8 +37,7 @@ def label_map(
 def balance_weights(labels: torch.Tensor) -> torch.Tensor:
     """(B, 1, R, R) weights: positives of a sample sum to 0.5, negatives to 0.5.
 
-    Where a sample has only one kind (the target lies off the map), that kind sums to 1: each sample weighs
-    the same.
+    Where a sample has only one kind (the target lies off the map), that kind sums to 1: each sample weighs the same.
     """
     positives = labels.sum((1, 2, 3), keepdim=True)
     negatives = labels[0].numel() - positives
@@ -50,8 +48,7 @@ def balance_weights(labels: torch.Tensor) -> torch.Tensor:
 def balanced_logistic_loss(
     response: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Mean over samples of the weighted logistic loss log(1 + exp(-y v)), y = ±1; log 2 for a response of
-    zeros.
+    """Mean over samples of the weighted logistic loss log(1 + exp(-y v)), y = ±1; log 2 for a response of zeros.
 
     ``response`` (B, 1, R, R) logits, ``labels`` the same of 0 and 1, ``weights`` the same (default:
     ``balance_weights``).

@@ -90,9 +90,8 @@ class FeatureParams(Checked):
 
 @dataclass(frozen=True)
 class SiamFCParams(Checked):
-    """SiamFC. Sizes are pixels of the square crops; ``context`` is the margin around the target as a share
-    of its mean side (paper: 0.5); positives of the loss lie within ``label_radius`` search pixels of the
-    truth.
+    """SiamFC. Sizes are pixels of the square crops; ``context`` is the margin around the target as a share of its
+    mean side (paper: 0.5); positives of the loss lie within ``label_radius`` search pixels of the truth.
 
     ``out_scale`` multiplies the raw correlation. ``None`` means ``9.216 / (elements of the exemplar
     features)``, which is the 1e-3 of the published networks for 256 × 6 × 6 features and stays comparable

@@ -1,8 +1,7 @@
-"""SiamFC: a fully-convolutional Siamese network (Bertinetto et al. 2016, "Fully-Convolutional Siamese
-Networks for Object Tracking").
+"""SiamFC (Bertinetto et al., "Fully-Convolutional Siamese Networks for Object Tracking", 2016).
 
-One trunk embeds the exemplar and the search region; their cross-correlation is the response map: cell (i,
-j) is the logit of the target's being displaced by ((j, i) - response_center) * stride search pixels (x, y).
+One trunk embeds the exemplar and the search region; their cross-correlation is the response map: cell (i, j) is
+the logit of the target's being displaced by ((j, i) - response_center) * stride search pixels (x, y).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from seqtrack.models.backbones import build_backbone
+from seqtrack.models.backbones import Backbone
 from seqtrack.models.correlation import cross_correlation
 from seqtrack.models.geometry import output_size
 from seqtrack.models.params import SiamFCParams
@@ -25,7 +24,7 @@ class SiamFC(nn.Module):
     def __init__(self, params: SiamFCParams | None = None) -> None:
         super().__init__()
         self.params = params or SiamFCParams()
-        self.features = build_backbone(self.params.feature_params)
+        self.features = Backbone(self.params.feature_params)
         response = self.params.response()
         self.stride = response.stride
         self.response_size = response.size

@@ -26,9 +26,7 @@ _PREFIXES = ("module.", "model.", "net.", "backbone.", "features.", "feature_ext
 
 @dataclass(frozen=True)
 class Report:
-    """Names of the trunk that were loaded, that the file lacks (or has in another shape), and the file's
-    others.
-    """
+    """Names of the trunk that were loaded, that the file lacks (or has in another shape), and the file's others."""
 
     matched: tuple[str, ...]
     missing: tuple[str, ...]
@@ -44,8 +42,7 @@ class Report:
 
 
 def load_feature_weights(module: nn.Module, path: str | os.PathLike[str]) -> Report:
-    """Copies the tensors of ``path`` that fit into ``module`` (a trunk) in place, and says what did and did
-    not.
+    """Copies the tensors of ``path`` that fit into ``module`` (a trunk) in place, and says what did and did not.
 
     Takes ``.safetensors`` and torch files (``.pth``, ``.pth.tar``, ``.pkl``, ``.pt``) that hold a state
     dict, bare or under ``state_dict``, ``net``, ``model_state_dict`` or ``model``. Raises ``UserError`` in
@@ -59,7 +56,7 @@ def load_feature_weights(module: nn.Module, path: str | os.PathLike[str]) -> Rep
     if not any(matched[name].ndim > 1 for name in matched):
         example, theirs = next(iter(wanted), "?"), next(iter(found), "none")
         raise UserError(
-            f"--model_params feature_model_file: nothing in {path} matches this trunk "
+            f"--model_params.feature_model_file: nothing in {path} matches this trunk "
             f"(it wants names like {example!r}, the file has {theirs!r}); check arch and arch_params"
         )
     with torch.no_grad():
@@ -74,7 +71,7 @@ def load_feature_weights(module: nn.Module, path: str | os.PathLike[str]) -> Rep
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The named tensors of a torch or safetensors file, on the CPU; ``UserError`` where there are none."""
-    where = f"--model_params feature_model_file: {path}"
+    where = f"--model_params.feature_model_file: {path}"
     if _is_tensorflow(path):
         raise UserError(
             f"{where} is a TensorFlow checkpoint, which cannot be read yet; give a torch or safetensors file"
@@ -91,9 +88,8 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         reason = "it is corrupt, or holds Python objects besides tensors, which are not loaded for safety"
         raise UserError(f"{where} cannot be read: {reason} ({_first_line(error)})") from None
-    except (
-        Exception
-    ) as error:  # torch and safetensors raise RuntimeError, ValueError, EOFError, KeyError, own types …
+    # torch and safetensors raise RuntimeError, ValueError, EOFError, KeyError, types of their own …
+    except Exception as error:
         raise UserError(f"{where} cannot be read: {type(error).__name__}: {_first_line(error)}") from None
     for name in _CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
@@ -116,9 +112,8 @@ def _strip(name: str) -> str:
 
 
 def _is_tensorflow(path: Path) -> bool:
-    # A V2 checkpoint "x.ckpt" exists only as x.ckpt.index and x.ckpt.data-00000-of-00001; a step may
-    # follow: x.ckpt-1000.
-    # Lightning also writes ".ckpt", but those are torch's zip files.
+    # A V2 checkpoint "x.ckpt" exists only as x.ckpt.index and x.ckpt.data-00000-of-00001; a step may follow:
+    # x.ckpt-1000. Lightning also writes ".ckpt", but those are torch's zip files.
     return (
         ".ckpt" in path.name and path.suffix not in (".pth", ".pt", ".safetensors") and not zipfile.is_zipfile(path)
     )

@@ -27,7 +27,7 @@ class TrialObservers:
     def scalars(self, step: int, scalars: Mapping[str, float]) -> None:
         for name, value in scalars.items():
             self._writer().add_scalar(name, value, step)
-        # Now, not minutes later: a kill loses nothing, and an attempt that wakes up superseded has nothing to write.
+        # While the caller's guard still holds: the writer's own thread would come to it at some later time.
         self._writer().flush()
 
     def preview(self, step: int, arrays: Mapping[str, Any]) -> None:

@@ -20,6 +20,9 @@ from seqtrack.runs.identity import digest
 from seqtrack.runs.paths import TrialFolder
 
 
+VIDEOS_COMPLETE = ".complete"
+
+
 @dataclass(frozen=True)
 class Assessment:
     """One checkpoint to assess on one eval set."""
@@ -83,7 +86,25 @@ def missing_assessments(request: Request, trial: TrialFolder) -> list[Assessment
 
 
 def is_complete(request: Request, trial: TrialFolder) -> bool:
+    """Whether the trial has every score that the table wants of it."""
     return selected_step(request, trial) is not None and not missing_assessments(request, trial)
+
+
+def video_folder(request: Request, trial: TrialFolder, assessment: Assessment) -> Path:
+    """Where ``--visualize`` puts the videos of an assessment."""
+    final = final_folder(request, trial, assessment)
+    return final.with_name(f"{final.name}-videos")
+
+
+def has_nothing_left(request: Request, trial: TrialFolder) -> bool:
+    """Whether a worker would find nothing to do: every score is there, and every video that was asked for."""
+    step = selected_step(request, trial)
+    if step is None or not is_complete(request, trial):
+        return False
+    if not request.execution.visualize:
+        return True
+    folders = [video_folder(request, trial, Assessment(item, step)) for item in request.eval_sets]
+    return all((folder / VIDEOS_COMPLETE).exists() for folder in folders)
 
 
 def check_assessments(

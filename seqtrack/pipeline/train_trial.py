@@ -13,7 +13,6 @@ from torch import Tensor
 from seqtrack.data.images import DECODER
 from seqtrack.data.pairs import PairSource
 from seqtrack.data.rng import generator
-from seqtrack.errors import TrialError
 from seqtrack.pipeline import initial_weights, record
 from seqtrack.pipeline.data import opened, pair_source
 from seqtrack.pipeline.device import describe_device, find_device, set_determinism
@@ -231,9 +230,3 @@ class _Evaluating:
     def __exit__(self, *exception: Any) -> None:
         self._task.set_mode(training=True)
         self._no_grad.__exit__(*exception)
-
-
-def require_trained(request: Request, attempt: Attempt) -> None:
-    """Raises TrialError unless the last checkpoint is there."""
-    if request.train.num_steps not in attempt.trial.checkpoints():
-        raise TrialError(f"seed {attempt.trial.seed} has no checkpoint at step {request.train.num_steps}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -16,23 +15,8 @@ from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
 from seqtrack.reporting.video import write_video
 from seqtrack.runs.attempts import Attempt
-from seqtrack.runs.paths import TrialFolder
 
 log = logging.getLogger(__name__)
-
-
-def video_folder(request: Request, trial: TrialFolder, assessment: Assessment) -> Path:
-    final = plan.final_folder(request, trial, assessment)
-    return final.with_name(f"{final.name}-videos")
-
-
-def is_visualized(request: Request, trial: TrialFolder) -> bool:
-    """Whether every eval set has its videos at the selected step."""
-    step = plan.selected_step(request, trial)
-    if step is None:
-        return False
-    folders = [video_folder(request, trial, Assessment(item, step)) for item in request.eval_sets]
-    return all((folder / ".complete").exists() for folder in folders)
 
 
 def visualize(request: Request, attempt: Attempt) -> None:
@@ -42,7 +26,7 @@ def visualize(request: Request, attempt: Attempt) -> None:
         return
     for item in request.eval_sets:
         assessment = Assessment(item, step)
-        folder = video_folder(request, attempt.trial, assessment)
+        folder = plan.video_folder(request, attempt.trial, assessment)
         dataset = datasets.open_dataset(item.dataset, request.locations, log.info)
         try:
             for sequence in protocols.sequences(dataset.index, item.sampler, request.assess.max_eval_videos):
@@ -65,4 +49,4 @@ def visualize(request: Request, attempt: Attempt) -> None:
                 log.info("video %s", path)
         finally:
             dataset.close()
-        (folder / ".complete").touch()
+        (folder / plan.VIDEOS_COMPLETE).touch()

@@ -44,7 +44,7 @@ def work(request: Request, seed: int) -> int:
     Everything it has to say goes to the attempt's ``log.txt`` and its events.
     """
     trial = request.run.trial(seed)
-    if plan.is_complete(request, trial):
+    if plan.has_nothing_left(request, trial):
         return DONE
     attempt = attempts.claim(trial)
     if attempt is None:

@@ -1,14 +1,14 @@
 """The final table of a run: one row per (eval set, metric) with mean ± std, n, and each trial's value.
 
-Rows come from the content of ``summary.json`` and are rendered for a terminal (rich), as plain text,
-Markdown or CSV. Scores are the field's fractions, three decimals: 0.582 ± 0.011.
+Rows come from the content of ``summary.json`` and are rendered for a terminal (rich), as plain text
+or CSV. Scores are the field's fractions, three decimals: 0.582 ± 0.011.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,13 +121,6 @@ def to_text(summary: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *remarks(summary)]) + "\n"
 
 
-def to_markdown(summary: Mapping[str, Any]) -> str:
-    """A Markdown table and its remarks."""
-    lines = [_markdown_line(HEADER), _markdown_line(["---"] * len(HEADER))]
-    lines += [_markdown_line(row.cells()) for row in table_rows(summary)]
-    return "\n".join([*lines, "", *(f"- {line}" for line in remarks(summary))]) + "\n"
-
-
 def to_csv(summary: Mapping[str, Any]) -> str:
     """``summary.csv``: one line per (eval set, metric, seed), every digit, for other programs."""
     buffer = io.StringIO()
@@ -153,7 +146,3 @@ def _metric_order(name: str) -> tuple[bool, int, str]:
     order = list(METRICS)
     plain = name.split("_", 2)[2] if name.startswith("TRE_") else name
     return name.startswith("TRE_"), order.index(plain) if plain in order else len(order), name
-
-
-def _markdown_line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -33,12 +33,11 @@ def write_video(
 ) -> int:
     """Writes ``path`` (mp4) atomically and answers the number of frames.
 
-    frames: T images (H, W, 3) uint8 RGB, all of one size, taken one at a time. truth, pred: (T, 4) x y w h in
-    pixels of the original image, of ``original_size`` (width, height) where the frames are resized; a row
-    that is not finite is not drawn. frame_numbers: what to print, default 0, 1, ... keep_frames: a folder
-    that receives every annotated frame as ``NNNNNN.jpg`` beside the video. Raises ValueError if frames and
-    boxes differ in number or size, and UserError where the video cannot be written; nothing is left
-    half-written.
+    frames: T images (H, W, 3) uint8 RGB, all of one size, taken one at a time. truth, pred: (T, 4) x y w h in pixels
+    of the original image, of ``original_size`` (width, height) where the frames are resized; a row that is not finite
+    is not drawn. frame_numbers: what to print, default 0, 1, ... keep_frames: a folder that receives every annotated
+    frame as ``NNNNNN.jpg`` beside the video. Raises ValueError if frames and boxes differ in number or size, and
+    UserError where the video cannot be written; nothing is left half-written.
     """
     numbers = list(range(len(truth))) if frame_numbers is None else [int(number) for number in frame_numbers]
     if not (len(truth) == len(pred) == len(numbers) > 0):
@@ -46,7 +45,7 @@ def write_video(
     drawn = _annotated(frames, truth, pred, original_size, numbers)
     if keep_frames is not None:
         drawn = _kept(drawn, keep_frames, numbers)
-    # OpenCV chooses the container by the suffix, which atomic.replacing's temporary name has not
+    # OpenCV chooses the container by the suffix, which atomic.replacing's temporary name has not.
     with atomic.replacing(path) as temporary:
         encoded = temporary.with_name(temporary.name + ".mp4")
         try:
@@ -74,7 +73,7 @@ def draw_boxes(
         if box is None or not np.isfinite(box).all():
             continue
         corners = np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]]) * (*scale, *scale)
-        # a diverged box may be astronomically far off, which OpenCV's integers do not hold
+        # A diverged box may be astronomically far off, which OpenCV's integers do not hold.
         x0, y0, x1, y1 = np.clip(np.rint(corners), -10_000, 20_000).astype(int).tolist()
         cv2.rectangle(image, (x0, y0), (x1, y1), colour, thickness)
     size = max(0.35, min(height, width) / 600)
@@ -121,7 +120,7 @@ def _encode(path: Path, images: Iterable[Image], fps: float, shown: Path) -> int
     writer, count = None, 0
     try:
         for image in images:
-            # mp4v wants even sides, and none that is tiny: the last row or column is repeated
+            # mp4v wants even sides, and none that is tiny: the last row or column is repeated.
             image = _padded(image)
             if writer is None:
                 fourcc = cv2.VideoWriter.fourcc(*"mp4v")

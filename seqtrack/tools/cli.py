@@ -20,8 +20,7 @@ EXIT_INTERRUPTED = 130
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Calls ``main`` and turns exceptions into one line on standard error and an exit code.
 
-    A person's mistake gives 2, a failure of the work 1, Ctrl-C 130. Anything else is a bug and keeps its
-    traceback.
+    A person's mistake gives 2, a failure of the work 1, Ctrl-C 130. Anything else is a bug and keeps its traceback.
     """
     try:
         return main(argv)

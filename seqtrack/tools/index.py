@@ -27,9 +27,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    result = Parser(prog="python -m seqtrack.tools.index", description=__doc__, epilog=_EPILOG)
-    add = result.add_argument
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m seqtrack.tools.index", description=__doc__, epilog=_EPILOG)
+    add = parser.add_argument
     add("action", choices=("build", "show", "verify"))
     add("name", help="otb_50, otb_100, otb_cvpr13, vot2018, or LAYOUT:FOLDER")
     add("--data_dir", help="folder of {preproc}/{dataset}/ folders")
@@ -37,11 +37,11 @@ def parser() -> argparse.ArgumentParser:
     add("--data_paths", nargs="+", metavar="NAME=DIR", help="data sets that lie elsewhere")
     add("--data_cache_dir", help="folder of data-set indexes (default: dataset_cache)")
     add("--preproc", help="version of the data (default: original)")
-    return result
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     from seqtrack.data.datasets import open_index_of, prepare
     from seqtrack.data.formats import parse_dataset_name
 

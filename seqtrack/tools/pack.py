@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,9 +24,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    result = Parser(prog="python -m seqtrack.tools.pack", description=__doc__, epilog=_EPILOG)
-    add = result.add_argument
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m seqtrack.tools.pack", description=__doc__, epilog=_EPILOG)
+    add = parser.add_argument
     add("--layout", required=True, choices=sorted(LAYOUTS), help="how the publisher lays it out")
     add("--source", required=True, type=Path, help="folder that holds the sequences, or that of a single one")
     add("--sequences", nargs="+", default=[], metavar="SEQ", help="pack only these sequences (default: all)")
@@ -35,11 +34,11 @@ def parser() -> argparse.ArgumentParser:
     add("--tar_dir", required=True, type=Path, help="folder of {preproc}/{name}.tar")
     add("--preproc", default="original", help="version of the data (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace a tar that is there already")
-    return result
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.packing import pack
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAMES: dict[Part, str] = {"train": "sample_train", "eval": "sample_eval"}
 
 
-def make_parser() -> Parser:
+def build_parser() -> Parser:
     parser = Parser(prog="python -m seqtrack.tools.sample_data", description=__doc__)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to; made if absent")
     parser.add_argument("--num_train", type=int, default=12, metavar="N", help="training videos (default 12)")
@@ -40,7 +40,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = make_parser().parse_args(argv)
+    args = build_parser().parse_args(argv)
     size = parse_size(args.size)
     for flag, least in (("num_train", 1), ("num_eval", 1), ("num_frames", 2), ("seed", 0)):
         if getattr(args, flag) < least:

@@ -69,7 +69,7 @@ def _add_flag(group: Any, field: dataclasses.Field[Any]) -> None:
     if kind == "flag":
         group.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, help=text)
         return
-    metavar = "|".join(metadata["choices"]) or {
+    metavar = "|".join(metadata["bounds"].choices) or {
         "json": "JSON", "dataset": "NAME|JSON", "pairs": "NAME=DIR", "path": "PATH", "int": "N", "float": "X",
     }.get(kind, "NAME")  # fmt: skip
     nargs = "+" if kind in ("texts", "pairs") else None

@@ -1,6 +1,4 @@
-"""What every tracker does: it is given a frame and a box once, and then a box is asked of it for each
-frame.
-"""
+"""What every tracker does: it is given a frame and a box once, and then a box is asked of it for each frame."""
 
 from __future__ import annotations
 

@@ -14,9 +14,7 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Peak:
-    """``scale``: row of the response maps; ``dx``, ``dy``: displacement in cells; ``score``: the response
-    there.
-    """
+    """``scale``: row of the response maps; ``dx``, ``dy``: displacement in cells; ``score``: the response there."""
 
     scale: int
     dx: float
@@ -25,8 +23,7 @@ class Peak:
 
 
 def cubic_upsampling(size: int, factor: int) -> Array:
-    """((size - 1) * factor + 1, size) matrix U: ``U r`` samples r at every 1/factor cell, cell centres
-    included.
+    """((size - 1) * factor + 1, size) matrix U: ``U r`` samples r at every 1/factor cell, cell centres included.
 
     Keys' cubic convolution (a = -0.5), the map's border repeated.
     """

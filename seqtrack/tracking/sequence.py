@@ -17,8 +17,7 @@ from seqtrack.tracking.base import Boxes, Image, Tracker
 
 @dataclass(frozen=True)
 class SequenceTrack:
-    """Boxes (T, 4) x y w h in pixels of the original image and scores (T,), one row per frame, the first
-    included.
+    """Boxes (T, 4) x y w h in pixels of the original image and scores (T,), one row per frame, the first included.
 
     The first box is the one the tracker was given and its score is NaN. ``seconds`` is the time that the
     tracker took for all frames, resizing to the view included, reading and decoding not.
@@ -27,11 +26,6 @@ class SequenceTrack:
     boxes: Boxes
     scores: NDArray[np.float64]
     seconds: float
-
-    @property
-    def fps(self) -> float:
-        """Frames per second of the tracker; the first frame counts. Infinite for no time at all."""
-        return len(self.boxes) / self.seconds if self.seconds > 0 else float("inf")
 
 
 def track_sequence(

@@ -40,8 +40,7 @@ class SiamFCTracker:
         self._scales = self.params.scales()
         side = model.params.search_size
         self._crops = np.empty((len(self._scales), side, side, 3), np.uint8)
-        # A view of the buffer in (N, 3, S, S) whose memory is channels_last already: nothing is copied on a
-        # CPU.
+        # A view of the buffer in (N, 3, S, S) whose memory is channels_last already: nothing is copied on a CPU.
         self._input = torch.from_numpy(self._crops).permute(0, 3, 1, 2)
 
     def init(self, frame: Image, box: ArrayLike) -> None:
@@ -55,8 +54,7 @@ class SiamFCTracker:
         self._side = square_around((x, y, w, h), model.context)
         size = model.template_size
         exemplar, where = crop(frame, *self._center, self._side, size)
-        # The crop is moved to whole pixels, so the target lies a fraction off its centre; remembered in
-        # crop pixels.
+        # The crop is moved to whole pixels, so the target lies a fraction off its centre; remembered in crop pixels.
         self._offset = (
             (self._center[0] - where.x0) * where.scale_x - size / 2,
             (self._center[1] - where.y0) * where.scale_y - size / 2,

@@ -1,6 +1,4 @@
-"""Trackers without a network: the floor (a box that never moves) and the ceiling (one that is told the
-truth).
-"""
+"""Trackers without a network: the floor (a box that never moves) and the ceiling (one that is told the truth)."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def test_the_finished_folder_holds_everything_and_the_partial_one_is_gone(tmp_pa
     assert {k: v for k, v in summary.items() if k != "metrics"} == {
         **WHAT, "tre_num": 2, "num_sequences": 2, "num_frames": 20,
     }  # fmt: skip
-    assert results.load_speed(final) == {"frames": 20, "seconds": 2.0, "fps": 10.0}
+    assert json.loads((final / "speed.json").read_text()) == {"frames": 20, "seconds": 2.0, "fps": 10.0}
     assert [(run.name, run.start, run.frames) for run in results.load_sequences(final)] == [
         (n, s, 5) for n, s in pairs
     ]
@@ -219,3 +219,13 @@ def test_files_that_were_damaged_later_are_named(tmp_path: Path) -> None:
     (final / "sequences.csv").write_text(text.replace("0.25", "a lot", 1))
     with pytest.raises(DataError, match=r"sequences\.csv, row 2: no scores there"):
         results.load_sequences(final)
+
+
+def test_a_disk_that_fills_up_under_the_tracks_leaves_nothing_half_written(tmp_path: Path, small_disk: Path) -> None:
+    """HDF5 itself would end the process there."""
+    long = a_result(total=30_000)
+    write_sequence(tmp_path / "partial", long)
+    with pytest.raises(OSError, match="No space left on device"):
+        finish(tmp_path / "partial", small_disk / "final", [("Crossing", 0)], CONFIG, **WHAT)
+    assert list(small_disk.iterdir()) == []
+    assert read_sequences(tmp_path / "partial").keys() == {("Crossing", 0)}, "to be finished when there is room"

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from seqtrack.assessment.protocols import (
     SAMPLING_MAX_FRAMES,
     Sequence,
-    check_sampler,
     dataset_of,
     eval_id,
     sample_clip,
@@ -172,5 +171,5 @@ def test_tracks_never_in_view_are_left_out_and_nothing_left_is_an_error() -> Non
 def test_names() -> None:
     assert eval_id("otb_50", "full") == "otb_50-full"
     assert dataset_of("my-set-full") == "my-set" and dataset_of("my-set") == "my-set"
-    with pytest.raises(UserError, match=r"--eval_samplers: unknown eval sampler 'ful'; did you mean full\?"):
-        check_sampler("ful")
+    with pytest.raises(UserError, match=r"^--eval_samplers: 'ful' is not known; did you mean full\?"):
+        sequences(AnIndex([a_track([True])]), "ful")

@@ -24,7 +24,7 @@ def test_trials_go_on_and_are_found_again(
     bench: Workbench, finished: Workbench, slow_disk: Callable[[float], dict[str, str]]
 ) -> None:
     driver = bench.start_train("--num_trials=2", "--max_parallel=1", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/checkpoints/step_*")), "a checkpoint")
+    wait_for(lambda: list(bench.cache.glob("*/seed_0/checkpoints/step_*")), "checkpoint", driver)
     owner = attempts.read_owner(bench.run_folder().trial(0).attempt(0))
     assert owner is not None
 

@@ -7,6 +7,7 @@ had a checkpoint was computed again and that no two attempts of a trial were eve
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import time
@@ -106,7 +107,7 @@ def check_attempts(trial: TrialFolder) -> None:
     saved = [event["step"] for attempt in records for event in named(attempt, "checkpoint")]
     assert saved == sorted(set(saved))
     reached = 0
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in itertools.pairwise(records):
         assert before[-1]["time"] < after[0]["time"]
     for attempt in records:
         for event in named(attempt, "train"):
@@ -143,7 +144,7 @@ def test_killed_at_random_moments(
     for victim in ("trial", "all", "driver"):
         # Saving takes about as long as computing, so that kills fall into both.
         driver = attack.start(**slow_disk(0.05))
-        trial = wait_for(lambda driver=driver: checkpointed(attack, driver), "a checkpoint")
+        trial = wait_for(lambda: checkpointed(attack), "checkpoint", driver)
         time.sleep(rng.uniform(0, 0.4))
         if victim in ("driver", "all"):
             driver.kill()
@@ -161,9 +162,8 @@ def test_killed_at_random_moments(
     attack.check(results_of(finished.run_folder()))
 
 
-def checkpointed(attack: Victims, driver: subprocess.Popen[str]) -> TrialFolder | None:
+def checkpointed(attack: Victims) -> TrialFolder | None:
     """A trial that has saved a checkpoint in its present attempt, and has more than one still to save."""
-    assert driver.poll() is None, "the driver ended before there was anything to kill"
     for seed in attack.at_work():
         trial = attack.run.trial(seed)
         saved = named(all_events(trial)[-1], "checkpoint")
@@ -181,7 +181,7 @@ def test_killed_inside_a_checkpoint_write(
     inside = 0
     for _ in range(4):
         driver = attack.start(**slow_disk(0.1))
-        trial, number = wait_for(lambda: being_written(attack), "a checkpoint that is being written")
+        trial, number = wait_for(lambda: being_written(attack), "unfinished checkpoint", driver)
         time.sleep(rng.uniform(0, 0.25))
         driver.kill()
         attack.kill_trial(trial.seed, attack.at_work()[trial.seed])
@@ -214,10 +214,10 @@ def test_sigterm_ends_the_step_saves_and_exits_75(victims: Callable[..., Victims
     driver = attack.start()
     for start in (0, 1):
         # First under a driver, then as whatever executor runs the worker sees it.
-        worker = wait_for(lambda: training(attack, 0), "training")
+        worker = wait_for(lambda: training(attack, 0), "training", driver if start == 0 else by_hand)
         time.sleep(0.15)
         worker.terminate()
-        wait_for(lambda: is_gone(worker.pid), "the worker's end")
+        wait_for(lambda worker=worker: is_gone(worker.pid), "the worker's end")
         assert attempts.ended(attack.run.trial(0).attempt(start))["state"] == "interrupted"  # type: ignore[index]
         step = newest_step(attack.run.trial(0))
         assert 0 < step < NUM_STEPS

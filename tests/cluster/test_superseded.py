@@ -63,11 +63,11 @@ def test_a_zombie_publishes_nothing(
     moment: Callable[[TrialFolder], bool],
 ) -> None:
     driver = bench.start_train("--num_trials=1", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/attempts/0/owner.json")), "a worker")
+    wait_for(lambda: list(bench.cache.glob("*/seed_0/attempts/0/owner.json")), "worker", driver)
     trial = bench.run_folder().trial(0)
     worker = psutil.Process(attempts.read_owner(trial.attempt(0)).pid)  # type: ignore[union-attr]
     try:
-        wait_for(lambda: moment(trial), moment.__doc__ or "")
+        wait_for(lambda: moment(trial), moment.__name__, driver)
         worker.suspend()
         driver.kill()
         driver.communicate()

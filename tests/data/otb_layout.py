@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,6 +28,11 @@ def write_sequence(
     for name, text in {"groundtruth_rect.txt": rows}.items() if isinstance(rows, str) else rows.items():
         (folder / name).write_text(text)
     return folder
+
+
+def manifest_bytes(layout: str, sizes: Mapping[str, tuple[int, int]]) -> bytes:
+    """The manifest of a preprocessed version: video → (width, height) of the original frames."""
+    return json.dumps({"layout": layout, "sizes": sizes}).encode()
 
 
 def boxes_text(count: int, first: int = 1) -> str:

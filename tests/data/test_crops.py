@@ -68,12 +68,6 @@ def test_a_square_is_moved_by_half_a_pixel_at_most(cx, cy, side, multiple):
     assert abs(square.top + square.side / 2 - cy) <= 0.5 + 1e-9
 
 
-@given(st.tuples(*[st.floats(-100, 100)] * 4), st.floats(0.1, 10), st.floats(0.1, 10))
-def test_boxes_go_to_the_crop_and_back(box, scale_x, scale_y):
-    used = CropMap(12.0, -7.0, scale_x, scale_y)
-    assert used.to_frame(used.to_crop(box)) == pytest.approx(box, abs=1e-9)
-
-
 def test_the_target_fills_its_share_of_the_crop():
     box = (80.0, 60.0, 30.0, 30.0)
     _, used = crop(ramps(200, 150), 95, 75, square_around(box), 120)

@@ -22,9 +22,9 @@ from seqtrack.data.datasets import (
     prepare,
 )
 from seqtrack.data.formats import parse_dataset_name
-from seqtrack.data.packing import manifest_bytes, pack
+from seqtrack.data.packing import pack
 from seqtrack.errors import DataError, UserError
-from tests.data.otb_layout import boxes_text, jpeg, small_data_set, write_sequence
+from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, small_data_set, write_sequence
 
 ROOT = Path(__file__).parents[2]
 NAME = parse_dataset_name("otb:small")

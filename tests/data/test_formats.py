@@ -13,10 +13,9 @@ import pytest
 from seqtrack.data.formats import DatasetName, VideoAnnotation, parse_dataset_name, read_videos
 from seqtrack.data.formats.common import image_size, parse_rows
 from seqtrack.data.formats.otb import LABELLED
-from seqtrack.data.packing import manifest_bytes
 from seqtrack.data.storage import DirectoryTree
 from seqtrack.errors import DataError, UserError
-from tests.data.otb_layout import boxes_text, jpeg, write_sequence
+from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, write_sequence
 
 
 def read(layout: str, root: Path) -> list[VideoAnnotation]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtrack.data.images import DECODER, RegionDecoder, decode, read_jpeg_header, resize_view
+from seqtrack.data.images import DECODER, RegionDecoder, decode, resize_view
+from seqtrack.data.jpeg import read_jpeg_header
 from seqtrack.errors import DataError
 
 WHERE = "otb_50 video David frame 0300.jpg"

@@ -160,7 +160,7 @@ class TestCommandLine:
 @pytest.mark.parametrize("tool", ["pack", "index"])
 def test_help_teaches_and_loads_nothing_heavy(tool: str) -> None:
     code = (
-        f"import sys; from seqtrack.tools.{tool} import parser; text = parser().format_help();"
+        f"import sys; from seqtrack.tools.{tool} import build_parser; text = build_parser().format_help();"
         "print(text); print(sorted({'numpy', 'h5py', 'torch', 'cv2', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from seqtrack.data import staging
+from seqtrack.data import staging, transfer
 from seqtrack.data.node_local import SUBMIT_TMPDIR, ensure_own_folder, is_local, node_local_root
 from seqtrack.data.staging import stage
 from seqtrack.data.storage import open_tar_frames
@@ -38,18 +38,6 @@ def tar(tmp_path: Path) -> Path:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "node"
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"needs to mount a small tmpfs: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -120,6 +108,55 @@ class TestCopy:
         tar = write_tar(tmp_path / "set.tar", {"set/s0": folder, **FILES})
         copy, _ = staged(tar, root)
         assert content(copy.path) == FILES
+        copy.close()
+
+
+class TestProgress:
+    @pytest.fixture(autouse=True)
+    def impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A word at every look instead of every ten seconds."""
+        monkeypatch.setattr(transfer, "PROGRESS_SECONDS", 0.0)
+        monkeypatch.setattr(transfer, "_LOOK_SECONDS", 0.01)
+
+    def test_an_extraction_says_how_much_of_the_tar_is_read(
+        self, tar: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A ``tar`` that waits to be seen at the start and at the end, first on PATH."""
+        seen = tmp_path / "seen"
+        patient = tmp_path / "bin" / "tar"
+        patient.parent.mkdir()
+        wait = f"while ! [ -e {seen}{{}} ]; do sleep 0.01; done\n"
+        real = shutil.which("tar")
+        patient.write_text(f'#!/bin/sh\n{wait.format(1)}{real} "$@"\n{wait.format(2)}')
+        patient.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{patient.parent}:{os.environ['PATH']}")
+        size = f"{tar.stat().st_size / 1e6:.2f} MB"
+        messages: list[str] = []
+
+        def see(text: str) -> None:
+            messages.append(text)
+            if text == f"set: 0.00 MB of {size} staged":
+                Path(f"{seen}1").touch()
+            if text == f"set: {size} of {size} staged":
+                Path(f"{seen}2").touch()
+
+        stage(tar, root, "original", "set", "untar", see).close()
+        assert messages[1] == f"set: 0.00 MB of {size} staged"
+        assert messages[-2] == f"set: {size} of {size} staged"
+
+    @pytest.mark.parametrize("in_kernel", [True, False])
+    def test_a_copy_says_how_much_is_copied(
+        self, tar: Path, root: Path, monkeypatch: pytest.MonkeyPatch, in_kernel: bool
+    ) -> None:
+        monkeypatch.setattr(transfer, "_KERNEL_BYTES", 100_000)
+        monkeypatch.setattr(transfer, "_PIECE_BYTES", 100_000)
+        if not in_kernel:
+            monkeypatch.delattr(os, "copy_file_range", raising=False)
+        copy, messages = staged(tar, root, "tar")
+        size = tar.stat().st_size
+        expected = [f"set: {done / 1e6:.2f} MB of {size / 1e6:.2f} MB staged" for done in (100_000, size)]
+        assert [text for text in messages if text.endswith(" staged")] == expected
+        assert copy.path.read_bytes() == tar.read_bytes()
         copy.close()
 
 
@@ -330,12 +367,12 @@ from pathlib import Path
 import seqtrack.data.staging as staging
 tar, root, name, delay, hold = sys.argv[1:]
 if float(delay):
-    extract = staging._extract
+    extract = staging.extract
     def slow(*args):
         print("extracting", flush=True)
         time.sleep(float(delay))
         extract(*args)
-    staging._extract = slow
+    staging.extract = slow
 copy = staging.stage(Path(tar), Path(root), "original", name, "untar", lambda text: print(text, flush=True))
 print("staged", flush=True)
 if hold == "True":

@@ -201,11 +201,13 @@ class TestFrames:
             archive.extractall(tar.parent / "out")
         return tar.parent / "out" / "set"
 
-    def test_both_give_the_same(self, tar: Path, folder: Path) -> None:
+    def test_all_give_the_same(self, tar: Path, folder: Path) -> None:
         inside, outside = open_tar_frames(tar, "set", None), DirectoryFrames(folder)
+        mapped = open_tar_frames(tar, "set", None, mapped=True)
         for name, data in FILES.items():
             short = name.removeprefix("set/")
-            assert inside.read(short) == outside.read(short) == data
+            assert inside.read(short) == mapped.read(short) == outside.read(short) == data
+        mapped.close()
         assert DirectoryTree(folder, "set").files() == TarTree(tar, "set").files()
         assert inside.describe("s0/img/0000.jpg") == f"{tar}: set/s0/img/0000.jpg"
 
@@ -258,9 +260,11 @@ class TestFrames:
         assert pickle.loads(pickle.dumps(frames)).read("s1/img/0001.jpg") == bytes([1]) * 37
 
     @pytest.mark.parametrize("method", ["fork", "spawn"])
-    @pytest.mark.parametrize("backend", ["tar", "folder"])
+    @pytest.mark.parametrize("backend", ["tar", "mapped", "folder"])
     def test_many_processes_at_once(self, tar: Path, folder: Path, tmp_path: Path, method: str, backend: str) -> None:
-        frames = open_tar_frames(tar, "set", tmp_path / "cache") if backend == "tar" else DirectoryFrames(folder)
+        frames: TarFrames | DirectoryFrames = DirectoryFrames(folder)
+        if backend != "folder":
+            frames = open_tar_frames(tar, "set", tmp_path / "cache", mapped=backend == "mapped")
         context = multiprocessing.get_context(method)
         with context.Pool(3, initializer=_use, initargs=(frames,)) as pool:
             read = pool.map(_read, [name.removeprefix("set/") for name in FILES] * 5)

@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from seqtrack.models import geometry
-from seqtrack.models.backbones import Normalize, build_backbone
+from seqtrack.models.backbones import Backbone, Normalize
 from seqtrack.models.params import ARCH_PARAMS, FeatureParams, ResNetParams, SlimResNetParams
 from seqtrack.models.resnet import ResNetTrunk
 
@@ -25,7 +25,7 @@ CONFIGURATIONS = [
 
 @pytest.mark.parametrize("params", CONFIGURATIONS, ids=lambda p: f"{p.arch}-{p.arch_params}")
 def test_features_have_the_size_that_the_geometry_says(params: FeatureParams) -> None:
-    backbone = build_backbone(params).eval()
+    backbone = Backbone(params).eval()
     for size in (251, 254):
         expected = geometry.output_size(params.layers(), size)
         with torch.no_grad():
@@ -42,7 +42,7 @@ def test_features_have_the_size_that_the_geometry_says(params: FeatureParams) ->
 def test_without_padding_a_shift_by_the_stride_shifts_features_by_one_cell(params: FeatureParams) -> None:
     # Holds exactly only where shortcuts are aligned with the main path and nothing pads.
     torch.manual_seed(0)
-    backbone = build_backbone(params).eval()
+    backbone = Backbone(params).eval()
     size, stride = 251, backbone.stride
     image = torch.randint(0, 256, (1, 3, size + stride, size + stride), dtype=torch.uint8)
     with torch.no_grad():

@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(
     with pytest.raises(UserError) as caught:
         load_feature_weights(target, path)
     message = str(caught.value)
-    assert message.startswith("--model_params feature_model_file: ")
+    assert message.startswith("--model_params.feature_model_file: ")
     assert expected in message
     assert str(path) in message
     assert "\n" not in message

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from seqtrack.reporting.tables import print_table, remarks, table_rows, to_csv, to_markdown, to_text
+from seqtrack.reporting.tables import print_table, remarks, table_rows, to_csv, to_text
 
 
 def a_cell(*values: float) -> dict[str, Any]:
@@ -108,16 +108,6 @@ def test_plain_text_names_the_set_in_every_row() -> None:
     lines = to_text(a_summary()).splitlines()
     assert lines[0] == "eval set        metric     mean ± std     n  per seed"
     assert lines[2] == "Football1-full  mean_iou   0.505 ± 0.007  2  0: 0.500  1: 0.510"
-
-
-def test_markdown() -> None:
-    assert to_markdown(a_summary(results={"a|b-full": {"AUC": a_cell(0.5, 0.51)}})).splitlines() == [
-        "| eval set | metric | mean ± std | n | per seed |",
-        "| --- | --- | --- | --- | --- |",
-        "| a\\|b-full | AUC | 0.505 ± 0.007 | 2 | 0: 0.500  1: 0.510 |",
-        "",
-        "- 2 of 2 trials completed",
-    ]
 
 
 def test_csv_has_every_digit_and_one_line_per_trial() -> None:

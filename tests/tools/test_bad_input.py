@@ -67,12 +67,12 @@ FLAGS = [
     Mistake(
         "unknown key",
         [MODEL + '={"template_sise": 87}'],
-        ["--model_params", "'template_sise'", "did you mean 'template_size'?"],
+        ["--model_params", "'template_sise'", "did you mean template_size?"],
     ),
     Mistake(
         "unknown key further in",
         [MODEL + '={"feature_params": {"arch_params": {"widht": 1}}}'],
-        ["--model_params feature_params.arch_params", "'widht'", "did you mean 'width'?"],
+        ["--model_params.feature_params.arch_params", "'widht'", "did you mean width?"],
     ),
     Mistake("sizes without a response", [MODEL + '={"template_size": 20}'], ["--model_params", "template_size"]),
     Mistake(
@@ -85,8 +85,12 @@ FLAGS = [
     Mistake("unknown model", ["--model=siamfcc"], ["--model: 'siamfcc' is not known", "did you mean siamfc?"]),
     Mistake("plug-in that is not there", ["--model=nowhere:Family"], ["--model", "'nowhere:Family'", "nowhere"]),
     Mistake("unknown data set", ["--eval_datasets", "otb_5"], ["--eval_datasets", "otb_5", "otb_50"]),
-    Mistake("unknown layout", ["--train_dataset=otbb:sample_train"], ["--train_dataset", "'otbb'", "did you mean otb?"]),
-    Mistake("mixture that does not parse", ['--train_dataset=[[0.5,"a"],'], ["--train_dataset: not JSON", "at character 12"]),
+    Mistake("unknown layout", ["--train_dataset=otbb:x"], ["--train_dataset", "'otbb'", "did you mean otb?"]),
+    Mistake(
+        "mixture that does not parse",
+        ['--train_dataset=[[0.5,"a"],'],
+        ["--train_dataset: not JSON", "at character 12"],
+    ),
     Mistake("unknown eval sampler", ["--eval_samplers", "ful"], ["--eval_samplers: 'ful'", "did you mean full?"]),
     Mistake("unknown metric", ["--optimize_metric=AUK"], ["--optimize_metric", "AUK", "AUC"]),
     Mistake(

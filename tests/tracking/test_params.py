@@ -17,16 +17,16 @@ def test_defaults_are_siamfc_3s() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"scale_stop": 1.03}, "tracker_params: unknown key 'scale_stop'; did you mean 'scale_step'?"),
-        ({"num_scales": 2}, "tracker_params num_scales: expected an odd number, got 2"),
-        ({"num_scales": 0}, "tracker_params num_scales: expected between 1 and 11, got 0"),
-        ({"scale_lr": "0.5"}, "tracker_params scale_lr: expected a finite number, got '0.5'"),
-        ({"window_influence": 2}, "tracker_params window_influence: expected between 0.0 and 1.0, got 2.0"),
-        ([1], "tracker_params: expected an object"),
+        ({"scale_stop": 1.03}, ": 'scale_stop' is not a parameter; did you mean scale_step?"),
+        ({"num_scales": 2}, ".num_scales: expected an odd number, got 2"),
+        ({"num_scales": 0}, ".num_scales: expected 1 to 11, got 0"),
+        ({"scale_lr": "0.5"}, ".scale_lr: expected a number, got '0.5'"),
+        ({"window_influence": 2}, ".window_influence: expected 0 to 1, got 2"),
+        ({"min_side": -1}, ".min_side: expected 0 or more, got -1"),
+        ([1], ": expected a JSON object, got [1]"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_it(value: Any, message: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_tracker_params(value)
-    assert str(caught.value).startswith(message)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == f"--tracker_params{message}"

@@ -11,12 +11,9 @@ import torch
 from torch import nn
 
 from seqtrack.errors import SupersededError, TrialError
+from seqtrack.runs.atomic import no_guard
 from seqtrack.runs.paths import TrialFolder
 from seqtrack.training import checkpoints
-
-
-def no_guard() -> None:
-    """Nobody to compete with."""
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrack.errors import TrialError
+from seqtrack.runs.atomic import no_guard
 from seqtrack.runs.paths import TrialFolder
 from seqtrack.training import checkpoints, loader, loop
 from seqtrack.training.csvlog import TrainCsv
@@ -21,10 +22,6 @@ from seqtrack.training.params import resolve_lr_params, resolve_optimizer_params
 from seqtrack.training.task import Batch, Loss, PairSizes, Task
 
 NUM_STEPS = 22
-
-
-def no_guard() -> None:
-    """Nobody to compete with."""
 
 
 class Recorder:

@@ -19,8 +19,8 @@ def test_defaults_are_written_out() -> None:
     ("optimizer", "value", "message"),
     [
         ("adam", {"momentum": 0.9}, "--optimizer_params: 'momentum' is not a parameter; expected one of betas"),
-        ("momentum", {"momentum": 1}, "--optimizer_params.momentum: expected 0 <= momentum < 1, got 1.0"),
-        ("adam", {"betas": [0.9, 1.0]}, r"--optimizer_params.betas: expected two numbers in \[0, 1\)"),
+        ("momentum", {"momentum": 1}, "--optimizer_params.momentum: expected 0 or more and less than 1, got 1"),
+        ("adam", {"betas": [0.9, 1.0]}, "--optimizer_params.betas: expected 0 or more and less than 1, got 1"),
     ],
 )
 def test_a_mistake_names_the_key(optimizer: str, value: dict[str, object], message: str) -> None:

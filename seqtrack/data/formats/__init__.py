@@ -6,15 +6,15 @@ of them. Reading needs a ``Tree`` only, so that an unpacked folder and a tar giv
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from seqtrack.errors import DataError, UserError
+from seqtrack.schema import nearest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,22 +102,17 @@ def parse_dataset_name(text: str) -> DatasetName:
         if text in KNOWN:
             return DatasetName(KNOWN[text], text)
         raise UserError(
-            f"data set {text!r} is not known; {_nearest(text, KNOWN)};"
+            f"data set {text!r} is not known; {nearest(text, KNOWN)};"
             f" a folder of your own is named LAYOUT:FOLDER with LAYOUT one of {', '.join(LAYOUTS)}"
         )
     if layout not in LAYOUTS:
-        raise UserError(f"data set {text!r}: layout {layout!r} is not known; {_nearest(layout, LAYOUTS)}")
+        raise UserError(f"data set {text!r}: layout {layout!r} is not known; {nearest(layout, LAYOUTS)}")
     if not _FOLDER.fullmatch(folder):
         raise UserError(
             f"data set {text!r}: {folder!r} is not a folder's name (letters, digits, '_', '.', '-', '+');"
             f" for a folder elsewhere give --data_paths NAME=DIR and call it {layout}:NAME"
         )
     return DatasetName(layout, folder)
-
-
-def _nearest(word: str, valid: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else "expected one of " + ", ".join(valid)
 
 
 def read_manifest(tree: Tree) -> dict[str, tuple[int, int]] | None:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrack.data.formats import Tree
+from seqtrack.data.jpeg import read_jpeg_header
 from seqtrack.errors import DataError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 # One benchmark mixes commas, tabs and spaces, sometimes several in a row ("12, 7").
 _DELIMITER = re.compile(r"[,\s;]+")
 _NUMBER = re.compile(r"(\d+)\.[^.]*$")
-_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 def is_image(name: str) -> bool:
@@ -114,36 +114,15 @@ def image_size(data: bytes, where: str) -> tuple[int, int]:
     """
     size = None
     try:
-        if data[:2] == b"\xff\xd8":
-            size = _jpeg_size(data)
+        if header := read_jpeg_header(data):
+            size = (header.width, header.height)
         elif data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
             size = struct.unpack(">II", data[16:24])
         elif data[:2] == b"BM":
             width, height = struct.unpack("<ii", data[18:26])
             size = (width, abs(height))  # a negative height means that rows run downwards
-    except (struct.error, IndexError):
+    except struct.error:
         pass
     if size is None or min(size) < 1:
         raise DataError(f"{where}: its header does not decode as JPEG, PNG or BMP; replace the file")
     return int(size[0]), int(size[1])
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Walks the segments up to the frame header (ITU-T T.81, B.1.1.3)."""
-    position = 2
-    while True:
-        if data[position] != 0xFF:
-            return None
-        while data[position] == 0xFF:  # any number of fill bytes may precede a marker
-            position += 1
-        marker = data[position]
-        position += 1
-        if marker in (0x01, *range(0xD0, 0xD8)):  # these stand alone, without a length
-            continue
-        if marker in (0xD9, 0xDA):
-            return None
-        (length,) = struct.unpack_from(">H", data, position)
-        if marker in _START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", data, position + 3)
-            return width, height
-        position += length
