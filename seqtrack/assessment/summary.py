@@ -41,12 +41,16 @@ class StartScores:
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What the run's summary says about one trial; ``state`` is ``completed`` or a word for what it is."""
+    """What the run's summary says about one trial; ``state`` is ``completed`` or a word for what it is.
+
+    ``candidates``: how many checkpoints the selected one was chosen among.
+    """
 
     seed: int
     state: str
     selected_step: int | None = None
     error: str | None = None
+    candidates: int = 1
 
 
 def per_sequence(runs: Iterable[StartScores], tre_num: int = 1) -> dict[str, Floats]:
@@ -159,13 +163,14 @@ def run_summary(
     """The content of a run's ``summary.json``: the trials by seed, the table, and remarks for its reader.
 
     ``optimize_dataset``: the eval id (or data set) on which checkpoints were selected. Where the table reports that
-    data set too, a note says so: its score is then the best of several on the very videos it is reported on.
+    data set too, a note says so: its score is then the best of several on the very videos it is reported on (unless
+    there was only one to choose).
     """
     remarks = list(notes)
     shared = sorted(
         name for name, done in scores.items() if done and dataset_of(name) == dataset_of(optimize_dataset)
     )
-    if shared:
+    if shared and any(trial.candidates > 1 for trial in trials):
         remarks.append(
             f"checkpoints were selected by {optimize_metric} on {optimize_dataset}, and the table reports "
             f"{', '.join(shared)}: scores on videos that the selection has seen are optimistic"

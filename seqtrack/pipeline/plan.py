@@ -19,7 +19,6 @@ from seqtrack.runs import code
 from seqtrack.runs.identity import digest
 from seqtrack.runs.paths import TrialFolder
 
-
 VIDEOS_COMPLETE = ".complete"
 
 

@@ -27,7 +27,8 @@ def summarise(request: Request, failures: dict[int, str] | None = None) -> dict[
         trial = request.run.trial(seed)
         selected = plan.selected_step(request, trial)
         if selected is not None and plan.is_complete(request, trial):
-            outcomes.append(TrialOutcome(seed, COMPLETED, selected))
+            candidates = len(plan.candidate_steps(request, trial))
+            outcomes.append(TrialOutcome(seed, COMPLETED, selected, candidates=candidates))
             for item in request.eval_sets:
                 folder = plan.final_folder(request, trial, Assessment(item, selected))
                 scores[item.eval_id][seed] = results.load_scores(folder, request.assess.eval_tre_num)

@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+TAIL_BYTES = 1 << 16
+
 
 def append(path: Path, record: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,8 +30,27 @@ def append(path: Path, record: dict[str, Any]) -> None:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """All whole records; none if there is no file."""
+    return _records(path, 0)
+
+
+def read_tail(path: Path, tail_bytes: int = TAIL_BYTES) -> list[dict[str, Any]]:
+    """The whole records in the last bytes of the file: logs of long trials are polled often."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        return _records(path, max(0, path.stat().st_size - tail_bytes))
+    except FileNotFoundError:
+        return []
+
+
+def read_last(path: Path) -> dict[str, Any] | None:
+    """The last whole record, if there is one."""
+    return next(reversed(read_tail(path)), None)
+
+
+def _records(path: Path, offset: int) -> list[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            text = file.read().decode("utf-8", errors="replace")
     except FileNotFoundError:
         return []
     records = []
@@ -41,22 +62,3 @@ def read(path: Path) -> list[dict[str, Any]]:
         if isinstance(record, dict):
             records.append(record)
     return records
-
-
-def read_last(path: Path, tail_bytes: int = 1 << 16) -> dict[str, Any] | None:
-    """The last whole record, from the end of the file (logs of long trials are polled often)."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - tail_bytes))
-            tail = file.read().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return None
-    for line in reversed(tail.split("\n")):
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(record, dict):
-            return record
-    return None

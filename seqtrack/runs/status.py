@@ -44,7 +44,7 @@ def trial_status(trial: TrialFolder) -> TrialStatus:
     if attempt is None:
         return TrialStatus(trial.seed, "waiting")
     values: dict[str, Any] = {"state": "starting"}
-    for event in events.read(attempt.events):
+    for event in events.read_tail(attempt.events):
         _apply(values, event)
     if values["state"] in ("starting", "training", "assessing") and not attempts.is_alive(attempt):
         values.update(state="died", detail="killed without a word")

@@ -87,4 +87,5 @@ def _prepare_worker(_: int) -> None:
         parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
         ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    # Not 1: that waits for the trainer's pool of threads to shrink, and none of them came through the fork.
+    cv2.setNumThreads(0)

@@ -161,7 +161,7 @@ def test_trials_of_different_sequences_are_not_averaged() -> None:
 def test_the_summary_of_a_run_with_a_failed_trial() -> None:
     outcomes = [
         TrialOutcome(2, "failed", None, "out of memory"),
-        TrialOutcome(0, "completed", 200),
+        TrialOutcome(0, "completed", 200, candidates=2),
         TrialOutcome(1, "completed", 100),
     ]
     found = run_summary("abc", outcomes, {"bag-full": trials(0.5, 0.6)}, "bag", "AUC", notes=["a word"])
@@ -180,6 +180,8 @@ def test_the_summary_of_a_run_with_a_failed_trial() -> None:
 
 
 def test_no_trial_done_gives_an_empty_table_and_other_sets_no_note() -> None:
+    chosen = [TrialOutcome(0, "completed", 10, candidates=1)]
+    assert run_summary("abc", chosen, {"bag-full": trials(0.5)}, "bag-full", "AUC")["notes"] == []
     found = run_summary("abc", [TrialOutcome(0, "failed", None, "x")], {"bag-full": {}}, "bag-full", "AUC")
     assert (found["completed"], found["results"], found["notes"]) == (0, {}, [])
     assert run_summary("abc", [], {"bag-full": trials(0.5)}, "otb_50-full", "AUC")["notes"] == []

@@ -211,25 +211,22 @@ def being_written(attack: Victims) -> tuple[TrialFolder, int] | None:
 
 def test_sigterm_ends_the_step_saves_and_exits_75(victims: Callable[..., Victims], finished: Workbench) -> None:
     attack = victims("--max_parallel=1", "--num_workers=2", "--period_ckpt=1000")
-    driver = attack.start()
-    for start in (0, 1):
-        # First under a driver, then as whatever executor runs the worker sees it.
-        worker = wait_for(lambda: training(attack, 0), "training", driver if start == 0 else by_hand)
+    # First under a driver, then as whatever executor runs the worker sees it.
+    command = attack.start()
+    for number, code in enumerate((1, 75)):
+        worker = wait_for(lambda: training(attack, 0), "training", command)
         time.sleep(0.15)
         worker.terminate()
-        wait_for(lambda worker=worker: is_gone(worker.pid), "the worker's end")
-        assert attempts.ended(attack.run.trial(0).attempt(start))["state"] == "interrupted"  # type: ignore[index]
-        step = newest_step(attack.run.trial(0))
+        _, err = command.communicate()
+        assert command.returncode == code
+        trial = attack.run.trial(0)
+        assert attempts.ended(trial.attempt(number))["state"] == "interrupted"  # type: ignore[index]
+        step = newest_step(trial)
         assert 0 < step < NUM_STEPS
-        assert named(all_events(attack.run.trial(0))[start], "checkpoint")[-1]["step"] == step
-        if start == 0:
-            _, err = driver.communicate()
-            assert driver.returncode == 1
+        assert named(all_events(trial)[number], "checkpoint")[-1]["step"] == step
+        if number == 0:
             assert "asked to stop (SIGTERM); saved: give the same command again to go on" in err
-            by_hand = attack.bench.start("train_work", str(attack.run.path), "0")
-        else:
-            by_hand.communicate()
-            assert by_hand.returncode == 75
+            command = attack.bench.start("train_work", str(attack.run.path), "0")
 
     attack.finish()
 
