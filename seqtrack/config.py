@@ -255,7 +255,7 @@ def _pairs(name: str, value: Any) -> dict[str, str]:
 
 READERS: dict[str, Callable[[str, Any], Any]] = {
     "int": _int, "float": _float, "text": _text, "texts": _texts, "flag": _flag, "json": _object,
-    "dataset": _dataset, "pairs": _pairs, "path": lambda name, value: Path(_text(name, _plain(value))),
+    "dataset": _dataset, "pairs": _pairs, "path": lambda name, value: Path(_text(name, _plain(value))).expanduser(),
 }  # fmt: skip
 
 
@@ -302,6 +302,10 @@ def _check_together(config: Config) -> None:
         raise UserError(f"{flag}: there is nothing to stage without --tar_dir; give the folder of the tars")
     if execution.keep_frames and not execution.visualize:
         raise UserError("--keep_frames: it keeps the frames of --visualize; give that too")
+    if execution.name == "latest":
+        raise UserError("--name: 'latest' means the run submitted last; choose another name")
+    if not train.grad_clip and train.max_grad_norm != TrainConfig.max_grad_norm:
+        raise UserError("--max_grad_norm: it is the norm that --grad_clip clips at; give that too")
     for name in ("name", "variant"):
         value = getattr(execution if name == "name" else train, name)
         if value and not all(c.isalnum() or c in "._-" for c in value):

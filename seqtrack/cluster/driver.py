@@ -10,6 +10,7 @@ from typing import Any
 from seqtrack.cluster.local import LocalScheduler
 from seqtrack.data import datasets
 from seqtrack.data.formats import DatasetName
+from seqtrack.errors import UserError
 from seqtrack.pipeline import plan, record
 from seqtrack.pipeline.request import Request, submit
 from seqtrack.pipeline.summarise import summarise
@@ -75,7 +76,7 @@ def check_changes(request: Request) -> None:
     started = [trial for trial in started if trial.record.exists()]
     if not started:
         return
-    training_code, assessment_code = request.training_code(), request.assessment_code()
+    training_code, assessment_code = request.training_code, request.assessment_code
 
     @functools.lru_cache
     def fingerprint(name: DatasetName) -> dict[str, str]:
@@ -94,6 +95,11 @@ def describe(request: Request) -> list[str]:
         f"run {request.run_id}: {train.model}, {train.num_steps} steps, in {request.run.path}",
         f"trains on {train.train_dataset}, assesses on {', '.join(s.eval_id for s in request.eval_sets)}",
     ]
+    for name in request.datasets.values():
+        try:
+            datasets.locate(name, request.locations)
+        except UserError as error:
+            lines.append(f"but: {error}")
     return lines + [f"seed {seed}: {_describe_trial(request, seed)}" for seed in request.seeds]
 
 

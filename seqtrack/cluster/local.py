@@ -73,12 +73,12 @@ class LocalScheduler:
             time.sleep(POLL_SECONDS)
 
     def pids(self) -> list[int]:
-        """Processes that are at work on this run."""
-        found = []
+        """Processes that are at work on this run, those included that have yet to claim their trial."""
+        found = [worker.process.pid for worker in self._launched.values()]
         for seed in self.request.seeds:
             attempt = attempts.live(self.request.run.trial(seed))
             owner = attempts.read_owner(attempt) if attempt else None
-            if owner is not None:
+            if owner is not None and owner.pid not in found:
                 found.append(owner.pid)
         return found
 

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from seqtrack.data.arrayfile import Array, pack_texts, scalars, write_arrays
-from seqtrack.data.formats import Tree, VideoAnnotation
+from seqtrack.data.formats import Tree, VideoAnnotation, code_digest
 from seqtrack.data.formats.common import is_image
 from seqtrack.data.storage import is_annotation
 
@@ -150,7 +150,7 @@ def content_fingerprint(layout: str, arrays: dict[str, list[Array]]) -> str:
 
 def source_fingerprint(layout: str, tree: Tree) -> str:
     """SHA-256 of what an index is made from: bytes of annotations and names of frames; a folder and a tar agree."""
-    digest = hashlib.sha256(f"seqtrack source {SCHEMA} {layout} {tree.name}".encode())
+    digest = hashlib.sha256(f"seqtrack source {SCHEMA} {layout} {tree.name} {code_digest(layout)}".encode())
     for name in tree.files():
         encoded = name.encode("utf-8", "surrogateescape")
         if is_annotation(name):

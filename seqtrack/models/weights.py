@@ -69,9 +69,9 @@ def load_feature_weights(module: nn.Module, path: str | os.PathLike[str]) -> Rep
     return Report(tuple(matched), tuple(missing), tuple(unexpected), tuple(reshaped))
 
 
-def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+def read_tensors(path: Path, flag: str = "--model_params.feature_model_file") -> dict[str, torch.Tensor]:
     """The named tensors of a torch or safetensors file, on the CPU; ``UserError`` where there are none."""
-    where = f"--model_params.feature_model_file: {path}"
+    where = f"{flag}: {path}"
     if _is_tensorflow(path):
         raise UserError(
             f"{where} is a TensorFlow checkpoint, which cannot be read yet; give a torch or safetensors file"

@@ -101,7 +101,7 @@ def _config(request: Request, trial: TrialFolder, assessment: Assessment, datase
         "train": to_dict(request.train),
         "assess": {name: value for name, value in assess.items() if FIELDS[name].metadata["keyed"]},
         "data": dataset.data_fingerprint,
-        "code": request.assessment_code(),
+        "code": request.assessment_code,
     }
 
 
@@ -141,7 +141,11 @@ def make_tracker(request: Request, trial: TrialFolder, step: int) -> Tracker:
     try:
         checkpoint = checkpoints.load(trial.checkpoint(step))
     except checkpoints.DamagedCheckpoint as error:
-        raise TrialError(f"{error}; remove that folder to train this trial again") from error
+        checkpoints.set_aside(trial.checkpoint(step))
+        raise TrialError(
+            f"{error}; it is set aside: the same command goes on from the one before it (if there is none, remove"
+            f" {trial.path / 'checkpoints'} to train this trial from the start)"
+        ) from error
     for name, network in task.networks.items():
         network.load_state_dict(checkpoint.networks[name])
     task.to(device)

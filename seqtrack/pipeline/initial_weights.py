@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 from seqtrack.errors import UserError
 from seqtrack.models.weights import read_tensors
-from seqtrack.pipeline.request import NamedFile
+from seqtrack.pipeline.request import Request
 from seqtrack.runs.identity import file_digest
 from seqtrack.training.checkpoints import SEPARATOR
 from seqtrack.training.task import Task
 
 
-def verify(files: Mapping[str, NamedFile]) -> None:
+def verify(request: Request) -> None:
     """UserError if a file is not the one that the run id was made from."""
-    for text, file in files.items():
-        if file_digest(Path(file.path), text) != file.sha256:
+    for text, file in request.files.items():
+        flag = "init_from" if text == request.train.init_from else "model_params"
+        if file_digest(Path(file.path), flag) != file.sha256:
             raise UserError(
                 f"{file.path}: its content has changed since this run was started; give the command again,"
                 " which makes another run of it"
@@ -33,7 +33,7 @@ def load(task: Task, path: str) -> str:
     Raises:
         UserError: the file cannot be read, or nothing in it matches.
     """
-    found = read_tensors(Path(path))
+    found = read_tensors(Path(path), "--init_from")
     matched, wanted = [], []
     for name, network in task.networks.items():
         for key, tensor in network.state_dict().items():

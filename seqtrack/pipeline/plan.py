@@ -19,8 +19,6 @@ from seqtrack.runs import code
 from seqtrack.runs.identity import digest
 from seqtrack.runs.paths import TrialFolder
 
-VIDEOS_COMPLETE = ".complete"
-
 
 @dataclass(frozen=True)
 class Assessment:
@@ -31,12 +29,24 @@ class Assessment:
 
 
 def is_trained(request: Request, trial: TrialFolder) -> bool:
-    return request.train.num_steps in trial.checkpoints()
+    """Whether the last checkpoint is there, or has been and was assessed."""
+    return request.train.num_steps in candidate_steps(request, trial)
 
 
 def candidate_steps(request: Request, trial: TrialFolder) -> list[int]:
-    """Checkpoints that selection chooses among."""
-    return [step for step in trial.checkpoints() if request.needs_assessment(step)]
+    """Steps that selection chooses among: those it asks for of which there is a checkpoint or an assessment."""
+    saved = trial.checkpoints()
+    return [
+        step
+        for step in request.assessed_steps
+        if step in saved or is_assessed(request, trial, Assessment(request.selection, step))
+    ]
+
+
+def unknown_steps(request: Request, trial: TrialFolder) -> list[int]:
+    """Steps that selection asks for but that were never saved, or not kept, by this trial."""
+    known = candidate_steps(request, trial)
+    return [step for step in request.assessed_steps if step not in known]
 
 
 def final_folder(request: Request, trial: TrialFolder, assessment: Assessment) -> Path:
@@ -103,7 +113,12 @@ def has_nothing_left(request: Request, trial: TrialFolder) -> bool:
     if not request.execution.visualize:
         return True
     folders = [video_folder(request, trial, Assessment(item, step)) for item in request.eval_sets]
-    return all((folder / VIDEOS_COMPLETE).exists() for folder in folders)
+    return all(videos_complete(request, folder).exists() for folder in folders)
+
+
+def videos_complete(request: Request, folder: Path) -> Path:
+    """The mark of a folder with every video that was asked for, and every frame if those were."""
+    return folder / (".complete-with-frames" if request.execution.keep_frames else ".complete")
 
 
 def check_assessments(

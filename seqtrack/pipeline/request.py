@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from seqtrack import config as configuration
 from seqtrack.assessment.metrics import Metric, find_metric
@@ -21,7 +22,7 @@ from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, 
 from seqtrack.data.datasets import Locations, locations_of
 from seqtrack.data.formats import DatasetName, parse_dataset_name
 from seqtrack.data.mixture import Mixture, parse_mixture
-from seqtrack.data.motion import parse_motion_params
+from seqtrack.data.motion import MotionParams, parse_motion_params
 from seqtrack.data.pools import POOLS
 from seqtrack.data.samplers import parse_sampler_params
 from seqtrack.errors import UserError
@@ -66,6 +67,8 @@ class Request:
     execution: ExecutionConfig
     run_id: str
     files: Mapping[str, NamedFile]
+    submitted_code: Mapping[str, str] | None = None
+    """For a worker: the code that the command was given with."""
 
     @property
     def run(self) -> RunFolder:
@@ -146,11 +149,20 @@ class Request:
         names = [*self.training_datasets.values(), *(item.dataset for item in self.eval_sets)]
         return {name.folder: name for name in names}
 
+    @cached_property
     def training_code(self) -> dict[str, str]:
+        """SHA-256 by file of the modules that training imports, as they were when first asked."""
         return code.closure([TRAIN_MODULE], NOT_LEARNED_FROM, families.plugin(self.train.model))
 
+    @cached_property
     def assessment_code(self) -> dict[str, str]:
         return code.closure([ASSESS_MODULE], (), families.plugin(self.train.model))
+
+    @cached_property
+    def assessed_steps(self) -> list[int]:
+        """Steps whose checkpoints the selection set is to assess: multiples of ``period_assess``, and the last."""
+        period, last = self.assess.period_assess, self.train.num_steps
+        return [*filter(self.needs_assessment, range(period, last, period)), last]
 
     def needs_assessment(self, step: int) -> bool:
         """Whether the checkpoint after ``step`` steps is one that assessment wants."""
@@ -175,6 +187,7 @@ def resolve(config: Config) -> Request:
         lr_params=resolve_lr_params(train.lr_schedule, train.lr_params),
         sampler_params=plain(parse_sampler_params(train.sampler_params)),
         motion_params=plain(parse_motion_params(train.motion_params)),
+        train_dataset=_canonical(parse_mixture(train.train_dataset, "--train_dataset")),
     )
     assess = dataclasses.replace(
         config.assess, tracker_params=family.resolve_tracker_params(config.assess.tracker_params)
@@ -192,9 +205,23 @@ def resolve(config: Config) -> Request:
     return request
 
 
+def _canonical(mixture: Mixture) -> Any:
+    """One spelling per mixture: a name, a list of names, or [[weight, name or list], …] whose weights sum to 1."""
+    groups = [(weight, names[0] if len(names) == 1 else list(names)) for weight, names in mixture.groups]
+    return groups[0][1] if len(groups) == 1 else [list(group) for group in groups]
+
+
 def _check(request: Request) -> None:
-    """Touches everything that is parsed on demand, so that mistakes surface at the edge."""
+    """Touches everything that is parsed on demand, so that mistakes surface at the edge; refuses flags that would
+    do nothing but make another run id."""
     _ = (request.selection, request.selection_metric, request.training_datasets)
+    train = request.train
+    if not train.augment_motion and train.motion_params != plain(MotionParams()):
+        raise UserError("--motion_params: they belong to --augment_motion; give that too")
+    uses_pools = any(name in POOLS for mixture in request.mixtures.values() for name in mixture.names())
+    for name in ("pool_datasets", "pool_split"):
+        if not uses_pools and getattr(train, name) != getattr(TrainConfig, name):
+            raise UserError(f"--{name}: neither --train_dataset nor --val_dataset uses {' or '.join(POOLS)}")
 
 
 def _dataset_name(flag: str, name: str) -> DatasetName:
@@ -211,8 +238,13 @@ def _absolute(execution: ExecutionConfig) -> ExecutionConfig:
         for name in ("data_dir", "tar_dir", "data_cache_dir", "cache_dir")
         if getattr(execution, name) is not None
     }
-    data_paths = {name: str(Path(path).absolute()) for name, path in execution.data_paths.items()}
-    return dataclasses.replace(execution, data_paths=data_paths, **paths)
+    data_paths = {name: _absolute_text(path) for name, path in execution.data_paths.items()}
+    staged = execution.tmp_data_dir and _absolute_text(execution.tmp_data_dir)
+    return dataclasses.replace(execution, data_paths=data_paths, tmp_data_dir=staged, **paths)
+
+
+def _absolute_text(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _initial_weights(cache_dir: Path, text: str) -> Path:
@@ -225,6 +257,8 @@ def _initial_weights(cache_dir: Path, text: str) -> Path:
     if Path(text).suffix or "/" in text:
         raise UserError(f"--init_from: there is no file {text}")
     run = lookup.find(cache_dir, name, "--init_from")
+    if name == "latest":
+        raise UserError(f"--init_from: 'latest' would mean another run next time; give its id, {run.run_id}")
     trials = {trial.seed: trial for trial in run.trials() if trial.checkpoints()}
     seed = int(numbers[0]) if numbers else min(trials, default=0)
     if seed not in trials:
@@ -261,6 +295,7 @@ def submit(request: Request) -> str:
             **values,
             "assess": to_dict(request.assess),
             "execution": to_dict(request.execution),
+            "code": {**request.training_code, **request.assessment_code},
         },
     )
     return submission
@@ -273,6 +308,6 @@ def read_submission(run: RunFolder, submission: str | None = None) -> Request:
         if submission in (None, record["id"]):
             config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
             files = {name: NamedFile(**file) for name, file in record["files"].items()}
-            return Request(config.train, config.assess, config.execution, record["run_id"], files)
+            return Request(config.train, config.assess, config.execution, record["run_id"], files, record["code"])
     wanted = f"no submission {submission!r}" if submission else "nothing was submitted"
     raise UserError(f"{run.path}: {wanted}; start it with python -m seqtrack.tools.train")

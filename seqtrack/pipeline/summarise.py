@@ -22,12 +22,15 @@ def summarise(request: Request, failures: dict[int, str] | None = None) -> dict[
     """
     failures = failures or {}
     scores: dict[str, dict[int, Any]] = {item.eval_id: {} for item in request.eval_sets}
-    outcomes = []
+    outcomes, notes = [], record.accepted(request.run)
     for seed in request.seeds:
         trial = request.run.trial(seed)
         selected = plan.selected_step(request, trial)
         if selected is not None and plan.is_complete(request, trial):
             candidates = len(plan.candidate_steps(request, trial))
+            if unknown := plan.unknown_steps(request, trial):
+                steps = ", ".join(map(str, unknown[:8])) + (", …" if len(unknown) > 8 else "")
+                notes.append(f"seed {seed}: it has no checkpoint of step {steps}, which selection asks for")
             outcomes.append(TrialOutcome(seed, COMPLETED, selected, candidates=candidates))
             for item in request.eval_sets:
                 folder = plan.final_folder(request, trial, Assessment(item, selected))
@@ -40,7 +43,7 @@ def summarise(request: Request, failures: dict[int, str] | None = None) -> dict[
         scores,
         request.selection.eval_id,
         request.selection_metric.name,
-        record.accepted(request.run),
+        notes,
     )
     atomic.write_json(request.run.summary_json, summary)
     atomic.write_text(request.run.summary_csv, tables.to_csv(summary))

@@ -56,7 +56,7 @@ def train_trial(
     device = find_device(request.execution.device)
     with opened(request, request.training_datasets, log.info) as sets:
         data = {dataset.name: dataset.data_fingerprint for dataset in sets.values()}
-        record.reconcile(request, trial, request.training_code(), data)
+        record.reconcile(request, trial, request.training_code, data)
         fixed = _fix(request, attempt, data, describe_device(device))
         set_determinism(fixed.cpu_threads, fixed.deterministic)
         checkpoints.sweep(trial)
@@ -103,7 +103,7 @@ def _fix(request: Request, attempt: Attempt, data: dict[str, dict[str, str]], de
             execution.deterministic,
             execution.period_summary,
             execution.val_dataset,
-            request.training_code(),
+            request.training_code,
             data,
             now,
         ),
@@ -119,7 +119,7 @@ def _fix(request: Request, attempt: Attempt, data: dict[str, dict[str, str]], de
 
 def _make_task(request: Request, seed: int, is_resumed: bool) -> Task:
     torch.manual_seed(int(generator(seed, "initial-weights").integers(2**63)))
-    initial_weights.verify(request.files)
+    initial_weights.verify(request)
     task = request.family.task(request.train.model_params, with_files=not is_resumed)
     if request.train.init_from and not is_resumed:
         report = initial_weights.load(task, request.files[request.train.init_from].path)

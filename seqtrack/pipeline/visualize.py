@@ -31,7 +31,7 @@ def visualize(request: Request, attempt: Attempt) -> None:
         try:
             for sequence in protocols.sequences(dataset.index, item.sampler, request.assess.max_eval_videos):
                 path = folder / f"{quote(sequence.name, safe=' ')}.mp4"
-                if path.exists():
+                if path.exists() and (path.with_suffix("").exists() or not request.execution.keep_frames):
                     continue
                 track = results.load_track(plan.final_folder(request, attempt.trial, assessment), sequence.name)
                 frames = np.asarray(track["frame"], np.int64)
@@ -49,4 +49,4 @@ def visualize(request: Request, attempt: Attempt) -> None:
                 log.info("video %s", path)
         finally:
             dataset.close()
-        (folder / plan.VIDEOS_COMPLETE).touch()
+        plan.videos_complete(request, folder).touch()

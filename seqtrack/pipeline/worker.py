@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import signal
@@ -12,7 +13,8 @@ from types import FrameType
 from seqtrack.errors import SeqtrackError, UserError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
-from seqtrack.runs import attempts
+from seqtrack.pipeline.summarise import summarise
+from seqtrack.runs import attempts, code
 from seqtrack.runs.attempts import Attempt
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,9 @@ def work(request: Request, seed: int) -> int:
             log.warning("%s", superseded)
             code, error = BUSY, superseded
         attempt.event("end", state=STATES[code], error=error)
+    if code == DONE:
+        # Whoever finishes refreshes the summary: the driver may have gone.
+        summarise(request)
     return code
 
 
@@ -79,6 +84,7 @@ def _carry_on(request: Request, attempt: Attempt, should_stop: Callable[[], bool
     from seqtrack.pipeline.train_trial import train_trial
 
     trial = attempt.trial
+    _fix_code(request)
     if not plan.is_trained(request, trial):
         observers = TrialObservers(trial)
         try:
@@ -97,6 +103,20 @@ def _carry_on(request: Request, attempt: Attempt, should_stop: Callable[[], bool
 
         visualize(request, attempt)
     return True
+
+
+def _fix_code(request: Request) -> None:
+    """From here on this process runs the code that it records: all of it is imported now.
+
+    Raises:
+        UserError: it is not the code that the command was given with.
+    """
+    now = {**request.training_code, **request.assessment_code}
+    if request.submitted_code is not None and (files := code.changed(dict(request.submitted_code), now)):
+        raise UserError(f"code changed since the command was given: {', '.join(files)}; give it again")
+    for file in now:
+        if file.startswith(code.PACKAGE.name):
+            importlib.import_module(file.removesuffix("/__init__.py").removesuffix(".py").replace("/", "."))
 
 
 def _log_to(attempt: Attempt, level: str) -> None:

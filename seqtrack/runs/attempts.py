@@ -7,6 +7,7 @@ anything is published: an attempt that has a successor stops there (a fencing to
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -143,7 +144,9 @@ class Attempt:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            self.folder.heartbeat.touch()
+            # A hiccup of a network disk must not end the heartbeat of a healthy attempt.
+            with contextlib.suppress(OSError):
+                self.folder.heartbeat.touch()
 
 
 def claim(trial: TrialFolder) -> Attempt | None:

@@ -79,7 +79,9 @@ class Parser(argparse.ArgumentParser):
         flag = word.split("=", 1)[0]
         if not flag.startswith("-"):
             return f"{word!r}: expected a flag here (see --help)"
-        hint = nearest(flag, self._flags())
+        # Without the dashes, which every flag shares with every other.
+        hint = nearest(flag.lstrip("-"), [known.lstrip("-") for known in self._flags()])
+        hint = hint.replace("mean ", "mean --")
         return f"{flag}: no such flag; {hint if 'mean' in hint else 'see --help for the flags there are'}"
 
 

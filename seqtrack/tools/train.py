@@ -118,7 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.cluster import driver
 
     if dry_run:
-        driver.check_changes(request)
+        if not request.execution.accept_changes:  # accepting is written down, and this writes nothing
+            driver.check_changes(request)
         print("\n".join(driver.describe(request)))
         return 0
     try:

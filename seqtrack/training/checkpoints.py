@@ -7,12 +7,14 @@ on disk.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import pickle
 import shutil
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,8 @@ def save(
         written = CheckpointFolder(temporary)
         save_file(tensors, written.model)
         torch.save(dict(state), written.state)
+        # safetensors makes files that only their owner can read; a cache is often shared by a group.
+        shutil.copymode(written.state, written.model)
         files = {path.name: _describe(path) for path in (written.model, written.state)}
         written.meta.write_text(json.dumps({"step": step, "files": files}, sort_keys=True, indent=1) + "\n")
 
@@ -95,15 +99,21 @@ def load_networks(folder: CheckpointFolder) -> dict[str, dict[str, Tensor]]:
 def load_newest(trial: TrialFolder) -> Checkpoint | None:
     """The newest intact checkpoint, or None if there never was one.
 
-    A damaged one is passed over with a warning. If all are damaged, TrialError: to start over from nothing is
-    a person's decision.
+    A damaged one is set aside with a warning, so that training can put an intact one in its place. If all are
+    damaged, they stay and TrialError is raised: to start over from nothing is a person's decision.
     """
     folders = trial.checkpoints()
+    damaged = []
     for step in sorted(folders, reverse=True):
         try:
-            return load(folders[step])
+            found = load(folders[step])
         except DamagedCheckpoint as error:
             log.warning("%s; the one before it is used", error)
+            damaged.append(folders[step])
+        else:
+            for folder in damaged:
+                set_aside(folder)
+            return found
     if folders:
         raise TrialError(
             f"none of the {len(folders)} checkpoints in {trial.path / 'checkpoints'} is intact; remove that"
@@ -128,6 +138,13 @@ def sweep(trial: TrialFolder) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
             else:
                 leftover.unlink(missing_ok=True)
+
+
+def set_aside(folder: CheckpointFolder) -> None:
+    """Takes a damaged checkpoint out of the way, keeping it for a person to look at."""
+    place = folder.path.with_name(f".damaged-{folder.path.name}-{uuid.uuid4().hex[:8]}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder.path, place)
 
 
 def remove(folder: Path) -> None:

@@ -66,7 +66,7 @@ class _Pending:
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
         for name, scalar in scalars.items():
-            self.values.setdefault(name, []).append(scalar.detach().double())
+            self.values.setdefault(name, []).append(scalar.detach().float())
 
     def take_means(self) -> dict[str, float]:
         """Means of the exact values, in step order; a checkpoint in between does not change them."""
@@ -78,9 +78,7 @@ class _Pending:
         return {name: torch.stack(scalars).tolist() for name, scalars in self.values.items()}
 
     def restore(self, state: Mapping[str, list[float]]) -> None:
-        self.values = {
-            name: [torch.tensor(number, dtype=torch.float64) for number in numbers] for name, numbers in state.items()
-        }
+        self.values = {name: [torch.tensor(number) for number in numbers] for name, numbers in state.items()}
 
 
 def restore(task: Task, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
