@@ -302,12 +302,13 @@ def submit(request: Request) -> str:
 
 
 def read_submission(run: RunFolder, submission: str | None = None) -> Request:
-    """The request with this id, or the last one."""
+    """The request with this id, or the last one; for the run where it lies now, wherever it was submitted."""
     records = events.read(run.submissions)
     for record in reversed(records):
         if submission in (None, record["id"]):
             config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
+            execution = dataclasses.replace(config.execution, cache_dir=run.path.absolute().parent)
             files = {name: NamedFile(**file) for name, file in record["files"].items()}
-            return Request(config.train, config.assess, config.execution, record["run_id"], files, record["code"])
+            return Request(config.train, config.assess, execution, record["run_id"], files, record["code"])
     wanted = f"no submission {submission!r}" if submission else "nothing was submitted"
     raise UserError(f"{run.path}: {wanted}; start it with python -m seqtrack.tools.train")

@@ -45,6 +45,7 @@ def summarise(request: Request, failures: dict[int, str] | None = None) -> dict[
         request.selection_metric.name,
         notes,
     )
+    atomic.sweep(request.run.path)
     atomic.write_json(request.run.summary_json, summary)
     atomic.write_text(request.run.summary_csv, tables.to_csv(summary))
     return summary

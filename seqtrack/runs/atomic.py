@@ -12,10 +12,13 @@ import errno
 import json
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from seqtrack.errors import UserError
 
@@ -23,8 +26,18 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 def temporary_beside(path: Path) -> Path:
-    """A unique name in the folder of ``path``, recognisable as unfinished."""
-    return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{uuid.uuid4().hex[:12]}")
+    """A unique name in the folder of ``path``, recognisable as unfinished and as this process's."""
+    owner = f"{socket.gethostname()}-{os.getpid()}"
+    return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{owner}-{uuid.uuid4().hex[:12]}")
+
+
+def sweep(folder: Path) -> None:
+    """Removes files that processes of this host began in ``folder`` and were killed before they finished."""
+    for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        owner, _, pid = leftover.name.rpartition("-")[0].rpartition("-")
+        is_ours = owner.endswith(f"-{socket.gethostname()}") and pid.isdigit()
+        if is_ours and leftover.is_file() and not psutil.pid_exists(int(pid)):
+            leftover.unlink(missing_ok=True)
 
 
 def no_guard() -> None:

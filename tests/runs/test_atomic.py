@@ -81,3 +81,22 @@ def test_a_folder_that_cannot_be_written_is_named_with_its_flag(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"--cache_dir: cannot write to .*file/cache \(Not a directory\)"):
         atomic.ensure_writable_folder(tmp_path / "file" / "cache", "cache_dir")
+
+
+def test_what_a_killed_process_began_is_swept_away_and_what_a_live_one_writes_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    code = (
+        "import time; from pathlib import Path; from seqtrack.runs import atomic\n"
+        f"with atomic.replacing(Path({str(path)!r})) as t:\n"
+        "    t.write_bytes(b'x'); print('writing', flush=True); time.sleep(60)\n"
+    )
+    killed, alive = (subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2))
+    for process in (killed, alive):
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+    killed.kill()
+    killed.wait()
+    atomic.sweep(tmp_path)
+    assert [name.split("-")[-2] for name in os.listdir(tmp_path)] == [str(alive.pid)]
+    alive.kill()
+    alive.wait()
