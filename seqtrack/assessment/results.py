@@ -202,6 +202,27 @@ def load_scores(final: Path, tre_num: int = 1) -> dict[str, NDArray[np.float64]]
     return per_sequence(load_sequences(final), tre_num)
 
 
+def load_results(final: Path) -> list[SequenceResult]:
+    """Everything in a finished folder, as it was measured; the time of a sequence is its share of the whole.
+
+    Raises:
+        DataError: names the file that cannot be read.
+    """
+    speed = _load_json(final / SPEED, "seconds")
+    per_frame = speed["seconds"] / max(speed["frames"], 1)
+    found = []
+    for run in load_sequences(final):
+        track = load_track(final, run.name, run.start)
+        boxes = np.stack([track[column] for column in "xywh"], axis=1)
+        frames, scores, present = track["frame"], track["score"], track["present"]
+        found.append(
+            SequenceResult(
+                run.name, run.start, frames, boxes, scores, present, dict(run.metrics), per_frame * len(track)
+            )
+        )
+    return found
+
+
 def load_track(final: Path, name: str, start: int = 0) -> NDArray[np.void]:
     """One track of ``tracks.h5``: (T,) records as TRACK_ROW has them. Raises DataError if not there."""
     import h5py

@@ -60,6 +60,12 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
             for number, start in enumerate(protocols.tre_starts(sequence, tre_num))
         ]
         done = results.read_sequences(partial)
+        for result in _measured_before(request, trial, assessment, config):
+            is_wanted = any((result.name, result.start) == (s.name, number) for s, number, _ in runs)
+            if is_wanted and (result.name, result.start) not in done:
+                results.write_sequence(partial, result, attempt.guard)
+                done[result.name, result.start] = result
+                attempt.event("reused", eval_id=item.eval_id, sequence=result.name, start=result.start)
         progress = _Progress(attempt, assessment, sum(len(s.frames) - start for s, _, start in runs))
         tracker = make_tracker(request, trial, assessment.step)
         for sequence, number, start in runs:
@@ -103,6 +109,30 @@ def _config(request: Request, trial: TrialFolder, assessment: Assessment, datase
         "data": dataset.data_fingerprint,
         "code": request.assessment_code,
     }
+
+
+def _measured_before(
+    request: Request, trial: TrialFolder, assessment: Assessment, config: dict[str, Any]
+) -> list[SequenceResult]:
+    """Tracks of finished assessments that differ in nothing that a track depends on.
+
+    The number of TRE starts and of videos decides which tracks there are, not what one of them is; but the further
+    starts of another TRE_n lie elsewhere, so only OPE's start is taken from those.
+    """
+    found = []
+    for folder in sorted(trial.assessments(assessment.eval_set.eval_id).glob(f"step_{assessment.step:08d}-*")):
+        if not results.is_finished(folder):
+            continue
+        other = plan.read_config(folder)
+        if _what_a_track_depends_on(other) == _what_a_track_depends_on(config):
+            has_same_starts = other["assess"]["eval_tre_num"] == request.assess.eval_tre_num
+            found += [r for r in results.load_results(folder) if r.start == 0 or has_same_starts]
+    return found
+
+
+def _what_a_track_depends_on(config: dict[str, Any]) -> dict[str, Any]:
+    assess = config.get("assess", {})
+    return {**config, "assess": assess.get("tracker_params")}
 
 
 class _Progress:

@@ -136,7 +136,7 @@ def check_assessments(
         for step in candidate_steps(request, trial):
             folder = final_folder(request, trial, Assessment(item, step))
             if results.is_finished(folder):
-                changes.update(_changes(item, _config(folder), dict(now), data_now(item.dataset)))
+                changes.update(_changes(item, read_config(folder), dict(now), data_now(item.dataset)))
     changes = {change: what for change, what in changes.items() if not record.is_accepted(request.run, change)}
     for change, what in sorted(changes.items(), key=lambda item: item[1]):
         if not request.execution.accept_changes:
@@ -158,6 +158,7 @@ def _changes(
     return {digest([code_then, data_then, code_now, data_now]): "; ".join(what)} if what else {}
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.yaml`` of a finished assessment."""
     content = yaml.safe_load((folder / results.CONFIG).read_text())
     return dict(content) if isinstance(content, dict) else {}

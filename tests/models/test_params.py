@@ -169,4 +169,4 @@ def test_the_centre_follows_the_receptive_fields() -> None:
 
 def test_parameters_need_no_torch(repository: Path) -> None:
     code = "import sys, seqtrack.models.params, seqtrack.tracking.params; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=repository, check=True)
+    assert subprocess.run([sys.executable, "-c", code], cwd=repository, check=False).returncode == 0

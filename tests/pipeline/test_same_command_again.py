@@ -302,3 +302,22 @@ def test_training_can_start_from_a_trial_of_another_run(continued: Workbench) ->
     start = run.trial(0).checkpoint(0).model.read_bytes()
     assert start == source.trial(1).checkpoint(NUM_STEPS).model.read_bytes()
     assert trained_attempts(run.trial(0)) == 1
+
+
+def test_sequences_that_ope_has_tracked_are_not_tracked_again_for_tre(
+    continued: Workbench, bench: Workbench, finished: Workbench
+) -> None:
+    result = continued.train("--num_trials=2", "--eval_tre_num=3")
+    assert result.code == 0, result
+    trial = continued.run_folder().trial(0)
+    reused = named(all_events(trial)[-1], "reused")
+    assert [(event["sequence"], event["start"]) for event in reused] == [("Eval001", 0), ("Eval002", 0)]
+    # As measured afresh: the folder of the first assessment is gone before the second.
+    fresh = Workbench(bench.folder / "fresh", bench.package, bench.tars).adopt(finished)
+    for folder in fresh.cache.glob("*/seed_*/assess"):
+        shutil.rmtree(folder)
+    again = fresh.train("--num_trials=2", "--eval_tre_num=3")
+    assert again.code == 0, again
+    for path in fresh.cache.glob("*/seed_*/assess/*/step_*/*"):
+        if path.name != "speed.json":
+            assert (continued.cache / path.relative_to(fresh.cache)).read_bytes() == path.read_bytes()
