@@ -30,7 +30,7 @@ from seqtrack.data.storage import open_tar_frames
 from seqtrack.data.tarscan import scan_tar, tar_digest
 from seqtrack.data.transfer import copy, extract, progress
 from seqtrack.errors import DataError, UserError
-from seqtrack.runs.atomic import TEMPORARY_PREFIX, temporary_beside, write_json
+from seqtrack.runs.atomic import TEMPORARY_PREFIX, destination_name, temporary_beside, write_json
 
 Say = Callable[[str], object]
 
@@ -293,7 +293,7 @@ def _make_room(place: _Place, tar: Path, needed: int, on_message: Say) -> None:
 
 def _remove_abandoned(leftover: Path) -> None:
     """Removes an unfinished copy of whatever data set, if nobody works on it."""
-    name = leftover.name.removeprefix(TEMPORARY_PREFIX).rpartition("-")[0]
+    name = destination_name(leftover)
     place = _Place(leftover.parent, name)
     if not place.stage_lock.exists():
         return  # not one of ours

@@ -58,6 +58,11 @@ def work(request: Request, seed: int) -> int:
         attempt.event("start", gpu=os.environ.get("CUDA_VISIBLE_DEVICES"), pid=os.getpid())
         try:
             finished = _carry_on(request, attempt, stop)
+            if finished:
+                # Whoever finishes refreshes the summary: the driver may have gone. Before the attempt ends, so that
+                # a driver that waits for it finds nothing in the making.
+                attempt.guard()
+                summarise(request)
             code, error = (DONE if finished else INTERRUPTED), None
         except SeqtrackError as failure:
             log.error("%s", failure)
@@ -70,9 +75,6 @@ def work(request: Request, seed: int) -> int:
             log.warning("%s", superseded)
             code, error = BUSY, superseded
         attempt.event("end", state=STATES[code], error=error)
-    if code == DONE:
-        # Whoever finishes refreshes the summary: the driver may have gone.
-        summarise(request)
     return code
 
 

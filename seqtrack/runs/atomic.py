@@ -27,16 +27,23 @@ TEMPORARY_PREFIX = ".tmp-"
 
 def temporary_beside(path: Path) -> Path:
     """A unique name in the folder of ``path``, recognisable as unfinished and as this process's."""
-    owner = f"{socket.gethostname()}-{os.getpid()}"
-    return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{owner}-{uuid.uuid4().hex[:12]}")
+    return path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{_host()}-{os.getpid()}-{uuid.uuid4().hex[:12]}")
+
+
+def destination_name(temporary: Path) -> str:
+    """The name that ``temporary_beside`` was asked for."""
+    return temporary.name.removeprefix(TEMPORARY_PREFIX).rsplit("-", 3)[0]
+
+
+def _host() -> str:
+    return socket.gethostname().replace("-", "_")
 
 
 def sweep(folder: Path) -> None:
     """Removes files that processes of this host began in ``folder`` and were killed before they finished."""
     for leftover in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        owner, _, pid = leftover.name.rpartition("-")[0].rpartition("-")
-        is_ours = owner.endswith(f"-{socket.gethostname()}") and pid.isdigit()
-        if is_ours and leftover.is_file() and not psutil.pid_exists(int(pid)):
+        _, host, pid, _ = (leftover.name.rsplit("-", 3) + [""] * 3)[:4]
+        if host == _host() and pid.isdigit() and leftover.is_file() and not psutil.pid_exists(int(pid)):
             leftover.unlink(missing_ok=True)
 
 
