@@ -133,6 +133,11 @@ class ExecutionConfig:
         choices=("untar", "tar"),
     )  # fmt: skip
     tmp_data_dir: str | None = option(None, "node-local folder to stage to", "text?")
+    tmp_keep: bool = option(
+        True,
+        "keep staged copies for the next job until space is short (--no-tmp_keep: the last user removes)",
+        "flag",
+    )
     data_cache_dir: Path = option(Path("dataset_cache"), "folder of data-set indexes", "path")
     cache_dir: Path = option(Path("cache"), "folder of results", "path")
     accept_changes: bool = option(False, "reuse results made by other code or data (the summary says so)", "flag")
@@ -155,8 +160,25 @@ class ExecutionConfig:
     pin_memory: bool = option(False, "page-locked batches (GPU)", "flag")
     device: str = option("auto", "auto, cpu, cuda, mps", "text", choices=("auto", "cpu", "cuda", "mps"))
     max_parallel: int | None = option(
-        None, "trials at a time (unset: one per GPU, or as the CPU cores allow)", "int?", minimum=1
+        None, "trials at a time on this machine (unset: one per GPU, or as the CPU cores allow)", "int?", minimum=1
     )
+    detach: bool = option(False, "return at once; the same command comes back, seqtrack status looks", "flag")
+    slurm: bool = option(False, "run as SLURM jobs", "flag")
+    slurm_flags: tuple[str, ...] = option(
+        (), "key=value …: what sbatch is told, e.g. partition=gpu time=4:00:00 gres=gpu:1", "words"
+    )
+    slurm_assess_flags: tuple[str, ...] = option(
+        (), "key=value …: the same for assessment (unset: as --slurm_flags)", "words"
+    )
+    slurm_summary_flags: tuple[str, ...] = option(
+        (), "key=value …: the same for the CPU jobs that index and summarise (unset: the site's defaults)", "words"
+    )
+    slurm_throttle: int | None = option(None, "tasks of an array that run at a time", "int?", minimum=1)
+    slurm_max_submit: int | None = option(
+        None, "jobs of this run in the queue at a time; the rest follow (for QOS limits)", "int?", minimum=3
+    )
+    slurm_setup: tuple[str, ...] = option((), "shell lines run before each job, e.g. 'module load cuda'", "words")
+    slurm_exclude_failed_nodes: bool = option(False, "avoid nodes that have failed under this run", "flag")
 
 
 @dataclass(frozen=True)
@@ -170,8 +192,8 @@ SECTIONS: dict[str, type] = {"train": TrainConfig, "assess": AssessConfig, "exec
 FIELDS: dict[str, dataclasses.Field[Any]] = {
     field.name: field for section in SECTIONS.values() for field in dataclasses.fields(section)
 }
-# A cluster's paths are a fact about the machine; everything else belongs to the experiment.
-MACHINE_FIELDS = ("data_dir", "tar_dir", "data_paths", "tmp_data_dir")
+# A cluster's paths, modules and CPU partition are facts about the machine; everything else belongs to the experiment.
+MACHINE_FIELDS = ("data_dir", "tar_dir", "data_paths", "tmp_data_dir", "slurm_setup", "slurm_summary_flags")
 
 
 def parse_json(name: str, text: str) -> Any:
@@ -219,6 +241,10 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     return tuple(_text(name, item) for item in values)
 
 
+def _words(name: str, value: Any) -> tuple[str, ...]:
+    return () if value in ([], ()) else _texts(name, value)
+
+
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UserError(f"--{name}: expected true or false, got {value!r}")
@@ -254,7 +280,7 @@ def _pairs(name: str, value: Any) -> dict[str, str]:
 
 
 READERS: dict[str, Callable[[str, Any], Any]] = {
-    "int": _int, "float": _float, "text": _text, "texts": _texts, "flag": _flag, "json": _object,
+    "int": _int, "float": _float, "text": _text, "texts": _texts, "words": _words, "flag": _flag, "json": _object,
     "dataset": _dataset, "pairs": _pairs, "path": lambda name, value: Path(_text(name, _plain(value))).expanduser(),
 }  # fmt: skip
 
@@ -302,6 +328,11 @@ def _check_together(config: Config) -> None:
         raise UserError(f"{flag}: there is nothing to stage without --tar_dir; give the folder of the tars")
     if execution.keep_frames and not execution.visualize:
         raise UserError("--keep_frames: it keeps the frames of --visualize; give that too")
+    for name in ("flags", "assess_flags", "throttle", "max_submit", "exclude_failed_nodes"):
+        if not execution.slurm and getattr(execution, f"slurm_{name}") != getattr(ExecutionConfig, f"slurm_{name}"):
+            raise UserError(f"--slurm_{name}: it says how SLURM jobs run; give --slurm too")
+    if execution.slurm and execution.max_parallel is not None:
+        raise UserError("--max_parallel: it limits trials on this machine; with --slurm give --slurm_throttle")
     if execution.name == "latest":
         raise UserError("--name: 'latest' means the run submitted last; choose another name")
     if not train.grad_clip and train.max_grad_norm != TrainConfig.max_grad_norm:

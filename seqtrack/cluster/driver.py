@@ -1,11 +1,13 @@
-"""The driver of a run: from a request to a table, by whatever is left to do."""
+"""The driver of a run: from a request to a table, by whatever is left to do, on this machine or as SLURM jobs."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from seqtrack.cluster.local import LocalScheduler
 from seqtrack.data import datasets
@@ -36,8 +38,30 @@ class Outcome:
     logs: dict[int, list[str]]
 
 
+class Scheduler(Protocol):
+    """What carries trials out: ``LocalScheduler`` or ``SlurmScheduler``."""
+
+    mistakes: set[int]
+
+    def run(self) -> dict[int, str]:
+        """Until nothing more can be done; returns the cause of failure by seed."""
+
+    def farewell(self) -> str:
+        """What goes on without the driver, and how to come back."""
+
+    def last_log_lines(self, seed: int) -> list[str]: ...
+
+
 class Detached(Exception):
-    """The person left with Ctrl-C; the message says how to come back."""
+    """The driver has left; the message says what goes on and how to come back."""
+
+
+def check(request: Request) -> None:
+    """Whatever about executing the request can be wrong before it is touched. Raises UserError."""
+    if request.execution.slurm:
+        from seqtrack.cluster import slurm
+
+        slurm.check(request)
 
 
 def run(request: Request, say: Say) -> Outcome:
@@ -45,29 +69,75 @@ def run(request: Request, say: Say) -> Outcome:
 
     Raises:
         UserError: before anything is started.
-        Detached: Ctrl-C; trials that run go on.
+        Detached: after Ctrl-C; trials that run go on. Or as ``--detach`` asks, once SLURM has everything.
     """
+    check(request)
     atomic.ensure_writable_folder(request.execution.cache_dir, "cache_dir")
     prepare_data(request, say)
     check_changes(request)
     submission = submit(request)
     progress = make_progress()
-    scheduler = LocalScheduler(request, submission, progress.show)
+    scheduler = _scheduler(request, submission, progress.show, say)
     try:
         with progress:
             failures = scheduler.run()
     except KeyboardInterrupt:
-        raise Detached(_farewell(scheduler)) from None
+        raise Detached(scheduler.farewell()) from None
     mistakes = scheduler.mistakes
     logs = {seed: scheduler.last_log_lines(seed) for seed in failures if seed not in mistakes}
     return Outcome(summarise(request, failures), failures, mistakes, logs)
 
 
+def _scheduler(request: Request, submission: str, show: Callable[[Any], None], say: Say) -> Scheduler:
+    if not request.execution.slurm:
+        return LocalScheduler(request, submission, show)
+    from seqtrack.cluster.slurm import SlurmScheduler
+
+    scheduler = SlurmScheduler(request, submission, show, say)
+    for job in scheduler.hand_over():
+        say(f"submitted {job.stage} {job.job_id}" + (f" ({len(job.seeds)} tasks)" if job.seeds else ""))
+    if request.execution.detach:
+        raise Detached(scheduler.farewell())
+    return scheduler
+
+
+def leave_in_background(request: Request, argv: Sequence[str]) -> str:
+    """Starts the same command again, without ``--detach``, in a session of its own; says how to come back.
+
+    Raises:
+        UserError: what the command would meet first; better said now.
+    """
+    atomic.ensure_writable_folder(request.execution.cache_dir, "cache_dir")
+    prepare_data(request, lambda line: None)
+    check_changes(request)
+    log = request.run.path / "driver.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    words = [word for word in argv if word != "--detach"]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seqtrack.tools.train", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return (
+        f"run {request.run_id} goes on in the background (process {process.pid}, log {log})\n"
+        "the same command comes back, with or without --detach"
+    )
+
+
 def prepare_data(request: Request, say: Say) -> None:
-    """Makes sure that every data set is there and has an index, so that no worker has to find out."""
+    """Makes sure that every data set is there and has an index, so that no worker has to find out.
+
+    A cluster's login node only looks: an index that is missing is built by a job.
+    """
     atomic.ensure_writable_folder(request.execution.data_cache_dir, "data_cache_dir")
     for name in request.datasets.values():
-        datasets.prepare(name, request.locations, say)
+        if request.execution.slurm:
+            datasets.locate(name, request.locations)
+        else:
+            datasets.prepare(name, request.locations, say)
 
 
 def check_changes(request: Request) -> None:
@@ -80,6 +150,8 @@ def check_changes(request: Request) -> None:
 
     @functools.lru_cache
     def fingerprint(name: DatasetName) -> dict[str, str]:
+        if request.execution.slurm and not datasets.is_indexed(name, request.locations):
+            return {}  # nothing to compare with before a job has read it
         return datasets.fingerprint(name, request.locations)
 
     data = {name.folder: fingerprint(name) for name in request.training_datasets.values()}
@@ -119,14 +191,3 @@ def _describe_trial(request: Request, seed: int) -> str:
     if steps:
         return f"would train from step {steps[-1]} to {request.train.num_steps}, and be assessed"
     return f"does not exist; would train {request.train.num_steps} steps, and be assessed"
-
-
-def _farewell(scheduler: LocalScheduler) -> str:
-    pids, waiting = scheduler.pids(), scheduler.unstarted()
-    lines = ["left; give the same command again to come back"]
-    if pids:
-        numbers = " ".join(map(str, pids))
-        lines.append(f"{len(pids)} trial(s) go on in the background; to stop them as well: kill {numbers}")
-    if waiting:
-        lines.append(f"seeds {', '.join(map(str, waiting))} have not started and will not until then")
-    return "\n".join(lines)

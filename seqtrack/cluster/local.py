@@ -15,16 +15,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from seqtrack.cluster.causes import LOG_LINES_SHOWN
 from seqtrack.cluster.gpus import visible_gpus
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.worker import BUSY, DONE, MISTAKE
 from seqtrack.runs import attempts, events
-from seqtrack.runs.status import TrialStatus, trial_status
+from seqtrack.runs.logs import last_lines
+from seqtrack.runs.status import STOPPED, TrialStatus, trial_status
 
 POLL_SECONDS = 0.25
-LOG_LINES_SHOWN = 8
-RESTARTED = ("failed", "died", "interrupted", "superseded")
 
 
 @dataclass
@@ -82,6 +82,17 @@ class LocalScheduler:
                 found.append(owner.pid)
         return found
 
+    def farewell(self) -> str:
+        """What goes on without the driver, and how to come back."""
+        pids, waiting = self.pids(), self.unstarted()
+        lines = ["left; give the same command again to come back"]
+        if pids:
+            numbers = " ".join(map(str, pids))
+            lines.append(f"{len(pids)} trial(s) go on in the background; to stop them as well: kill {numbers}")
+        if waiting:
+            lines.append(f"seeds {', '.join(map(str, waiting))} have not started and will not until then")
+        return "\n".join(lines)
+
     def unstarted(self) -> list[int]:
         """Seeds that wait for a free place."""
         return self._waiting(self._at_work())
@@ -112,7 +123,7 @@ class LocalScheduler:
 
     def _status(self, seed: int) -> TrialStatus:
         status = trial_status(self.request.run.trial(seed))
-        if seed not in self._tried and status.state in RESTARTED:
+        if seed not in self._tried and status.state in STOPPED:
             # How it ended before says nothing about now: it is about to be started.
             return TrialStatus(seed, "waiting", status.step, status.total)
         if seed in self.failures:
@@ -189,6 +200,4 @@ class LocalScheduler:
     def last_log_lines(self, seed: int) -> list[str]:
         """The end of the newest attempt's log."""
         attempt = attempts.newest(self.request.run.trial(seed))
-        if attempt is None or not attempt.log.exists():
-            return []
-        return attempt.log.read_text(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
+        return last_lines(attempt.log, LOG_LINES_SHOWN) if attempt else []

@@ -23,7 +23,7 @@ from typing import Literal
 
 from seqtrack.config import Config, stage_mode
 from seqtrack.data.formats import MANIFEST, DatasetName
-from seqtrack.data.index import CachedIndex, Index, ensure_index
+from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
 from seqtrack.data.node_local import node_local_root
 from seqtrack.data.staging import StagedCopy, stage
 from seqtrack.data.storage import DirectoryFrames, DirectoryTree, Frames, TarTree, open_tar_frames
@@ -47,6 +47,8 @@ class Locations:
     preproc: str = ORIGINAL
     cache_dir: Path = Path("dataset_cache")
     """``--data_cache_dir``."""
+    keep: bool = True
+    """``--tmp_keep``: whether staged copies stay for the next job."""
 
 
 def locations_of(config: Config) -> Locations:
@@ -60,6 +62,7 @@ def locations_of(config: Config) -> Locations:
         stage_mode=stage_mode(execution),  # type: ignore[arg-type]
         preproc=config.train.preproc,
         cache_dir=execution.data_cache_dir,
+        keep=execution.tmp_keep,
     )
 
 
@@ -106,9 +109,9 @@ class Dataset:
 
     def close(self) -> None:
         if self.staged is not None:
+            self.frames.close()
             self.staged.close()
             self.staged = None
-            self.frames.close()
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"staged": None}
@@ -192,6 +195,20 @@ def prepare(name: DatasetName, locations: Locations, on_message: Say = print) ->
     open_index_of(name, locations, on_message)
 
 
+def is_indexed(name: DatasetName, locations: Locations) -> bool:
+    """Whether ``open_dataset`` would find an index and build none. Reads next to nothing.
+
+    Raises:
+        UserError: the data set itself is nowhere.
+    """
+    version = locate(name, locations)
+    original = _located(name, locations, ORIGINAL)
+    tree = (original or version).tree(locations.cache_dir)
+    if fresh_index(name, tree, locations.cache_dir) is not None:
+        return True
+    return original is None and CachedIndex(name, locations.cache_dir).newest() is not None
+
+
 def open_dataset(name: DatasetName, locations: Locations, on_message: Say = print) -> Dataset:
     """Stages the data set if that is asked for, and opens its index and frames."""
     source = locate(name, locations)
@@ -203,7 +220,8 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
     path, staged = source.path, None
     if source.stage_mode != "none":
         root = node_local_root(locations.tmp_data_dir, os.environ)
-        staged = stage(path, root, source.preproc, name.folder, source.stage_mode, on_message, locations.cache_dir)
+        mode, cache_dir = source.stage_mode, locations.cache_dir
+        staged = stage(path, root, source.preproc, name.folder, mode, on_message, cache_dir, locations.keep)
         path = staged.path
         fingerprint["frames"] = staged.digest
     try:

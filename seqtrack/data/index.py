@@ -223,11 +223,10 @@ def ensure_index(
         DataError: the annotations are not what the layout says.
         UserError: the cache folder cannot be written.
     """
+    if (known := fresh_index(name, tree, cache_dir)) is not None:
+        return known
     cached = CachedIndex(name, cache_dir)
     record = cached.known().get(tree.source)
-    if record is not None and tree.matches(record.get("stamp")) and record.get("schema") == SCHEMA:
-        with contextlib.suppress(FileNotFoundError, DataError):
-            return Index(cached.file(record["fingerprint"]))
     try:
         stamp = tree.stamp()
     except OSError as error:
@@ -247,6 +246,16 @@ def ensure_index(
                 index = Index(path)
     cached.remember(tree.source, stamp, fingerprint)
     return index
+
+
+def fresh_index(name: DatasetName, tree: DirectoryTree | TarTree, cache_dir: Path) -> Index | None:
+    """The index in ``cache_dir`` if it is known to be of what ``tree`` holds now; takes a moment, builds nothing."""
+    cached = CachedIndex(name, cache_dir)
+    record = cached.known().get(tree.source)
+    if record is not None and tree.matches(record.get("stamp")) and record.get("schema") == SCHEMA:
+        with contextlib.suppress(FileNotFoundError, DataError):
+            return Index(cached.file(record["fingerprint"]))
+    return None
 
 
 def _try_open(path: Path) -> tuple[Index | None, str]:

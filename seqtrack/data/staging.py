@@ -40,18 +40,24 @@ _BOOT_TOLERANCE_SECONDS = 60.0  # the boot time is computed from the clock, whic
 class StagedCopy:
     """A copy in use. ``path`` is the data set's folder or tar; nobody evicts it until ``close``."""
 
-    def __init__(self, path: Path, digest: str, lock: int) -> None:
-        self.path = path
+    def __init__(self, place: _Place, digest: str, lock: int, keep: bool) -> None:
+        self.path = place.copy
         self.digest = digest
         """``tar_digest`` of the tar that the copy was made from."""
+        self._place, self._keep = place, keep
         self._lock, self._owner = lock, os.getpid()
 
     def close(self) -> None:
-        """Ends this use. In a forked child it leaves the parent's use alone."""
+        """Ends this use, and removes the copy if it is not to be kept and nobody else uses it.
+
+        In a forked child it leaves the parent's use alone.
+        """
         if self._lock >= 0:
             if os.getpid() == self._owner:
                 # Forked children share the lock; closing alone would leave it to the last of them.
                 fcntl.flock(self._lock, fcntl.LOCK_UN)
+                if not self._keep:
+                    _evict(self._place)
             os.close(self._lock)
             self._lock = -1
 
@@ -137,6 +143,7 @@ def stage(
     mode: str,
     on_message: Say = print,
     cache_dir: Path | None = None,
+    keep: bool = True,
 ) -> StagedCopy:
     """The node's copy of ``tar``, made now unless a fresh one is there.
 
@@ -144,6 +151,7 @@ def stage(
         root: node-local folder (``node_local_root``); the copy is ``{root}/{preproc}/{name}`` (``.tar``).
         mode: ``untar`` or ``tar``.
         cache_dir: where the table of a tar's members is kept (``tar`` mode).
+        keep: leave the copy for the next job; otherwise whoever uses it last removes it.
 
     Raises:
         DataError: the tar is missing, truncated, or holds what would escape its folder; nothing is written
@@ -172,7 +180,7 @@ def stage(
     except BaseException:
         os.close(use)
         raise
-    return StagedCopy(place.copy, digest, use)
+    return StagedCopy(place, digest, use, keep)
 
 
 def _fresh(place: _Place, source: _Tar, name: str) -> str | None:

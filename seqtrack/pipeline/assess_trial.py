@@ -38,7 +38,7 @@ SECONDS_BETWEEN_PROGRESS = 2.0
 
 
 class Stopped(Exception):
-    """Asked to stop between two sequences; what is done stays done."""
+    """Asked to stop; sequences that are done stay done, the one at work is begun again."""
 
 
 def assess(request: Request, attempt: Attempt, assessment: Assessment, should_stop: Callable[[], bool]) -> None:
@@ -66,16 +66,16 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
                 results.write_sequence(partial, result, attempt.guard)
                 done[result.name, result.start] = result
                 attempt.event("reused", eval_id=item.eval_id, sequence=result.name, start=result.start)
-        progress = _Progress(attempt, assessment, sum(len(s.frames) - start for s, _, start in runs))
+        progress = _Progress(attempt, assessment, sum(len(s.frames) - start for s, _, start in runs), should_stop)
         tracker = make_tracker(request, trial, assessment.step)
         for sequence, number, start in runs:
             if (sequence.name, number) in done:
                 progress.skip(len(sequence.frames) - start)
                 continue
-            if should_stop():
-                raise Stopped
             result = run_sequence(tracker, dataset, sequence, number, start, request.view_size, progress.count)
             results.write_sequence(partial, result, attempt.guard)
+            where = {"eval_id": item.eval_id, "step": assessment.step, "sequence": sequence.name, "start": number}
+            attempt.event("sequence", **where)
         summary = results.finish(
             partial,
             final,
@@ -136,10 +136,11 @@ def _what_a_track_depends_on(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Progress:
-    """Events about frames tracked, not more often than every two seconds."""
+    """Events about frames tracked, not more often than every two seconds, and the moment to stop."""
 
-    def __init__(self, attempt: Attempt, assessment: Assessment, total: int) -> None:
+    def __init__(self, attempt: Attempt, assessment: Assessment, total: int, should_stop: Callable[[], bool]) -> None:
         self._attempt = attempt
+        self._should_stop = should_stop
         self._where = {"eval_id": assessment.eval_set.eval_id, "step": assessment.step, "total": total}
         self._done = 0
         self._spoke = -math.inf
@@ -154,6 +155,9 @@ class _Progress:
 
     def count(self, frames: Iterator[Image]) -> Iterator[Image]:
         for frame in frames:
+            # A long sequence may take longer than the seconds between SIGTERM and SIGKILL.
+            if self._should_stop():
+                raise Stopped
             yield frame
             self.skip(1)
 

@@ -69,6 +69,8 @@ class Request:
     files: Mapping[str, NamedFile]
     submitted_code: Mapping[str, str] | None = None
     """For a worker: the code that the command was given with."""
+    submission: str | None = None
+    """For a worker: the id of the command."""
 
     @property
     def run(self) -> RunFolder:
@@ -118,6 +120,12 @@ class Request:
     @property
     def assessment_key(self) -> str:
         return identity.assessment_key(self.assess)
+
+    @cached_property
+    def question(self) -> str:
+        """What is to be assessed, as a digest: two requests of one run with the same one want the same work done."""
+        execution = self.execution
+        return identity.digest([to_dict(self.assess), execution.visualize, execution.keep_frames])[:8]
 
     @cached_property
     def locations(self) -> Locations:
@@ -309,6 +317,7 @@ def read_submission(run: RunFolder, submission: str | None = None) -> Request:
             config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
             execution = dataclasses.replace(config.execution, cache_dir=run.path.absolute().parent)
             files = {name: NamedFile(**file) for name, file in record["files"].items()}
-            return Request(config.train, config.assess, execution, record["run_id"], files, record["code"])
+            name, made_from = record["id"], record["code"]
+            return Request(config.train, config.assess, execution, record["run_id"], files, made_from, name)
     wanted = f"no submission {submission!r}" if submission else "nothing was submitted"
     raise UserError(f"{run.path}: {wanted}; start it with python -m seqtrack.tools.train")

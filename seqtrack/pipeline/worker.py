@@ -5,65 +5,70 @@ from __future__ import annotations
 import importlib
 import logging
 import os
-import signal
+import resource
 import sys
 from collections.abc import Callable
-from types import FrameType
 
-from seqtrack.errors import SeqtrackError, UserError
+from seqtrack.errors import SeqtrackError, TrialError, UserError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.summarise import summarise
-from seqtrack.runs import attempts, code
-from seqtrack.runs.attempts import Attempt
+from seqtrack.runs import attempts, code, events
+from seqtrack.runs.attempts import Attempt, Owner
+from seqtrack.runs.jobs import ASSESS, TRAIN
+from seqtrack.runs.paths import TrialFolder
+from seqtrack.runs.signals import StopFlag
 
 log = logging.getLogger(__name__)
 
 DONE, FAILED, MISTAKE, BUSY, INTERRUPTED = 0, 1, 2, 3, 75
+ALL = "all"  # stages: training, assessment, or one after the other
+MAX_IDLE_ATTEMPTS = 3
+STUCK = (
+    f"stopped {MAX_IDLE_ATTEMPTS} times in a row before a single step or sequence was done;"
+    " give it more time (--slurm_flags time=…)"
+)
+ENOUGH_DESCRIPTORS = 65536
 STATES = {DONE: "done", FAILED: "failed", MISTAKE: "failed", BUSY: "superseded", INTERRUPTED: "interrupted"}
 
 
-class StopFlag:
-    """Set by SIGTERM or SIGUSR2: the loop ends its step, saves, and returns."""
-
-    def __init__(self) -> None:
-        self._signal: int | None = None
-
-    def install(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGUSR2):
-            signal.signal(number, self._set)
-
-    def __call__(self) -> bool:
-        return self._signal is not None
-
-    def _set(self, number: int, _: FrameType | None) -> None:
-        self._signal = number
-
-
-def work(request: Request, seed: int) -> int:
+def work(
+    request: Request,
+    seed: int,
+    stage: str = ALL,
+    stop: StopFlag | None = None,
+    has_ended: Callable[[Owner], bool] = lambda owner: False,
+) -> int:
     """Trains and assesses the trial as far as it is not; returns one of the exit codes above.
 
     Everything it has to say goes to the attempt's ``log.txt`` and its events.
+
+    Args:
+        stage: ``train`` or ``assess`` for one of the two only.
+        stop: installed before this was called, if it was.
+        has_ended: see ``attempts.claim``.
     """
+    stop = stop or StopFlag().install()
     trial = request.run.trial(seed)
-    if plan.has_nothing_left(request, trial):
+    if _is_done(request, trial, stage):
         return DONE
-    attempt = attempts.claim(trial)
+    attempt = attempts.claim(trial, stage, has_ended)
     if attempt is None:
         return BUSY
-    stop = StopFlag()
-    stop.install()
     _log_to(attempt, request.execution.loglevel)
     with attempt:
-        attempt.event("start", gpu=os.environ.get("CUDA_VISIBLE_DEVICES"), pid=os.getpid())
+        attempt.event("start", gpu=os.environ.get("CUDA_VISIBLE_DEVICES"), pid=os.getpid(), stage=stage)
+        _raise_descriptor_limit()
         try:
-            finished = _carry_on(request, attempt, stop)
-            if finished:
+            finished = _carry_on(request, attempt, stage, lambda: stop() or attempt.is_superseded)
+            if finished and stage != TRAIN:
                 # Whoever finishes refreshes the summary: the driver may have gone. Before the attempt ends, so that
                 # a driver that waits for it finds nothing in the making.
                 attempt.guard()
                 summarise(request)
             code, error = (DONE if finished else INTERRUPTED), None
+            if not finished and _is_stuck(trial):
+                code, error = MISTAKE, STUCK
         except SeqtrackError as failure:
             log.error("%s", failure)
             code, error = MISTAKE if isinstance(failure, UserError) else FAILED, str(failure)
@@ -74,11 +79,30 @@ def work(request: Request, seed: int) -> int:
         if superseded := attempt.superseded():
             log.warning("%s", superseded)
             code, error = BUSY, superseded
-        attempt.event("end", state=STATES[code], error=error)
+        attempt.event("end", state=STATES[code], error=error, mistake=code == MISTAKE)
     return code
 
 
-def _carry_on(request: Request, attempt: Attempt, should_stop: Callable[[], bool]) -> bool:
+def _is_done(request: Request, trial: TrialFolder, stage: str) -> bool:
+    if stage == TRAIN:
+        return plan.is_trained(request, trial)
+    return plan.has_nothing_left(request, trial)
+
+
+def _is_stuck(trial: TrialFolder) -> bool:
+    """Whether the last attempts, this one included, were all stopped and none of them got anywhere: putting the
+    job back into the queue would go on for ever."""
+    last = trial.attempts()[-MAX_IDLE_ATTEMPTS:]
+    if len(last) < MAX_IDLE_ATTEMPTS:
+        return False
+    for attempt in last[:-1]:
+        end = attempts.ended(attempt)
+        if end is None or end["state"] != STATES[INTERRUPTED]:
+            return False
+    return not any(e["event"] in ("checkpoint", "sequence") for attempt in last for e in events.read(attempt.events))
+
+
+def _carry_on(request: Request, attempt: Attempt, stage: str, should_stop: Callable[[], bool]) -> bool:
     """Training if it is not finished, then assessment until nothing is missing; False if asked to stop."""
     # Here, so that a worker with nothing to do never waits for torch.
     from seqtrack.pipeline.assess_trial import Stopped, assess
@@ -88,12 +112,16 @@ def _carry_on(request: Request, attempt: Attempt, should_stop: Callable[[], bool
     trial = attempt.trial
     _fix_code(request)
     if not plan.is_trained(request, trial):
+        if stage == ASSESS:
+            raise TrialError("there is nothing to assess: training is not finished; give the same command again")
         observers = TrialObservers(trial)
         try:
             if not train_trial(request, attempt, should_stop, observers.starting_from):
                 return False
         finally:
             observers.close()
+    if stage == TRAIN:
+        return True
     try:
         while missing := plan.missing_assessments(request, trial):
             for assessment in missing:
@@ -105,6 +133,15 @@ def _carry_on(request: Request, attempt: Attempt, should_stop: Callable[[], bool
 
         visualize(request, attempt)
     return True
+
+
+def _raise_descriptor_limit() -> None:
+    """Loader workers hand tensors over in open files; many sites start jobs with room for 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = ENOUGH_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        log.info("limit of open files raised from %d to %d", soft, wanted)
 
 
 def _fix_code(request: Request) -> None:

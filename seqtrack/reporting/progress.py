@@ -4,16 +4,68 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seqtrack.runs.status import TrialStatus
+from seqtrack.runs.status import AT_WORK, STOPPED, TrialStatus
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 SECONDS_BETWEEN_LINES = 10.0
-COLUMNS = ("seed", "state", "step", "loss", "steps/s", "left", "latest score", "")
+HEADING_LINES = 2
+BAR_WIDTH = 16
+GAP = 2  # between columns
+SCORE = "latest score"
+LEFT_OUT_FIRST = ("steps/s", "loss", "restarts")
+# In the order in which a trial passes through them; what went wrong stands at the end.
+STATES = ("done", *reversed(AT_WORK), "trained", "queued", "waiting", *STOPPED)
+
+
+@dataclass(frozen=True)
+class Column:
+    """``optional``: shown only where a trial has something to say in it."""
+
+    name: str
+    cell: Callable[[TrialStatus], str]
+    justify: Any = "left"
+    optional: bool = False
+
+
+def _step(status: TrialStatus) -> str:
+    return f"{status.step}/{status.total}" if status.total is not None else ""
+
+
+def _loss(status: TrialStatus) -> str:
+    return f"{status.loss:.4f}" if status.loss is not None else ""
+
+
+def _rate(status: TrialStatus) -> str:
+    return f"{status.rate:.1f}" if status.rate else ""
+
+
+def _left(status: TrialStatus) -> str:
+    return duration(status.seconds_left) if status.seconds_left is not None else ""
+
+
+def _score(status: TrialStatus) -> str:
+    return f"{status.score[1]} {status.score[2]:.3f} ({status.score[0]})" if status.score else ""
+
+
+COLUMNS = (
+    Column("seed", lambda status: str(status.seed), "right"),
+    Column("state", lambda status: status.state),
+    Column("node", lambda status: status.node, optional=True),
+    Column("step", _step, "right"),
+    Column("loss", _loss, "right"),
+    Column("steps/s", _rate, "right"),
+    Column("left", _left, "right"),
+    Column("restarts", lambda status: str(status.restarts or ""), "right", optional=True),
+    Column(SCORE, _score),
+)
 
 
 class PlainProgress:
@@ -56,38 +108,92 @@ class LiveProgress:
         self._live.__exit__(*exception)
 
     def show(self, statuses: Sequence[TrialStatus]) -> None:
-        self._live.update(progress_table(statuses), refresh=True)
+        self._live.update(progress_view(statuses, *self._live.console.size), refresh=True)
 
 
 def make_progress() -> PlainProgress | LiveProgress:
     return LiveProgress() if sys.stdout.isatty() else PlainProgress(lambda line: print(line, flush=True))
 
 
-def progress_table(statuses: Sequence[TrialStatus]) -> Table:
+def progress_view(statuses: Sequence[TrialStatus], width: int, height: int) -> RenderableType:
+    """The table, if the screen holds it; else what matters now, and how many there are of each state."""
+    from rich.console import Group
+    from rich.text import Text
+
+    if len(statuses) + HEADING_LINES < height:
+        return progress_table(statuses, width)
+    # Two more lines: the counts, and the one on which the cursor stands.
+    shown = _that_matter(statuses, max(1, height - HEADING_LINES - 2))
+    line = f"{len(statuses)} trials, {len(shown)} shown: {counts(statuses)}"
+    return Group(progress_table(shown, width), Text(line, no_wrap=True, overflow="ellipsis"))
+
+
+def counts(statuses: Sequence[TrialStatus]) -> str:
+    """``3 done, 2 training, 1 failed``."""
+    found = Counter(status.state for status in statuses)
+    return ", ".join(f"{found[state]} {state}" for state in STATES if found[state])
+
+
+def _that_matter(statuses: Sequence[TrialStatus], room: int) -> list[TrialStatus]:
+    """Trials that failed and trials at work, in order of seed; where there is no room for all, some of both."""
+    failed = [status for status in statuses if status.state in STOPPED]
+    at_work = [status for status in statuses if status.state in AT_WORK]
+    for_failed = max(room - len(at_work), (room + 1) // 2)
+    chosen = [*failed[:for_failed], *at_work[: room - min(len(failed), for_failed)]]
+    return sorted(chosen, key=lambda status: status.seed)
+
+
+def progress_table(statuses: Sequence[TrialStatus], width: int | None = None) -> Table:
+    """A line per trial, whatever the width: where there is no room columns are left out, and text ends in ``…``."""
     from rich import box
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, justify="right" if name in ("seed", "step", "loss", "steps/s", "left") else "left")
+    columns = _fitting([c for c in COLUMNS if not c.optional or any(map(c.cell, statuses))], statuses, width)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, GAP - 1, 0, 0))
+    for column in columns:
+        table.add_column(_line(column.name), justify=column.justify, no_wrap=column.name != SCORE)
+    table.add_column("")
     for status in statuses:
-        cells = _cells(status)
-        bar = ProgressBar(total=status.total, completed=status.step or 0, width=16) if status.total else ""
-        table.add_row(*cells[:-1], bar if status.state == "training" else cells[-1])
+        cells: list[RenderableType] = [_line(column.cell(status)) for column in columns]
+        if status.state == "training" and status.total:
+            cells.append(ProgressBar(total=status.total, completed=status.step or 0, width=BAR_WIDTH))
+        else:
+            cells.append(_line(status.detail))
+        table.add_row(*cells)
     return table
+
+
+def _fitting(columns: list[Column], statuses: Sequence[TrialStatus], width: int | None) -> list[Column]:
+    """Where it is narrow, without those that say nothing, then those that say least, until the bar has room too."""
+    cells = {column.name: [column.cell(status) for status in statuses] for column in columns}
+    # Of a score the number is enough.
+    widths = {name: max(len(name), *(len(text.partition(" (")[0]) for text in cells[name]), 0) for name in cells}
+    empty = [name for name, texts in cells.items() if not any(texts)]
+    for name in (*empty, *LEFT_OUT_FIRST):
+        if width is None or sum(widths[c.name] + GAP for c in columns) + BAR_WIDTH <= width:
+            break
+        columns = [column for column in columns if column.name != name]
+    return columns
+
+
+def _line(text: str) -> Any:
+    from rich.text import Text
+
+    return Text(" ".join(text.split()), no_wrap=True, overflow="ellipsis")
 
 
 def describe(status: TrialStatus) -> str:
     """One line, for logs."""
-    seed, state, step, loss, rate, left, score, detail = _cells(status)
-    parts = [f"seed {seed}: {state}"]
+    step, loss, rate, left = _step(status), _loss(status), _rate(status), _left(status)
+    is_training = status.state == "training"
+    parts = [f"seed {status.seed}: {status.state}" + (f" on {status.node}" if status.node else "")]
     parts += [f"step {step}"] if step else []
-    parts += [f"loss {loss}"] if loss and status.state == "training" else []
-    parts += [f"{rate} steps/s"] if rate and status.state == "training" else []
+    parts += [f"loss {loss}"] if loss and is_training else []
+    parts += [f"{rate} steps/s"] if rate and is_training else []
     parts += [f"{left} left"] if left else []
-    parts += [score] if score else []
-    parts += [detail] if detail else []
+    parts += [_score(status)] if status.score else []
+    parts += [status.detail] if status.detail else []
     return ", ".join(parts)
 
 
@@ -102,12 +208,3 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minutes:02d} min"
     return f"{hours // 24} d {hours % 24:02d} h"
-
-
-def _cells(status: TrialStatus) -> tuple[str, str, str, str, str, str, str, str]:
-    step = f"{status.step}/{status.total}" if status.total is not None else ""
-    loss = f"{status.loss:.4f}" if status.loss is not None else ""
-    rate = f"{status.rate:.1f}" if status.rate else ""
-    left = duration(status.seconds_left) if status.seconds_left is not None else ""
-    score = f"{status.score[1]} {status.score[2]:.3f} ({status.score[0]})" if status.score else ""
-    return str(status.seed), status.state, step, loss, rate, left, score, status.detail

@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,33 @@ START_TOLERANCE_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that makes an attempt: enough to tell, on its host, whether it still lives."""
+    """The process that makes an attempt: enough to tell, on its host, whether it still lives.
+
+    Attributes:
+        job: under SLURM, its job or array task (``123_4``).
+        node: the host as the cluster calls it.
+        stage: ``train``, ``assess``, or ``all`` for both.
+    """
 
     host: str
     boot: str
     pid: int
     started: float
     job: str | None
+    node: str = ""
+    stage: str = "all"
 
     @classmethod
-    def current(cls) -> Owner:
+    def current(cls, stage: str = "all") -> Owner:
         process = psutil.Process()
-        return cls(socket.gethostname(), boot_id(), process.pid, process.create_time(), _job_id())
+        host = socket.gethostname()
+        node = os.environ.get("SLURMD_NODENAME", host)
+        return cls(host, boot_id(), process.pid, process.create_time(), job_name(), node, stage)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is a process of the machine that asks, as it is booted now."""
+        return (self.host, self.boot) == (socket.gethostname(), boot_id())
 
 
 def boot_id() -> str:
@@ -54,7 +70,8 @@ def boot_id() -> str:
     return path.read_text().strip() if path.exists() else str(round(psutil.boot_time() / 60))
 
 
-def _job_id() -> str | None:
+def job_name() -> str | None:
+    """``123_4`` or ``123`` inside a SLURM job."""
     job, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{job}_{task}" if job and task else os.environ.get("SLURM_JOB_ID")
 
@@ -81,7 +98,7 @@ def is_alive(folder: AttemptFolder) -> bool:
     owner = read_owner(folder)
     if owner is None or ended(folder) is not None:
         return False
-    if (owner.host, owner.boot) == (socket.gethostname(), boot_id()):
+    if owner.is_here:
         return is_process_alive(owner.pid, owner.started)
     try:
         return time.time() - folder.heartbeat.stat().st_mtime < STALE_SECONDS
@@ -112,6 +129,8 @@ class Attempt:
     def __init__(self, trial: TrialFolder, folder: AttemptFolder) -> None:
         self.trial = trial
         self.folder = folder
+        self.is_superseded = False
+        """Noticed by the heartbeat, so that an attempt with a successor stops soon even if it publishes nothing."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -147,18 +166,39 @@ class Attempt:
             # A hiccup of a network disk must not end the heartbeat of a healthy attempt.
             with contextlib.suppress(OSError):
                 self.folder.heartbeat.touch()
+                self.is_superseded = self.superseded() is not None
 
 
-def claim(trial: TrialFolder) -> Attempt | None:
+def claim(
+    trial: TrialFolder, stage: str = "all", has_ended: Callable[[Owner], bool] = lambda owner: False
+) -> Attempt | None:
     """Starts the next attempt, or returns None if a live one is at work.
 
     Of several processes that claim at once exactly one gets each number; the others then see it alive.
+
+    Args:
+        has_ended: whether somebody who knows (SLURM) says that the owner of an attempt which seems alive has
+            ended, so that a silent node need not be waited for. A process of this host is then killed: nobody
+            else will.
     """
     while True:
-        if live(trial) is not None:
-            return None
         taken = newest(trial)
+        if taken is not None and is_alive(taken):
+            owner = read_owner(taken)
+            if owner is None or not has_ended(owner):
+                return None
+            if owner.is_here:
+                _kill(owner)
         folder = trial.attempt(0 if taken is None else taken.number + 1)
-        owner = json.dumps(asdict(Owner.current()), sort_keys=True).encode()
-        if atomic.create_exclusively(folder.owner, owner):
+        mine = json.dumps(asdict(Owner.current(stage)), sort_keys=True).encode()
+        if atomic.create_exclusively(folder.owner, mine):
             return Attempt(trial, folder)
+
+
+def _kill(owner: Owner) -> None:
+    """Kills a process of this host that outlived its job, and waits for its end."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(owner.pid)
+        if is_process_alive(owner.pid, owner.started):
+            process.kill()
+            process.wait(timeout=10)

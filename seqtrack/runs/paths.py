@@ -2,6 +2,7 @@
 
 cache/<run_id>/
   train.yaml  submissions.jsonl  accepted.jsonl
+  slurm/                             jobs.jsonl; scripts and outputs of jobs, by SLURM's ids
   seed_0/
     trial.json                       what was fixed when the trial started: threads, code, data, machine
     attempts/0/{owner.json, events.jsonl, log.txt, heartbeat}
@@ -137,6 +138,15 @@ class RunFolder:
     @property
     def submissions(self) -> Path:
         return self.path / "submissions.jsonl"
+
+    @property
+    def slurm(self) -> Path:
+        """submitit's folder: the scripts that were submitted, and what SLURM itself had to say of each task."""
+        return self.path / "slurm"
+
+    @property
+    def jobs(self) -> Path:
+        return self.slurm / "jobs.jsonl"
 
     @property
     def accepted(self) -> Path:

@@ -12,8 +12,12 @@ from seqtrack.tools import cli
 
 VERBS = {
     "train": "train and assess a tracker with several seeds",
+    "status": "show how a run is doing, and why what failed did",
+    "logs": "print what a trial has logged, wherever it ran",
+    "cancel": "stop a run or some of its trials; what is saved is kept",
     "index": "build, show or verify the index of a data set",
     "pack": "pack sequences into the tar that training stages",
+    "doctor": "say what this machine and its SLURM do, and what that means for you",
     "sample_data": "generate a small data set to try things on",
 }
 

@@ -27,6 +27,9 @@ EPILOG = """examples:
   # frames that lie in folders already: no tars, no staging
   python -m seqtrack.tools.train --data_dir /data --train_dataset otb:my_videos --eval_datasets otb_50 vot2018
 
+  # five seeds on a cluster: two arrays, training and assessment, and a job that summarises; Ctrl-C leaves them to it
+  python -m seqtrack.tools.train --num_trials=5 --slurm --slurm_flags partition=devel time=1:00:00 gres=gpu:1 …
+
   # what would happen, and the complete configuration
   python -m seqtrack.tools.train … --dry_run
   python -m seqtrack.tools.train … --print_config
@@ -35,6 +38,7 @@ Results are kept in cache/<run id>/. Machine-specific paths (--data_dir, --tar_d
 may be set once in ./seqtrack.local.yaml or ~/.config/seqtrack.yaml. --no-FLAG takes a flag back that a file set.
 --print_config shows every parameter inside the JSON ones, with its default. The guide is docs/guide.md."""
 
+OWN_FLAGS = ("config", "dry_run", "print_config", "help")
 TITLES = {
     "train": "what is learned (part of the run id)",
     "assess": "what is measured",
@@ -72,7 +76,7 @@ def _add_flag(group: Any, field: dataclasses.Field[Any]) -> None:
     metavar = "|".join(metadata["bounds"].choices) or {
         "json": "JSON", "dataset": "NAME|JSON", "pairs": "NAME=DIR", "path": "PATH", "int": "N", "float": "X",
     }.get(kind, "NAME")  # fmt: skip
-    nargs = "+" if kind in ("texts", "pairs") else None
+    nargs = "+" if kind in ("texts", "words", "pairs") else None
     group.add_argument(f"--{field.name}", nargs=nargs, metavar=metavar, help=text)
 
 
@@ -104,8 +108,25 @@ def read_config(arguments: dict[str, Any]) -> configuration.Config:
     return configuration.build(values)
 
 
+def without_dashes(words: Sequence[str]) -> list[str]:
+    """The same words, with the dashes taken from sbatch's own options (``--slurm_flags --partition=gpu``).
+
+    A word there that is a flag of ours, as ``--name`` is, stays one.
+    """
+    found, inside = [], False
+    for word in words:
+        name = word.partition("=")[0].lstrip("-").replace("-", "_")
+        if word.startswith("--") and (name in FIELDS or name.removeprefix("no_") in FIELDS or name in OWN_FLAGS):
+            inside = name.startswith("slurm_") and name.endswith("flags")
+        elif inside and word.startswith("--"):
+            word = word.removeprefix("--")
+        found.append(word)
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = vars(build_parser().parse_args(argv))
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = vars(build_parser().parse_args(without_dashes(words)))
     dry_run, print_config = arguments.pop("dry_run", False), arguments.pop("print_config", False)
     config = read_config(arguments)
 
@@ -117,14 +138,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from seqtrack.cluster import driver
 
+    driver.check(request)
     if dry_run:
         if not request.execution.accept_changes:  # accepting is written down, and this writes nothing
             driver.check_changes(request)
         print("\n".join(driver.describe(request)))
         return 0
+    if request.execution.detach and not request.execution.slurm:
+        print(driver.leave_in_background(request, words))
+        return 0
     try:
         outcome = driver.run(request, lambda line: print(line, flush=True))
     except driver.Detached as farewell:
+        if request.execution.detach:
+            print(farewell)
+            return 0
         print(farewell, file=sys.stderr)
         return cli.EXIT_INTERRUPTED
     _print_outcome(request, outcome)

@@ -6,8 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from seqtrack.errors import UserError
+from seqtrack.runs.signals import StopFlag
 from seqtrack.tools import cli
 
+STAGES = ("all", "train", "assess", "index", "summary")
 EPILOG = """example:
   python -m seqtrack.tools.train_work latest 0        # seed 0 of the run submitted last
 
@@ -18,23 +21,42 @@ on this trial, 75 asked to stop (state saved)"""
 def build_parser() -> cli.Parser:
     parser = cli.Parser(prog="python -m seqtrack.tools.train_work", description=__doc__, epilog=EPILOG)
     parser.add_argument("run", metavar="RUN", help="run folder, id prefix, --name, or latest")
-    parser.add_argument("seed", metavar="SEED", type=int, help="which trial")
+    parser.add_argument("seed", metavar="SEED", type=int, nargs="?", help="which trial")
+    parser.add_argument(
+        "--stage", metavar="|".join(STAGES), choices=STAGES, default="all",
+        help="train or assess alone; or, for the run instead of a trial, index or summary [all]",
+    )  # fmt: skip
     parser.add_argument("--submission", metavar="ID", help="which submission of the run (unset: the last)")
     parser.add_argument("--cache_dir", metavar="PATH", default="cache", help="folder of results [cache]")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    stop = StopFlag().install()
     arguments = build_parser().parse_args(argv)
+    of_run = arguments.stage in ("index", "summary")
+    if (arguments.seed is None) != of_run:
+        raise UserError(f"SEED: --stage={arguments.stage} " + ("is for the whole run" if of_run else "needs one"))
 
     from seqtrack.pipeline.request import read_submission
-    from seqtrack.pipeline.worker import work
     from seqtrack.runs import lookup
     from seqtrack.runs.paths import RunFolder
 
     folder = Path(arguments.run)
     run = RunFolder(folder) if folder.is_dir() else lookup.find(Path(arguments.cache_dir), arguments.run)
-    return work(read_submission(run, arguments.submission), arguments.seed)
+    request = read_submission(run, arguments.submission)
+    if of_run:
+        from seqtrack.cluster import run_jobs
+
+        return run_jobs.index(request) if arguments.stage == "index" else run_jobs.summary(request)
+
+    from seqtrack.cluster import slurm_job
+    from seqtrack.pipeline import worker
+
+    code = worker.work(request, arguments.seed, arguments.stage, stop, slurm_job.has_ended)
+    if code == worker.INTERRUPTED and stop.asks_for_requeue and slurm_job.is_inside():
+        slurm_job.requeue()
+    return code
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ EXECUTION: dict[str, Any] = {
     "untar": False,
     "stage_mode": None,
     "tmp_data_dir": None,
+    "tmp_keep": True,
     "data_cache_dir": Path("dataset_cache"),
     "cache_dir": Path("cache"),
     "accept_changes": False,
@@ -82,6 +83,15 @@ EXECUTION: dict[str, Any] = {
     "pin_memory": False,
     "device": "auto",
     "max_parallel": None,
+    "detach": False,
+    "slurm": False,
+    "slurm_flags": (),
+    "slurm_assess_flags": (),
+    "slurm_summary_flags": (),
+    "slurm_throttle": None,
+    "slurm_max_submit": None,
+    "slurm_setup": (),
+    "slurm_exclude_failed_nodes": False,
 }
 GOLDEN = {"train": TRAIN, "assess": ASSESS, "execution": EXECUTION}
 # What an assessment's folder is named after; the other assess flags only choose which ones are made.

@@ -1,0 +1,217 @@
+"""Stopping a run, or some of its trials: in SLURM's queue, and on this machine. What is saved is kept."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from seqtrack.cluster import slurm_queue
+from seqtrack.cluster.sbatch import ranges
+from seqtrack.cluster.slurm_queue import QueuedTask
+from seqtrack.runs import attempts, events, jobs
+from seqtrack.runs.jobs import Job
+from seqtrack.runs.paths import RunFolder
+from seqtrack.runs.status import AT_WORK, NOT_STARTED, trial_status
+
+Say = Callable[[str], None]
+
+WORKER, DRIVER = "seqtrack.tools.train_work", "seqtrack.tools.train"
+DRIVER_SECONDS = 3.0
+
+
+@dataclass
+class Outcome:
+    """What a cancellation came to."""
+
+    stopped: int = 0
+    """Tasks, jobs and processes that were told to stop."""
+    missed: int = 0
+    """Those that could not be reached."""
+
+
+def cancel(run: RunFolder, seeds: Collection[int] | None, say: Say) -> Outcome:
+    """Stops these trials, or for None the whole run, and says line by line what it did."""
+    outcome = Outcome()
+    _cancel_slurm(run, seeds, say, outcome)
+    _cancel_here(run, seeds, say, outcome)
+    _tell_elsewhere(run, seeds, say, outcome)
+    if outcome.stopped:
+        say("what is saved is kept; the same command goes on from there")
+    elif not outcome.missed:
+        what = f"run {run.run_id}" if seeds is None else f"seed {ranges(sorted(seeds))} of run {run.run_id}"
+        say(f"nothing to cancel: nothing of {what} is at work or in a queue")
+    return outcome
+
+
+def _cancel_slurm(run: RunFolder, seeds: Collection[int] | None, say: Say, outcome: Outcome) -> None:
+    """One scancel for all of it. The jobs of the run as a whole, index and summary, only go with the whole run."""
+    ledger = jobs.read(run)
+    if not ledger:
+        return
+    tasks = slurm_queue.queue()
+    if tasks is None:
+        _tell_unanswered(run, ledger, seeds, say, outcome)
+        return
+    doomed = [(job, task) for job, task in _pairs(ledger, tasks) if seeds is None or _seed(job, task) in seeds]
+    names = [task.job_id if seeds is None else task.name for _, task in doomed]
+    if problem := slurm_queue.cancel(list(dict.fromkeys(names))):
+        outcome.missed += len(doomed)
+        say(f"scancel: {' '.join(problem.split())}")
+        return
+    outcome.stopped += len(doomed)
+    for job in ledger:
+        if mine := [task for other, task in doomed if other == job]:
+            say(_line(job, mine))
+    execution = (events.read_last(run.submissions) or {}).get("execution", {})
+    if doomed and seeds is None and execution.get("slurm_max_submit") is not None:
+        say("a command that still watches this run hands in what waits for room: end that too, with Ctrl-C")
+
+
+def _pairs(ledger: Sequence[Job], tasks: Sequence[QueuedTask]) -> Iterator[tuple[Job, QueuedTask]]:
+    """Tasks of this run in the queue. By tag, for a submitter that died may have left no id; or by id, for a site
+    may rewrite comments."""
+    by_tag, by_id = {job.tag: job for job in ledger}, {job.job_id: job for job in ledger if job.job_id}
+    for task in tasks:
+        job = by_tag.get(task.tag) or by_id.get(task.job_id)
+        if job is not None and task.state != "COMPLETING":
+            yield job, task
+
+
+def _seed(job: Job, task: QueuedTask) -> int | None:
+    return job.seeds[task.index] if task.index is not None and task.index < len(job.seeds) else None
+
+
+def _line(job: Job, tasks: Sequence[QueuedTask]) -> str:
+    """``cancelled train 123 of seeds 0-4: 2 were at work, 3 waited``."""
+    waited = sum(task.state in NOT_STARTED for task in tasks)
+    at_work = len(tasks) - waited
+    seeds = sorted(seed for task in tasks if (seed := _seed(job, task)) is not None)
+    what = f"{job.stage} {tasks[0].job_id}" + (f" of seed{'s'[: len(seeds) > 1]} {ranges(seeds)}" if seeds else "")
+    how = [f"{at_work} {'was' if at_work == 1 else 'were'} at work"] if at_work else []
+    how += [f"{waited} waited"] if waited else []
+    return f"cancelled {what}: {', '.join(how)}"
+
+
+def _tell_unanswered(
+    run: RunFolder, ledger: Sequence[Job], seeds: Collection[int] | None, say: Say, outcome: Outcome
+) -> None:
+    wanted = {seed for job in ledger for seed in job.seeds if seeds is None or seed in seeds}
+    statuses = [trial_status(run.trial(seed), ledger) for seed in sorted(wanted)]
+    names = [s.job for s in statuses if s.job is not None and s.state in ("queued", *AT_WORK)]
+    if not names:
+        return
+    outcome.missed += len(names)
+    if slurm_queue.is_installed():
+        say(f"SLURM does not answer, so nothing was taken out of its queue ({' '.join(names)}); try again later")
+    else:
+        say(f"there is no SLURM on this machine: cancel its jobs ({' '.join(names)}) from one of the cluster's")
+
+
+def _cancel_here(run: RunFolder, seeds: Collection[int] | None, say: Say, outcome: Outcome) -> None:
+    """Asks workers on this machine to stop; for the whole run first its driver, which would start those that wait."""
+    if seeds is None:
+        for driver in _drivers(run):
+            _stop_driver(driver, say)
+    for seed, worker in _workers(run):
+        if seeds is None or seed in seeds:
+            try:
+                worker.send_signal(signal.SIGTERM)
+            except psutil.NoSuchProcess:
+                continue
+            except psutil.AccessDenied:
+                outcome.missed += 1
+                say(f"seed {seed}: process {worker.pid} belongs to {worker.username()}, who has to stop it")
+                continue
+            outcome.stopped += 1
+            say(f"seed {seed}: process {worker.pid} was asked to stop; it saves first")
+
+
+def _workers(run: RunFolder) -> list[tuple[int, psutil.Process]]:
+    """Processes of this machine, outside SLURM, that carry a trial: those with an attempt, and those on their way."""
+    found: dict[int, tuple[int, psutil.Process]] = {}
+    of_slurm = set()
+    for trial in run.trials():
+        attempt = attempts.live(trial)
+        owner = attempts.read_owner(attempt) if attempt else None
+        if owner is None or not owner.is_here:
+            continue
+        if owner.job is not None:
+            of_slurm.add(owner.pid)
+        elif psutil.pid_exists(owner.pid):
+            found[owner.pid] = (trial.seed, psutil.Process(owner.pid))
+    for process in psutil.process_iter(["cmdline"]):
+        seed = _seed_of(process.info["cmdline"] or [], run)
+        if seed is not None and process.pid not in of_slurm and not _is_job(process):
+            found.setdefault(process.pid, (seed, process))
+    return sorted(found.values(), key=lambda item: (item[0], item[1].pid))
+
+
+def _seed_of(words: Sequence[str], run: RunFolder) -> int | None:
+    """Of the command line by which the local scheduler starts a worker of this run."""
+    if WORKER not in words:
+        return None
+    path, seed = [*words[words.index(WORKER) + 1 :], "", ""][:2]
+    is_ours = Path(path).is_absolute() and Path(path).resolve() == run.path.resolve()
+    return int(seed) if is_ours and seed.isdigit() else None
+
+
+def _is_job(process: psutil.Process) -> bool:
+    try:
+        return "SLURM_JOB_ID" in process.environ()
+    except psutil.Error:
+        return False
+
+
+def _drivers(run: RunFolder) -> list[psutil.Process]:
+    """The commands that started its workers, if they are still there."""
+    found = []
+    for _, worker in _workers(run):
+        try:
+            parent = worker.parent()
+            words = parent.cmdline() if parent is not None else []
+        except psutil.Error:
+            continue
+        is_console = any(Path(word).name == "seqtrack" for word in words[:2]) and "train" in words
+        if parent is not None and parent not in found and (DRIVER in words or is_console):
+            found.append(parent)
+    return found
+
+
+def _stop_driver(driver: psutil.Process, say: Say) -> None:
+    """As by Ctrl-C; one that was started in the background of a script ignores that, and holds nothing to lose."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        try:
+            driver.send_signal(number)
+        except psutil.NoSuchProcess:
+            break
+        except psutil.AccessDenied:
+            say(f"the command that started the trials (process {driver.pid}) belongs to {driver.username()}")
+            return
+        if _ends(driver):
+            break
+    say(f"the command that started the trials (process {driver.pid}) was ended, so that it starts no more of them")
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Whether it is gone soon. One that its parent has yet to bury is."""
+    deadline = time.monotonic() + DRIVER_SECONDS
+    while attempts.is_process_alive(process.pid, process.create_time()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _tell_elsewhere(run: RunFolder, seeds: Collection[int] | None, say: Say, outcome: Outcome) -> None:
+    for trial in run.trials():
+        attempt = attempts.live(trial)
+        owner = attempts.read_owner(attempt) if attempt else None
+        is_wanted = seeds is None or trial.seed in seeds
+        if owner is not None and owner.job is None and not owner.is_here and is_wanted:
+            outcome.missed += 1
+            say(f"seed {trial.seed}: process {owner.pid} runs on {owner.host}; give this command there")

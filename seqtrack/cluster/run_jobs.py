@@ -1,0 +1,54 @@
+"""The two jobs of a run that are no trial's: one builds the indexes, one summarises."""
+
+from __future__ import annotations
+
+from seqtrack.cluster import causes, slurm_queue
+from seqtrack.cluster.slurm import SlurmScheduler
+from seqtrack.data import datasets
+from seqtrack.errors import SeqtrackError
+from seqtrack.pipeline import plan
+from seqtrack.pipeline.request import Request
+from seqtrack.pipeline.summarise import summarise
+from seqtrack.runs import attempts, jobs
+
+
+def index(request: Request) -> int:
+    """Builds every index that is missing."""
+    for name in request.datasets.values():
+        datasets.prepare(name, request.locations, _say)
+    return 0
+
+
+def summary(request: Request) -> int:
+    """Summarises, and submits trials for which the queue had no room before."""
+    unfinished = [s for s in request.seeds if not plan.has_nothing_left(request, request.run.trial(s))]
+    failures: dict[int, str] = {}
+    if unfinished:
+        ledger = jobs.read(request.run)
+        endings = slurm_queue.endings([job.job_id for job in ledger if job.job_id])
+        for seed in unfinished:
+            is_live = attempts.live(request.run.trial(seed)) is not None
+            found = None if is_live else causes.cause(request.run, seed, ledger, endings)
+            if found is not None:
+                failures[seed] = found.text
+    summarise(request, failures)
+    done = len(request.seeds) - len(unfinished)
+    _say(f"summarised: {done} of {len(request.seeds)} trials are complete")
+    if unfinished and request.execution.slurm_max_submit is not None:
+        _continue(request)
+    return 0
+
+
+def _continue(request: Request) -> None:
+    scheduler = SlurmScheduler(request, request.submission or "", lambda statuses: None, _say)
+    try:
+        submitted = scheduler.hand_over()
+    except SeqtrackError as error:
+        _say(f"cannot submit the trials that wait for room ({error}); the same command does")
+        return
+    for job in submitted:
+        _say(f"submitted {job.stage} {job.job_id}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

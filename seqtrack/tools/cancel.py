@@ -1,0 +1,41 @@
+"""Stops a run, or some of its trials. What they have saved is kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from seqtrack.tools import cli
+from seqtrack.tools.runs import add_run, find_run, known_seed
+
+EPILOG = """examples:
+  python -m seqtrack.tools.cancel baseline             # all of it
+  python -m seqtrack.tools.cancel baseline --seed 3 4  # these trials; the others go on
+
+SLURM's tasks of the run are taken out of the queue, running or not; trials that run on this machine are asked to
+stop. Both save first, and the command that started the run goes on from there. The summary job is taken out only
+with the whole run.
+
+exit codes: 0 all stopped, or nothing to stop; 1 something could not be reached (it says what); 2 no such run"""
+
+
+def build_parser() -> cli.Parser:
+    parser = cli.Parser(prog="python -m seqtrack.tools.cancel", description=__doc__, epilog=EPILOG)
+    add_run(parser, is_required=True)
+    parser.add_argument("--seed", metavar="N", type=int, nargs="+", help="only these trials (unset: the whole run)")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+
+    from seqtrack.cluster.cancel import cancel
+
+    run = find_run(arguments)
+    seeds = None if arguments.seed is None else {known_seed(run, seed) for seed in arguments.seed}
+    outcome = cancel(run, seeds, lambda line: print(line, flush=True))
+    return cli.EXIT_FAILURE if outcome.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,189 @@
+"""Shows how a run is doing: each trial's state, progress and latest score, and why what failed did."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqtrack.errors import UserError
+from seqtrack.tools import cli
+from seqtrack.tools.runs import add_run, find_run
+
+if TYPE_CHECKING:
+    from seqtrack.cluster.overview import Overview
+
+EPILOG = """examples:
+  python -m seqtrack.tools.status                     # the run submitted last
+  python -m seqtrack.tools.status 3f2a --watch        # until nothing of it runs any more
+  python -m seqtrack.tools.status --all               # a line for each run in cache/
+  python -m seqtrack.tools.status baseline --json | jq '.trials[] | select(.state == "failed") | .cause'
+
+states:
+  waiting      not started, and not handed to SLURM
+  queued       handed to SLURM, not started yet (or again); the reason is SLURM's word
+  starting     its process is there and has not said more
+  training, trained, assessing, done
+  failed       the cause is below the table
+  interrupted  asked to stop; what it had is saved
+  died         killed without a word
+  superseded   another process took the trial over
+
+What is shown comes from the disk, so it works on any machine that sees the folder, without SLURM and after SLURM
+has forgotten the jobs. If there is a SLURM it is asked once, for at most three seconds, what is in its queue.
+"done" means: all that the newest command asks for. exit codes: 0, or 2 if there is no such run."""
+
+DISK_SECONDS = 1.0
+REST_SECONDS = 10.0  # a scheduler may be between two trials
+WIDTH_OF_A_PIPE = 250
+
+
+def build_parser() -> cli.Parser:
+    parser = cli.Parser(prog="python -m seqtrack.tools.status", description=__doc__, epilog=EPILOG)
+    add_run(parser)
+    parser.add_argument("--all", action="store_true", help="one line for each run, the newest last")
+    parser.add_argument("--json", action="store_true", help="for scripts: one object, or with --all a list of them")
+    parser.add_argument("--watch", action="store_true", help="show progress until nothing works on the run any more")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+    if arguments.watch and (arguments.json or arguments.all):
+        raise UserError("--watch: it shows the progress of one run; leave out --json and --all")
+    if arguments.all and arguments.run != "latest":
+        raise UserError(f"--all: it shows every run; leave out {arguments.run}")
+
+    from seqtrack.cluster import overview
+    from seqtrack.runs import lookup
+
+    slurm = overview.Slurm()
+    if arguments.all:
+        runs = lookup.all_runs(Path(arguments.cache_dir))
+        if not runs:
+            raise UserError(f"there is no run in {arguments.cache_dir} (--cache_dir)")
+        found = [overview.look(run, slurm) for run in runs]
+        _print_json([overview.to_json(one) for one in found]) if arguments.json else _print_all(found)
+        return 0
+    run = find_run(arguments)
+    one = overview.look(run, slurm)
+    if arguments.json:
+        _print_json(overview.to_json(one))
+        return 0
+    _print_header(one)
+    if arguments.watch:
+        one = _watch(lambda: overview.look(run, slurm))
+    _print_trials(one)
+    return 0
+
+
+def _watch(look: Callable[[], Overview]) -> Overview:
+    """Shows progress until the run is done, or has been at rest for a while; returns the last look."""
+    from seqtrack.reporting.progress import make_progress
+
+    at_work = time.monotonic()
+    with make_progress() as progress:
+        while True:
+            overview = look()
+            progress.show(overview.trials)
+            now = time.monotonic()
+            if not overview.is_at_rest:
+                at_work = now
+            if overview.is_done or now - at_work > REST_SECONDS:
+                return overview
+            time.sleep(DISK_SECONDS)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False) if sys.stdout.isatty() else Console(width=WIDTH_OF_A_PIPE)
+
+
+def _print_header(overview: Overview) -> None:
+    words = [overview.run.run_id, *overview.names, overview.model]
+    print(f"run {'  '.join(filter(None, words))}")
+    print(f"in {overview.run.path}")
+    if overview.submitted is not None:
+        print(f"submitted {_when(overview.submitted)}: {overview.command}")
+    print()
+
+
+def _print_trials(overview: Overview) -> None:
+    from dataclasses import replace
+
+    from seqtrack.reporting.progress import counts, progress_table
+
+    console = _console()
+    # What has a cause says so below, where there is room for it.
+    rows = [replace(s, detail="") if s.seed in overview.causes else s for s in overview.trials]
+    if rows:
+        console.print(progress_table(rows, console.width))
+        print()
+    others = [status for status in overview.trials if status.state != "done"]
+    rest = f": {counts(others)}" if others else ""
+    print(f"{overview.done} of {len(rows)} trial{'s' if len(rows) != 1 else ''} done{rest}")
+    for status in overview.trials:
+        if cause := overview.causes.get(status.seed):
+            print(f"seed {status.seed} {status.state}: {cause.text}")
+    for note in overview.notes:
+        print(f"note: {note}")
+    if overview.causes:
+        run = overview.run.run_id if overview.run.path.parent == Path("cache") else overview.run.path
+        print(f"their logs: seqtrack logs {run} --seed {min(overview.causes)}")
+    for line in _scores(overview):
+        print(line)
+    if overview.results:
+        print(f"table: {overview.results}")
+
+
+def _scores(overview: Overview) -> list[str]:
+    """Mean ± std over the trials of a run that is done, by the metric that selects."""
+    if overview.results is None:
+        return []
+    from seqtrack.reporting.tables import table_rows
+
+    summary = json.loads(overview.run.summary_json.read_text())
+    rows = [row for row in table_rows(summary) if row.metric == summary["optimize_metric"]]
+    return [f"{row.metric} {row.score} ({row.eval_id}, n = {row.n})" for row in rows]
+
+
+def _print_all(overviews: Sequence[Overview]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from seqtrack.reporting.progress import counts
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for name in ("run", "name", "model", "submitted", "trials", "score"):
+        table.add_column(name, no_wrap=name in ("run", "submitted"))
+    for one in overviews:
+        submitted = _when(one.submitted) if one.submitted is not None else ""
+        cells = (
+            one.run.run_id,
+            " ".join(one.names),
+            one.model,
+            submitted,
+            counts(one.trials),
+            "; ".join(_scores(one)),
+        )
+        table.add_row(*map(Text, cells))
+    _console().print(table)
+    for note in dict.fromkeys(note for one in overviews for note in one.notes):
+        print(f"note: {note}")
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))

@@ -1,0 +1,68 @@
+"""The code of a job is frozen when it is submitted, once per tree."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from seqtrack.runs import code, snapshot
+
+
+def test_the_frozen_package_is_the_package(tmp_path: Path) -> None:
+    tree = snapshot.freeze(tmp_path)
+    for path in code.PACKAGE.rglob("*.py"):
+        assert (tree / path.relative_to(code.ROOT)).read_bytes() == path.read_bytes()
+    assert snapshot.freeze(tmp_path) == tree
+    assert [path.name for path in (tmp_path / "code").iterdir()] == [tree.name]
+
+
+def test_it_is_what_a_process_that_starts_there_imports(tmp_path: Path) -> None:
+    tree = snapshot.freeze(tmp_path)
+    (tree / "seqtrack" / "__pycache__").mkdir()  # as Python leaves it, unless it is told not to
+    (tree / "seqtrack" / "__pycache__" / "errors.py").write_text("not a source")
+    where = "import seqtrack; print(seqtrack.__file__)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tree), str(code.ROOT)])}
+    found = subprocess.run([sys.executable, "-c", where], cwd="/", env=environment, capture_output=True, text=True)
+    assert Path(found.stdout.strip()).parents[1] == tree
+    # What Python writes beside the sources does not make it another tree.
+    assert snapshot.freeze(tmp_path) == tree
+
+
+def test_a_damaged_tree_is_made_anew(tmp_path: Path) -> None:
+    tree = snapshot.freeze(tmp_path)
+    victim = tree / "seqtrack" / "errors.py"
+    content = victim.read_bytes()
+    victim.write_text("changed")
+    (tree / "seqtrack" / "added.py").write_text("")
+    assert snapshot.freeze(tmp_path) == tree
+    assert victim.read_bytes() == content
+    assert not (tree / "seqtrack" / "added.py").exists()
+    assert [path.name for path in (tmp_path / "code").iterdir()] == [tree.name]
+
+
+def test_a_model_of_ones_own_is_frozen_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("A = 1\n")
+    package = tmp_path / "lab" / "trackers"
+    package.mkdir(parents=True)
+    (tmp_path / "lab" / "__init__.py").write_text("")
+    (package / "__init__.py").write_text("")
+    (package / "fast.py").write_text("B = 1\n")
+    (tmp_path / "lab" / "helpers.py").write_text("C = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    plain = snapshot.freeze(tmp_path)
+    one = snapshot.freeze(tmp_path, "mine:Family")
+    two = snapshot.freeze(tmp_path, "lab.trackers.fast:Family")
+
+    assert len({plain, one, two}) == 3
+    assert (one / "mine.py").read_text() == "A = 1\n"
+    assert (two / "lab" / "trackers" / "fast.py").read_text() == "B = 1\n"
+    assert (two / "lab" / "helpers.py").read_text() == "C = 1\n"
+    (tmp_path / "mine.py").write_text("A = 2\n")
+    assert snapshot.freeze(tmp_path, "mine:Family") != one
+    # What is installed stays where it is.
+    assert snapshot.freeze(tmp_path, "json.decoder:JSONDecoder") == plain
