@@ -2,6 +2,8 @@
 
 Generates a small tar-packed data set, trains SiamFC on it with two seeds, and sets the table beside two things
 that it must beat: its own untrained start, and a box that never moves. Given again, it says the same in seconds.
+
+``--slurm`` runs the same as SLURM jobs (``make slurm-demo``); the flags after it are for sbatch.
 """
 
 from __future__ import annotations
@@ -18,6 +20,13 @@ MODEL = '{"feature_params": {"arch_params": {"width": 0.25}}}'
 SAMPLER = '{"kind": "pair_range", "low": 1, "high": 50}'
 NUM_STEPS = 300
 STAGED = str(Path(tempfile.gettempdir()) / "seqtrack-demo")
+
+
+def where(words: list[str]) -> list[str]:
+    """The flags that say where it runs: nothing, or what ``--slurm`` and sbatch's flags behind it come to."""
+    if words[:1] != ["--slurm"]:
+        return []
+    return ["--slurm", "--slurm_flags", *(words[1:] or ["time=30", "cpus-per-task=2", "gres=gpu:1"])]
 
 
 def command(num_steps: int, *more: str) -> list[str]:
@@ -63,8 +72,12 @@ def main() -> int:
     started = time.monotonic()
     if not Path("demo_data/tars/original/sample_eval.tar").exists():
         run(["-m", "seqtrack.tools.sample_data", "--out", "demo_data"])
-    run(command(0, "--name=untrained"))
-    run(command(NUM_STEPS, "--name=demo"))
+    slurm = where(sys.argv[1:])
+    run(command(0, "--name=untrained", *slurm))
+    run(command(NUM_STEPS, "--name=demo", *slurm))
+    if slurm:
+        run(["-m", "seqtrack.tools.status", "demo"])
+        run(["-m", "seqtrack.tools.logs", "demo", "--seed", "1", "--stage", "train", "--lines", "5"])
     trained, untrained, still = trained_auc("demo"), trained_auc("untrained"), still_auc()
     print(f"\nAUC on videos whose textures training never showed: trained {trained:.3f},")
     print(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from seqtrack.cluster import causes, slurm_queue
-from seqtrack.cluster.slurm import SlurmScheduler
+from seqtrack.cluster import slurm_queue
+from seqtrack.cluster.slurm import SlurmScheduler, why_unfinished
 from seqtrack.data import datasets
 from seqtrack.errors import SeqtrackError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.summarise import summarise
-from seqtrack.runs import attempts, jobs
 
 
 def index(request: Request) -> int:
@@ -22,16 +21,8 @@ def index(request: Request) -> int:
 def summary(request: Request) -> int:
     """Summarises, and submits trials for which the queue had no room before."""
     unfinished = [s for s in request.seeds if not plan.has_nothing_left(request, request.run.trial(s))]
-    failures: dict[int, str] = {}
-    if unfinished:
-        ledger = jobs.read(request.run)
-        endings = slurm_queue.endings([job.job_id for job in ledger if job.job_id])
-        for seed in unfinished:
-            is_live = attempts.live(request.run.trial(seed)) is not None
-            found = None if is_live else causes.cause(request.run, seed, ledger, endings)
-            if found is not None:
-                failures[seed] = found.text
-    summarise(request, failures)
+    why = why_unfinished(request, slurm_queue.queue() or []) if unfinished else {}
+    summarise(request, {seed: cause.text for seed, cause in why.items()})
     done = len(request.seeds) - len(unfinished)
     _say(f"summarised: {done} of {len(request.seeds)} trials are complete")
     if unfinished and request.execution.slurm_max_submit is not None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import filelock
 
 from seqtrack.cluster import causes, slurm_flags, slurm_queue, submitter
+from seqtrack.cluster.causes import Cause
 from seqtrack.cluster.graph import PlannedJob, TrialState, dependency_text, plan_jobs
 from seqtrack.cluster.sbatch import SEED, BatchScript, job_comment, job_name
 from seqtrack.cluster.slurm_queue import QueuedTask
@@ -89,7 +90,7 @@ class SlurmScheduler:
         self.waiting: list[int] = []
         """Seeds for which the queue has no room yet (``--slurm_max_submit``)."""
         self._say = say
-        self._causes: dict[int, causes.Cause] = {}
+        self._causes: dict[int, Cause] = {}
         self._tasks: list[QueuedTask] = []
         self._asked = 0.0  # when, since the epoch
 
@@ -237,7 +238,7 @@ class SlurmScheduler:
         for seed in request.seeds:
             trial = request.run.trial(seed)
             is_new = seed not in started
-            if not is_new and (plan.has_nothing_left(request, trial) or self._is_worked_on_elsewhere(seed)):
+            if not is_new and (plan.has_nothing_left(request, trial) or _is_worked_on_elsewhere(request, seed)):
                 continue
             in_queue = seed in training or seed in assessing
             if seed in tried and not in_queue:
@@ -246,12 +247,6 @@ class SlurmScheduler:
             found = tuple(others.get(seed, ()))
             states.append(TrialState(seed, is_trained, training.get(seed), assessing.get(seed), found))
         return states
-
-    def _is_worked_on_elsewhere(self, seed: int) -> bool:
-        """Whether somebody runs this trial outside SLURM (a worker on this machine, say)."""
-        attempt = attempts.live(self.request.run.trial(seed))
-        owner = attempts.read_owner(attempt) if attempt else None
-        return owner is not None and owner.job is None
 
     def _is_indexed(self) -> bool:
         return all(datasets.is_indexed(name, self.request.locations) for name in self.request.datasets.values())
@@ -342,25 +337,13 @@ class SlurmScheduler:
     # Why it ended.
 
     def _find_causes(self) -> None:
-        request = self.request
-        unfinished = [s for s in request.seeds if not plan.has_nothing_left(request, request.run.trial(s))]
-        if not unfinished:
-            return
-        ledger = jobs.read(request.run)
-        wanted = {job.job_id for job in ledger if job.job_id and (not job.seeds or set(job.seeds) & set(unfinished))}
-        endings = slurm_queue.endings(wanted)
-        for seed in unfinished:
-            if attempts.live(request.run.trial(seed)) is not None:
-                continue  # outside SLURM
-            found = causes.cause(request.run, seed, ledger, endings)
-            if found is None:
-                continue
-            self._causes[seed] = found
+        self._causes = why_unfinished(self.request, self._tasks)
+        for seed, found in self._causes.items():
             self.failures[seed] = found.text
             if found.is_mistake:
                 self.mistakes.add(seed)
             if found.node_failed:
-                jobs.record_failed_node(request.run, found.node_failed)
+                jobs.record_failed_node(self.request.run, found.node_failed)
 
     def _note_failed_nodes(self, ledger: Sequence[Job]) -> None:
         for ending in slurm_queue.endings([job.job_id for job in ledger if job.job_id]).values():
@@ -373,3 +356,34 @@ def _as_queued(job: Job, run_id: str) -> Iterator[QueuedTask]:
     indexes: Sequence[int | None] = range(len(job.seeds)) if job.seeds else [None]
     for index in indexes:
         yield QueuedTask(job.job_id or "", index, "PENDING", "", "", run_id, job.stage, job.tag)
+
+
+def why_unfinished(request: Request, tasks: Sequence[QueuedTask]) -> dict[int, Cause]:
+    """Why each trial that is at rest is not complete, by seed. ``tasks`` are in the queue: theirs are not at rest."""
+    ledger = jobs.read(request.run)
+    by_tag = {job.tag: job for job in ledger}
+    queued = {
+        by_tag[task.tag].seeds[task.index]
+        for task in tasks
+        if task.index is not None and task.tag in by_tag and task.index < len(by_tag[task.tag].seeds)
+    }
+    seeds = [
+        seed
+        for seed in request.seeds
+        if seed not in queued
+        and not plan.has_nothing_left(request, request.run.trial(seed))
+        and not _is_worked_on_elsewhere(request, seed)
+    ]
+    if not seeds:
+        return {}
+    wanted = [job.job_id for job in ledger if job.job_id and (not job.seeds or set(job.seeds) & set(seeds))]
+    endings = slurm_queue.endings(wanted)
+    found = {seed: causes.cause(request.run, seed, ledger, endings) for seed in seeds}
+    return {seed: cause for seed, cause in found.items() if cause is not None}
+
+
+def _is_worked_on_elsewhere(request: Request, seed: int) -> bool:
+    """Whether somebody runs this trial outside SLURM (a worker on this machine, say)."""
+    attempt = attempts.live(request.run.trial(seed))
+    owner = attempts.read_owner(attempt) if attempt else None
+    return owner is not None and owner.job is None

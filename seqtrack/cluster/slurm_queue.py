@@ -64,7 +64,7 @@ def parse_queue(text: str) -> Iterator[QueuedTask]:
             continue
         said = read_comment(comment) or {}
         for index in parse_indexes(indexes):
-            yield QueuedTask(job_id.strip(), index, state, node, reason, **said)
+            yield QueuedTask(job_id.strip(), index, state, node, "" if reason == "None" else reason, **said)
 
 
 def parse_indexes(text: str) -> list[int | None]:
@@ -72,7 +72,7 @@ def parse_indexes(text: str) -> list[int | None]:
     if not (text and text[0].isdigit()):
         return [None]
     found: list[int | None] = []
-    for part in text.partition("%")[0].split(","):
+    for part in text.partition("%")[0].rstrip(".").split(","):
         first, _, last = part.partition("-")
         last, _, step = last.partition(":")
         found += range(int(first), int(last or first) + 1, int(step or 1))
@@ -84,7 +84,8 @@ class Ending:
     """How accounting says that a task ended.
 
     Attributes:
-        state: ``COMPLETED``, ``FAILED``, ``TIMEOUT``, ``OUT_OF_MEMORY``, ``NODE_FAIL``, ``PREEMPTED`` …
+        state: ``COMPLETED``, ``FAILED``, ``TIMEOUT``, ``OUT_OF_MEMORY``, ``NODE_FAIL``,
+            ``CANCELLED by 1000`` …
         node: where it ran last.
     """
 
@@ -98,7 +99,7 @@ def endings(job_ids: Iterable[str], seconds: float = ANSWER_SECONDS) -> dict[str
     wanted = sorted({job_id.partition("_")[0] for job_id in job_ids})
     if not wanted or shutil.which("sacct") is None:
         return {}
-    command = ["sacct", "-n", "-P", "-X", "--array", "-o", "JobID,State,NodeList,ExitCode", "-j", ",".join(wanted)]
+    command = ["sacct", "-n", "-P", "-X", "-o", "JobID,State,NodeList,ExitCode", "-j", ",".join(wanted)]
     return parse_endings(ask(command, seconds) or "")
 
 
@@ -106,8 +107,11 @@ def parse_endings(text: str) -> dict[str, Ending]:
     found = {}
     for line in text.splitlines():
         name, state, node, exit_code = (line.split("|") + [""] * 4)[:4]
-        # "CANCELLED by 1000" says by whom.
-        found[name] = Ending(state.split()[0] if state else "", "" if node == "None assigned" else node, exit_code)
+        ending = Ending(state, "" if node == "None assigned" else node, exit_code)
+        job, _, indexes = name.partition("_")
+        # Tasks that wait share a line: 7_[0-2,5%2].
+        for index in parse_indexes(indexes.strip("[]")):
+            found[job if index is None else f"{job}_{index}"] = ending
     return found
 
 
@@ -136,7 +140,7 @@ def cancel(names: Sequence[str]) -> str | None:
         return None
     try:
         answer = subprocess.run(
-            ["scancel", *names], capture_output=True, text=True, timeout=ANSWER_SECONDS, env=clean_environment()
+            ["scancel", *names], capture_output=True, text=True, timeout=ANSWER_SECONDS, env=_environment()
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
@@ -147,29 +151,30 @@ def ask(command: Sequence[str], seconds: float) -> str | None:
     """The output of a client command; None if it failed, or took too long (a dead controller takes ten seconds)."""
     try:
         answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=seconds, check=True, env=clean_environment()
+            command, capture_output=True, text=True, timeout=seconds, check=True, env=_environment()
         )
     except (OSError, subprocess.SubprocessError):
         return None
     return answer.stdout
 
 
-def clean_environment() -> dict[str, str]:
-    """This process's environment without what a job would pass on to the jobs that it submits (SLURM.md: wrong
-    binding, wrong files); where SLURM's configuration lies stays."""
-    if "SLURM_JOB_ID" not in os.environ:
-        return dict(os.environ)
-    return {name: value for name, value in os.environ.items() if name not in _inherited()}
-
-
-def _inherited() -> list[str]:
-    prefixes = ("SLURM_", "SBATCH_", "SUBMITIT_", "SQUEUE_", "SACCT_")
-    return [name for name in os.environ if name.startswith(prefixes) and name not in ("SLURM_CONF", "SLURM_CLUSTERS")]
-
-
 def inherited_variables() -> list[str]:
-    """Names that a job must not pass on; none outside a job."""
-    return sorted(_inherited()) if "SLURM_JOB_ID" in os.environ else []
+    """What a job must not pass on to the jobs that it submits: they would be bound, or named, as it is. None
+    outside a job. Where SLURM's configuration lies is not among them."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return []
+    prefixes = ("SLURM_", "SBATCH_", "SUBMITIT_", "SQUEUE_", "SACCT_")
+    kept = ("SLURM_CONF", "SLURM_CLUSTERS")
+    return sorted(name for name in os.environ if name.startswith(prefixes) and name not in kept)
+
+
+def _environment() -> dict[str, str]:
+    inherited = inherited_variables()
+    found = {name: value for name, value in os.environ.items() if name not in inherited}
+    # A person's own formats would be read as ours; and long lists of tasks must not be cut ("0-2,4,6...").
+    for name in ("SQUEUE_FORMAT", "SQUEUE_STATES", "SQUEUE_SORT", "SACCT_FORMAT", "SLURM_TIME_FORMAT"):
+        found.pop(name, None)
+    return {**found, "SLURM_BITSTR_LEN": "0"}
 
 
 def _user() -> str:

@@ -111,6 +111,7 @@ def _carry_on(request: Request, attempt: Attempt, stage: str, should_stop: Calla
 
     trial = attempt.trial
     _fix_code(request)
+    attempt.event("imported")  # the seconds since "start" are torch's
     if not plan.is_trained(request, trial):
         if stage == ASSESS:
             raise TrialError("there is nothing to assess: training is not finished; give the same command again")

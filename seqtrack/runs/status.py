@@ -34,7 +34,7 @@ class TrialStatus:
         rate: steps per second.
         score: the latest assessment, as (eval id, metric, value).
         detail: what is being assessed or waited for, or why it failed.
-        node: where the newest attempt ran; empty on this machine, unless it is a node of SLURM's.
+        node: where the newest attempt ran; empty for this machine, unless it is a node of SLURM's, and while queued.
         restarts: how often it was started again: attempts before the newest that did not end well.
         stage: of the newest attempt: ``train``, ``assess``, ``all``; empty if there is none.
         attempt: number of the newest attempt.
@@ -191,7 +191,7 @@ def _queued(status: TrialStatus, owner: Owner | None, jobs: Sequence[Job], queue
 def _waits(status: TrialStatus, job: Job | None, task: str, why: str = "") -> TrialStatus:
     stage = job.stage if job else status.stage
     detail = ", ".join(filter(None, ["to be assessed" if stage == ASSESS else "", why]))
-    return replace(status, state="queued", detail=detail, job=task, rate=None)
+    return replace(status, state="queued", detail=detail, job=task, node="", rate=None)
 
 
 def _knows(queue: Queue, task: str | None, seed: int, jobs: Sequence[Job]) -> bool:

@@ -76,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _print_header(one)
     if arguments.watch:
         one = _watch(lambda: overview.look(run, slurm))
+        print()
     _print_trials(one)
     return 0
 

@@ -15,16 +15,16 @@ from tests.handmade import STARTED, attempt, end, job, train
 GOES_ON = "the same command goes on from step 500"
 LOG = ("step 499", "step 500")
 
-# As slurmstepd 22.05 writes it.
+# As slurmstepd 22.05 writes it, and others do.
 AT = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(STARTED + 3600))
 EARLIER = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(STARTED - 3600))
-TIME_LIMIT = f"slurmstepd: error: *** JOB 12 ON node1 CANCELLED AT {AT} DUE TO TIME LIMIT ***"
+TIME_LIMIT = f"slurmstepd-node1: error: *** JOB 12 ON node1 CANCELLED AT {AT} DUE TO TIME LIMIT ***"
 STEP_TIME_LIMIT = f"slurmstepd: error: *** STEP 12.0 ON node1 CANCELLED AT {AT} DUE TO TIME LIMIT ***"
-PREEMPTED = f"slurmstepd: error: *** JOB 12 ON node1 CANCELLED AT {AT} DUE TO PREEMPTION ***"
+PREEMPTED = f"slurmstepd-node1: error: *** JOB 12 ON node1 CANCELLED AT {AT} DUE TO PREEMPTION ***"
 NODE_FAILURE = (
     f"slurmstepd: error: *** JOB 12 ON node3 CANCELLED AT {AT} DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***"
 )
-SCANCEL = f"slurmstepd: error: *** JOB 12 ON node1 CANCELLED AT {AT} ***"
+SCANCEL = f"slurmstepd-node1: error: *** JOB 12 ON node1 CANCELLED AT {AT} ***"
 REQUEUE = f"slurmstepd: error: *** JOB 12 ON node1 CANCELLED AT {AT} DUE TO JOB REQUEUE ***"
 OOM = "slurmstepd: error: Detected 1 oom_kill event in StepId=12.batch. Some of the step tasks have been OOM Killed."
 OLD_OOM = (

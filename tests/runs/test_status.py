@@ -156,6 +156,7 @@ def test_trained_and_its_assessment_queued(trial: TrialFolder) -> None:
 
     status = trial_status(trial, LEDGER)
     assert (status.state, status.detail, status.job, status.step) == ("queued", "to be assessed", "13_1", 1000)
+    assert status.node == ""  # it may be any
     status = trial_status(trial, LEDGER, queue(Task("13_1", reason="Resources")))
     assert (status.state, status.detail) == ("queued", "to be assessed, waits for Resources")
     status = trial_status(trial, LEDGER, queue())
