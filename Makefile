@@ -1,12 +1,13 @@
 # make demo   a table of mean ± std from nothing, in minutes     make test    everything that must hold
 # make check  ruff and mypy                                      make bench   how fast, as ratios
+# make slurm-demo   the demo on a real SLURM cluster that this machine pretends to be; as root
 
 PYTHON ?= python3
 VENV   ?= .venv
 RUN     = $(VENV)/bin/python
 STAMP   = $(VENV)/.installed
 
-.PHONY: demo test test-spawn check bench install clean
+.PHONY: demo slurm-demo test test-spawn check bench install clean
 
 install: $(STAMP)
 
@@ -17,12 +18,17 @@ $(STAMP): pyproject.toml setup.py aux/install.sh
 demo: $(STAMP)
 	$(RUN) aux/demo.py
 
+slurm-demo: $(STAMP)
+	$(RUN) aux/slurm/cluster.py run -- $(RUN) aux/demo.py --slurm
+
+# SEQTRACK_INSTALL_SLURM=1 has what tests/slurm needs installed; SEQTRACK_REQUIRE_SLURM=1 fails without it.
 test: $(STAMP)
+	aux/slurm/install.sh
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
-# The same suite where every process starts from nothing, as on macOS.
+# The same suite where every process starts from nothing, as on macOS. Jobs of SLURM do so anyway.
 test-spawn: $(STAMP)
-	SEQTRACK_START_METHOD=spawn $(RUN) -m pytest $(PYTEST_ARGS)
+	SEQTRACK_START_METHOD=spawn $(RUN) -m pytest --ignore=tests/slurm $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,240 @@
+"""Every way in which a job of a run may die on a cluster. Afterwards the same command gives the same bytes as a run
+that nothing happened to, no trial has run twice at the same time, and nothing is left behind.
+
+The reference is a run on this machine, without SLURM: where it runs changes no number.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from seqtrack.runs import attempts
+from tests.slurm.slurmbench import SLURM, SlurmBench
+from tests.workbench import NUM_STEPS, Result, Workbench, is_gone, results_of, wait_for
+
+pytestmark = pytest.mark.slow
+TWO = ["--num_trials=2", *SLURM]
+SLOW = 0.15  # seconds that flushing a file takes, four times a checkpoint
+
+
+@pytest.fixture
+def bench(slurm_bench: SlurmBench, finished: Workbench) -> SlurmBench:
+    return slurm_bench.adopt_indexes(finished)
+
+
+@pytest.fixture
+def expected(finished: Workbench) -> dict[str, bytes]:
+    return results_of(finished.run_folder())
+
+
+def ended(bench: SlurmBench, seed: int, attempt: int) -> str:
+    end = attempts.ended(bench.trial(seed).attempt(attempt))
+    return str(end["state"]) if end else "killed"
+
+
+@pytest.mark.parametrize("with_user_signal", [True, False])
+def test_preempted_by_a_higher_partition(
+    bench: SlurmBench, expected: dict[str, bytes], with_user_signal: bool
+) -> None:
+    """With SLURM's user signal or without, the step is ended and saved within the seconds that are left, and the
+    job goes back into the queue and on from there."""
+    cluster = bench.cluster
+    cluster.reconfigure(preempt_send_user_signal=with_user_signal)
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
+    for seed in (0, 1):
+        bench.wait_for_checkpoint(seed, 2)
+    cluster.command(
+        "sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 2"
+    )
+    for seed in (0, 1):
+        wait_for(lambda seed=seed: len(bench.trial(seed).attempts()) > 1, f"second start of seed {seed}")
+
+    out, err = driver.communicate(timeout=180)
+
+    assert driver.returncode == 0, Result(driver.returncode, out, err)
+    for seed in (0, 1):
+        assert ended(bench, seed, 0) == "interrupted"
+        first, second = bench.events(seed, "train")
+        assert 0 == first["step"] < second["step"] <= NUM_STEPS
+    assert len(bench.submitted("train")) == 1  # requeued, not submitted again
+    bench.finish(TWO, expected)
+
+
+def test_the_time_limit_is_reached(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """USR2, some seconds before: the job saves, requeues itself, and goes on with its next time."""
+    flags = [*TWO, "time=1", "signal=B:USR2@48", "--slurm_assess_flags", "time=10"]
+    driver = bench.start_train(*flags, *bench.slowly(0.4))
+    out, err = driver.communicate(timeout=300)
+    assert driver.returncode == 0, Result(driver.returncode, out, err)
+    first, second = bench.events(0, "train")[:2]
+    assert 0 == first["step"] < second["step"] <= NUM_STEPS
+    assert ended(bench, 0, 0) == "interrupted"
+    assert bench.submitted("train") == [(0, 1)]
+    bench.finish(TWO, expected)
+
+
+def test_a_task_is_killed(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """SIGKILL, as the kernel's out-of-memory killer sends it: the cause is told, with the last lines of the log; its
+    loader workers die with it; the same command goes on from the last periodic checkpoint."""
+    driver = bench.start_train(*TWO, "--num_workers=1", *bench.slowly(SLOW))
+    bench.wait_for_checkpoint(1, 2)
+    victim = bench.at_work(1)
+    children = victim.children(recursive=True)
+    assert children
+    victim.kill()
+    for child in children:
+        wait_for(lambda child=child: is_gone(child.pid), "the end of a loader worker")
+
+    out, err = driver.communicate(timeout=120)
+
+    result = Result(driver.returncode, out, err)
+    assert result.code == 1, result
+    assert "seed 1 failed: " in err
+    assert "1 of 2 trials completed" in out
+    bench.finish(TWO, expected)
+    assert bench.submitted("train") == [(0, 1), (1,)]
+    assert bench.submitted("assess") == [(0, 1), (1,)]
+    steps = [event["step"] for event in bench.events(1, "train")]
+    assert len(steps) == 2
+    assert steps[1] >= 10
+
+
+def test_a_task_is_cancelled(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
+    bench.wait_for_checkpoint(0, 2)
+    bench.cluster.command("scancel", bench.task("train", 0))
+    out, err = driver.communicate(timeout=120)
+    assert driver.returncode == 1, Result(driver.returncode, out, err)
+    assert "seed 0 failed: cancelled" in err
+    assert "1 of 2 trials completed" in out
+    bench.finish(TWO, expected)
+
+
+@pytest.mark.parametrize("is_silent", [True, False])
+def test_a_node_is_lost_under_a_trial(bench: SlurmBench, expected: dict[str, bytes], is_silent: bool) -> None:
+    """SLURM gives up the node and starts the job elsewhere. Whether the node has lost its power, or is merely silent and
+    still computes: what runs there finds itself superseded, and stops."""
+    cluster = bench.cluster
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
+    bench.wait_for_checkpoint(0, 2)
+    owner = attempts.read_owner(bench.trial(0).attempt(0))
+    assert owner is not None
+    (cluster.kill_slurmd if is_silent else cluster.kill_node)(owner.node)
+    # SLURM would find out by itself, in its own time.
+    cluster.command("scontrol", "update", f"nodename={owner.node}", "state=down", "reason=lost")
+
+    out, err = driver.communicate(timeout=180)
+
+    assert driver.returncode == 0, Result(driver.returncode, out, err)
+    nodes = [attempts.read_owner(a).node for a in bench.trial(0).attempts()]  # type: ignore[union-attr]
+    assert nodes[0] == owner.node
+    assert owner.node not in nodes[1:]
+    if is_silent:
+        wait_for(lambda: is_gone(owner.pid), "the end of the trial on the silent node")
+    cluster.start_missing()
+    bench.finish(TWO, expected, overlap=is_silent)
+
+
+def test_without_accounting_a_death_is_noticed_all_the_same(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    bench.cluster.reconfigure(accounting=False)
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
+    bench.wait_for_checkpoint(1, 2)
+    bench.at_work(1).kill()
+    out, err = driver.communicate(timeout=120)
+    assert driver.returncode == 1, Result(driver.returncode, out, err)
+    assert "seed 1 failed: " in err
+    bench.finish(TWO, expected)
+
+
+def test_sbatch_fails_twice_and_then_works(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    flaky = bench.program(
+        "sbatch",
+        "echo x >> calls; if [ $(wc -l < calls) -le 2 ]; then\n"
+        'echo "sbatch: error: Batch job submission failed: Unable to contact slurm controller" >&2\n'
+        'exit 1; fi\nexec $REAL "$@"',
+    )
+    result = bench.train(*TWO, **flaky)
+    assert result.code == 0, result
+    assert result.out.count("sbatch failed (Batch job submission failed: Unable to contact slurm controller") == 2
+    bench.check(expected)
+    assert bench.submitted("train") == [(0, 1)]
+
+
+def test_the_submitter_dies_right_after_sbatch(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """Its own record lacks the id of a job that SLURM has: the job is found again by its comment."""
+    deadly = bench.program("sbatch", '$REAL "$@" > answer; kill -9 $PPID')
+    result = bench.train(*TWO, **deadly)
+    assert result.code == -signal.SIGKILL, result
+    assert [(job.stage, job.job_id is None) for job in bench.ledger] == [("train", True)]
+
+    bench.finish(TWO, expected)
+
+    assert bench.submitted("train") == [(0, 1)]
+    assert [len(bench.events(seed, "train")) for seed in (0, 1)] == [1, 1]
+
+
+def test_the_same_command_twice_at_the_same_time(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    drivers = [bench.start_train(*TWO) for _ in range(2)]
+    results = []
+    for driver in drivers:
+        out, err = driver.communicate(timeout=180)
+        results.append(Result(driver.returncode, out, err))
+    assert [result.code for result in results] == [0, 0], "\n".join(map(str, results))
+    bench.check(expected)
+    assert bench.submitted("train") == [(0, 1)]
+    assert bench.submitted("assess") == [(0, 1)]
+
+
+def test_a_training_is_requeued_while_its_assessment_waits(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
+    bench.wait_for_checkpoint(0, 2)
+    bench.cluster.command("scontrol", "requeue", bench.task("train", 0))
+    out, err = driver.communicate(timeout=180)
+    assert driver.returncode == 0, Result(driver.returncode, out, err)
+    bench.check(expected)
+    assert len(bench.events(0, "train")) == 2
+    assert bench.submitted("assess") == [(0, 1)]
+
+
+def test_the_disk_of_a_node_is_full(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """A person's mistake, told in one line; with another folder the same command goes on."""
+    cluster = bench.cluster
+    cluster.command(
+        "srun", "--nodelist=node1", "sh", "-c", "mkdir -p /tmp/small && mount -t tmpfs -o size=16k tmpfs /tmp/small"
+    )
+    try:
+        result = bench.train(*TWO, "nodelist=node1", "--untar", "--tmp_data_dir=/tmp/small")
+        assert result.code == 2, result
+        (line,) = result.err.splitlines()
+        assert line.startswith("error: --tmp_data_dir: /tmp/small/original ")
+        assert line.endswith("make room, or give another folder (seed 0, 1)")
+        assert "0 of 2 trials completed" in result.out
+    finally:
+        cluster.command("srun", "--nodelist=node1", "sh", "-c", "umount /tmp/small && rmdir /tmp/small")
+    bench.finish([*TWO, "--untar"], expected)
+
+
+def test_a_killed_driver_leaves_the_jobs_to_themselves(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """And Ctrl-C says what goes on and how to come back."""
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
+    bench.wait_for_checkpoint(0)
+    driver.send_signal(signal.SIGINT)
+    out, err = driver.communicate(timeout=30)
+    assert driver.returncode == 130, Result(driver.returncode, out, err)
+    run_id = bench.run_folder().run_id
+    first, *_, last = err.splitlines()
+    assert first == f"run {run_id} goes on in SLURM: 2 training, 2 assessment, 1 summary"
+    assert last == f"  seqtrack cancel {run_id}"
+    killed = bench.start_train(*TWO)
+    time.sleep(1.5)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    bench.cluster.wait_idle(120)
+    # The summary job was the last: everything is there without any driver.
+    bench.check(expected)
+    assert bench.train(*TWO).code == 0
+    assert bench.submitted("train") == [(0, 1)]
