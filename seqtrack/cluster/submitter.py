@@ -11,8 +11,9 @@ import contextlib
 import io
 import os
 import re
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from submitit import SlurmExecutor
@@ -23,6 +24,7 @@ from seqtrack.errors import TrialError, UserError
 
 # Options whose variable is not named after them.
 _VARIABLES = {"ARRAY": "ARRAY_INX", "TIME": "TIMELIMIT"}
+LONG_SECONDS = 10.0
 RETRY_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)
 # What sbatch says of a request that will not be granted however often it is made.
 _REFUSALS = re.compile(
@@ -72,7 +74,7 @@ def submit(text: str, folder: Path, tag: str, say: Callable[[str], None]) -> str
     for pause in (*RETRY_SECONDS, None):
         try:
             # It prints what sbatch said, which the exception says too.
-            with contextlib.redirect_stderr(io.StringIO()):
+            with contextlib.redirect_stderr(io.StringIO()), _saying_that_it_waits(say):
                 job_id = str(executor._submit_command("").job_id)
             break
         except (FailedJobError, FailedSubmissionError) as error:
@@ -91,6 +93,22 @@ def submit(text: str, folder: Path, tag: str, say: Callable[[str], None]) -> str
     for link in folder.glob(".submission_file_*"):
         link.unlink(missing_ok=True)
     return job_id
+
+
+@contextlib.contextmanager
+def _saying_that_it_waits(say: Callable[[str], None]) -> Iterator[None]:
+    """sbatch waits, silently and for ever, while SLURM has as many jobs as it takes (MaxJobCount)."""
+    timer = threading.Timer(
+        LONG_SECONDS,
+        say,
+        ["sbatch waits: SLURM is busy, or has all the jobs that it takes (MaxJobCount); Ctrl-C leaves"],
+    )
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _find(tag: str) -> str | None:

@@ -116,8 +116,8 @@ def test_a_task_is_cancelled(bench: SlurmBench, expected: dict[str, bytes]) -> N
 
 @pytest.mark.parametrize("is_silent", [True, False])
 def test_a_node_is_lost_under_a_trial(bench: SlurmBench, expected: dict[str, bytes], is_silent: bool) -> None:
-    """SLURM gives up the node and starts the job elsewhere. Whether the node has lost its power, or is merely silent and
-    still computes: what runs there finds itself superseded, and stops."""
+    """SLURM gives up the node and starts the job elsewhere. If the node has not lost its power but is merely silent
+    and still computes, what runs there finds itself superseded, and stops."""
     cluster = bench.cluster
     driver = bench.start_train(*TWO, *bench.slowly(SLOW))
     bench.wait_for_checkpoint(0, 2)

@@ -158,7 +158,7 @@ def test_large_arrays_are_split_and_a_full_queue_is_waited_for(slurm_bench: Slur
 
 def test_status_logs_and_cancel(slurm_bench: SlurmBench) -> None:
     """What is going on is told from the disk, also while the controller is down and where there is no SLURM."""
-    result = slurm_bench.train("--num_trials=2", "--detach", *SLURM, *slurm_bench.slowly(0.15))
+    result = slurm_bench.train("--num_trials=2", "--detach", *SLURM, *slurm_bench.slowly(0.4))
     assert result.code == 0, result
     run_id = slurm_bench.run_folder().run_id
     for seed in (0, 1):
