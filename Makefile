@@ -21,6 +21,7 @@ demo: $(STAMP)
 	$(RUN) aux/demo.py
 
 slurm-demo: $(STAMP)
+	aux/slurm/install.sh
 	$(RUN) aux/slurm/cluster.py run -- $(RUN) aux/demo.py --slurm
 
 # SEQTRACK_INSTALL_SLURM=1 has what tests/slurm needs installed; SEQTRACK_REQUIRE_SLURM=1 fails without it.

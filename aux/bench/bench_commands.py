@@ -16,7 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 import table  # noqa: E402
 from table import Row  # noqa: E402
 
-TOOLS = ("train", "train_work", "pack", "index", "sample_data", "main")
+TOOLS = ("train", "train_work", "status", "logs", "cancel", "doctor", "pack", "index", "sample_data", "main")
 ROUNDS = 9
 
 
