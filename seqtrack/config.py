@@ -175,7 +175,7 @@ class ExecutionConfig:
     )
     slurm_throttle: int | None = option(None, "tasks of an array that run at a time", "int?", minimum=1)
     slurm_max_submit: int | None = option(
-        None, "jobs of this run in the queue at a time; the rest follow (for QOS limits)", "int?", minimum=3
+        None, "jobs of this run in the queue at a time; the rest follow (for QOS limits)", "int?", minimum=4
     )
     slurm_setup: tuple[str, ...] = option((), "shell lines run before each job, e.g. 'module load cuda'", "words")
     slurm_exclude_failed_nodes: bool = option(False, "avoid nodes that have failed under this run", "flag")

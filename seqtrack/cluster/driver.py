@@ -43,6 +43,9 @@ class Scheduler(Protocol):
 
     mistakes: set[int]
 
+    def begin(self) -> None:
+        """Hands over what can be handed over."""
+
     def run(self) -> dict[int, str]:
         """Until nothing more can be done; returns the cause of failure by seed."""
 
@@ -79,6 +82,9 @@ def run(request: Request, say: Say) -> Outcome:
     progress = make_progress()
     scheduler = _scheduler(request, submission, progress.show, say)
     try:
+        scheduler.begin()
+        if request.execution.slurm and request.execution.detach:
+            raise Detached(scheduler.farewell())
         with progress:
             failures = scheduler.run()
     except KeyboardInterrupt:
@@ -93,12 +99,7 @@ def _scheduler(request: Request, submission: str, show: Callable[[Any], None], s
         return LocalScheduler(request, submission, show)
     from seqtrack.cluster.slurm import SlurmScheduler
 
-    scheduler = SlurmScheduler(request, submission, show, say)
-    for job in scheduler.hand_over():
-        say(f"submitted {job.stage} {job.job_id}" + (f" ({len(job.seeds)} tasks)" if job.seeds else ""))
-    if request.execution.detach:
-        raise Detached(scheduler.farewell())
-    return scheduler
+    return SlurmScheduler(request, submission, show, say)
 
 
 def leave_in_background(request: Request, argv: Sequence[str]) -> str:

@@ -53,6 +53,9 @@ class LocalScheduler:
     _tried: set[int] = field(default_factory=set)
     _complete: set[int] = field(default_factory=set)
 
+    def begin(self) -> None:
+        """Nothing: a process is started when there is a place for it."""
+
     def run(self) -> dict[int, str]:
         """Blocks until nothing more can be done; returns the cause of failure by seed.
 

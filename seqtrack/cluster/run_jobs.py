@@ -33,12 +33,9 @@ def summary(request: Request) -> int:
 def _continue(request: Request) -> None:
     scheduler = SlurmScheduler(request, request.submission or "", lambda statuses: None, _say)
     try:
-        submitted = scheduler.hand_over()
+        scheduler.begin()
     except SeqtrackError as error:
         _say(f"cannot submit the trials that wait for room ({error}); the same command does")
-        return
-    for job in submitted:
-        _say(f"submitted {job.stage} {job.job_id}")
 
 
 def _say(line: str) -> None:

@@ -39,7 +39,7 @@ DISK_SECONDS = 1.0
 SECONDS_PER_TRIAL = 0.01  # reading the state of a thousand trials takes a while: look less often then
 LOCK_SECONDS = 300.0
 ENDING_SECONDS = 60.0
-SUMMARY_SECONDS = 60.0
+SUMMARY_SECONDS, SUMMARY_INTERVAL_SECONDS = 60.0, 5.0
 
 
 def check(request: Request) -> None:
@@ -94,8 +94,8 @@ class SlurmScheduler:
         self._tasks: list[QueuedTask] = []
         self._asked = 0.0  # when, since the epoch
 
-    def hand_over(self) -> list[Job]:
-        """Submits whatever is missing and not in the queue; returns what it submitted.
+    def begin(self) -> None:
+        """Submits whatever is missing and not in the queue.
 
         Raises:
             UserError, TrialError: SLURM refuses, or does not answer. What was submitted before that goes on.
@@ -121,13 +121,14 @@ class SlurmScheduler:
             if problem := slurm_queue.cancel(planned.cancel):
                 self._say(f"scancel: {problem}")
             self.waiting = planned.waiting
-            submitted: list[Job] = []
-            for job in planned.jobs:
-                submitted.append(self._submit(job, [done.job_id or "" for done in submitted]))
-            gone = set(planned.cancel)
-            self._tasks = [task for task in self._tasks if task.name not in gone]
-            self._tasks += [task for job in submitted for task in _as_queued(job, self.request.run_id)]
-        return submitted
+            self._tasks = [task for task in self._tasks if task.name not in planned.cancel]
+            ids: list[str] = []
+            for planned_job in planned.jobs:
+                job = self._submit(planned_job, ids)
+                ids.append(job.job_id or "")
+                self._tasks += _as_queued(job, self.request.run_id)
+                tasks = f" ({len(job.seeds)} tasks)" if job.seeds else ""
+                self._say(f"submitted {job.stage} {job.job_id}{tasks}")
 
     def run(self) -> dict[int, str]:
         """Watches until nothing of this run is in the queue; returns the cause of failure by seed.
@@ -142,7 +143,7 @@ class SlurmScheduler:
                 tasks = slurm_queue.queue()
                 if tasks is not None:
                     self._tasks, self._asked = self._ours(tasks), at
-                    if not self._tasks and not self.waiting:
+                    if not self._tasks and not self.waiting and not self._goes_on_elsewhere():
                         break
                     self._top_up()
                 elif self._all_complete():
@@ -153,16 +154,19 @@ class SlurmScheduler:
             if (now := [status.state for status in statuses]) != states:
                 states, interval = now, FIRST_INTERVAL_SECONDS
                 finished_at = None
-            if {task.stage for task in self._tasks} == {SUMMARY} and self._all_complete():
+            if {task.stage for task in self._tasks} == {SUMMARY} and not self.waiting:
                 # The summary is made here too: a job for it that finds no place is not waited for.
                 finished_at = finished_at or time.monotonic()
-                interval = FIRST_INTERVAL_SECONDS
+                interval = min(interval, SUMMARY_INTERVAL_SECONDS)
                 if time.monotonic() - finished_at > SUMMARY_SECONDS:
-                    slurm_queue.cancel([task.name for task in self._tasks])
+                    slurm_queue.cancel([task.name for task in self._tasks if task.state == "PENDING"])
             time.sleep(max(DISK_SECONDS, SECONDS_PER_TRIAL * len(statuses)))
         self.show(self.statuses())
         self._find_causes()
         return self.failures
+
+    def _goes_on_elsewhere(self) -> bool:
+        return any(_is_worked_on_elsewhere(self.request, seed) for seed in self.request.seeds)
 
     def statuses(self) -> list[TrialStatus]:
         ledger, queue = jobs.read(self.request.run), Queue.of(self._tasks, self._asked)
@@ -332,7 +336,8 @@ class SlurmScheduler:
         room = self.request.execution.slurm_max_submit
         # A pair and a summary: less is not worth a look at the disk.
         if self.waiting and room is not None and room - len(self._tasks) >= 2:
-            self.hand_over()
+            with contextlib.suppress(TrialError):  # no answer now; later then
+                self.begin()
 
     # Why it ended.
 
@@ -346,9 +351,8 @@ class SlurmScheduler:
                 jobs.record_failed_node(self.request.run, found.node_failed)
 
     def _note_failed_nodes(self, ledger: Sequence[Job]) -> None:
-        for ending in slurm_queue.endings([job.job_id for job in ledger if job.job_id]).values():
-            if ending.state == "NODE_FAIL" and ending.node:
-                jobs.record_failed_node(self.request.run, ending.node)
+        for node in sorted(slurm_queue.failed_nodes([job.job_id for job in ledger if job.job_id])):
+            jobs.record_failed_node(self.request.run, node)
 
 
 def _as_queued(job: Job, run_id: str) -> Iterator[QueuedTask]:

@@ -115,6 +115,16 @@ def parse_endings(text: str) -> dict[str, Ending]:
     return found
 
 
+def failed_nodes(job_ids: Iterable[str], seconds: float = ANSWER_SECONDS) -> set[str]:
+    """Nodes that failed under these jobs, also where the job has since gone on elsewhere."""
+    wanted = sorted({job_id.partition("_")[0] for job_id in job_ids})
+    if not wanted or shutil.which("sacct") is None:
+        return set()
+    command = ["sacct", "-n", "-P", "-X", "--duplicates", "-o", "State,NodeList", "-j", ",".join(wanted)]
+    rows = [line.split("|") for line in (ask(command, seconds) or "").splitlines()]
+    return {row[1] for row in rows if row[0] == "NODE_FAIL" and row[1]}
+
+
 @dataclass(frozen=True)
 class Limits:
     """What this site allows."""

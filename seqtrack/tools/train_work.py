@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from seqtrack.errors import UserError
 from seqtrack.runs.signals import StopFlag
 from seqtrack.tools import cli
 
+if TYPE_CHECKING:
+    from seqtrack.pipeline.request import Request
+
+NFS_SECONDS = 65.0
 STAGES = ("all", "train", "assess", "index", "summary")
 EPILOG = """example:
   python -m seqtrack.tools.train_work latest 0        # seed 0 of the run submitted last
@@ -31,6 +37,21 @@ def build_parser() -> cli.Parser:
     return parser
 
 
+def _patiently(read: Callable[[], Request]) -> Request:
+    """A node may see what was just written on a shared disk only after a while (NFS keeps what it knows for up to a
+    minute), so a job waits before it calls a file missing."""
+    from seqtrack.cluster import slurm_job
+
+    deadline = time.monotonic() + (NFS_SECONDS if slurm_job.is_inside() else 0.0)
+    while True:
+        try:
+            return read()
+        except (UserError, OSError):
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(1.0)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     stop = StopFlag().install()
     arguments = build_parser().parse_args(argv)
@@ -43,8 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.runs.paths import RunFolder
 
     folder = Path(arguments.run)
-    run = RunFolder(folder) if folder.is_dir() else lookup.find(Path(arguments.cache_dir), arguments.run)
-    request = read_submission(run, arguments.submission)
+    is_folder = folder.is_absolute() or folder.is_dir()
+    run = RunFolder(folder) if is_folder else lookup.find(Path(arguments.cache_dir), arguments.run)
+    request = _patiently(lambda: read_submission(run, arguments.submission))
     if of_run:
         from seqtrack.cluster import run_jobs
 

@@ -88,6 +88,23 @@ class TestCopy:
         first.close()
         second.close()
 
+    @pytest.mark.parametrize("mode", MODES)
+    def test_a_copy_that_is_not_to_be_kept_goes_with_its_last_user(self, tar: Path, root: Path, mode: str) -> None:
+        def use(keep: bool) -> staging.StagedCopy:
+            return stage(tar, root, "original", "set", mode, lambda line: None, keep=keep)
+
+        first, second = use(keep=False), use(keep=False)
+        first.close()
+        assert second.path.exists()
+        second.close()
+        assert not second.path.exists()
+        assert unfinished(root) == []
+        # Kept for the next job by one, it is still there; and then removed by another who wants it so.
+        use(keep=True).close()
+        assert second.path.exists()
+        use(keep=False).close()
+        assert sorted(path.name for path in root.rglob("*") if not path.name.endswith(".lock")) == ["original"]
+
     def test_a_name_that_would_mean_a_host_to_tar(self, tmp_path: Path, root: Path) -> None:
         tar = write_tar(tmp_path / "host:disk" / "set.tar", FILES)
         copy, _ = staged(tar, root)

@@ -125,5 +125,7 @@ class SlurmBench(Workbench):
             for attempt in trial.attempts():
                 assert is_gone(int(named(records[attempt.number], "start")[0]["pid"]))
         assert leftovers(self.folder) == []
+        for node in self.cluster.nodes:
+            assert leftovers(self.cluster.tmp_of(node)) == []
         assert list(self.run_folder().slurm.glob(".submission_file_*")) == []
         self.cluster.wait_idle(30)

@@ -64,6 +64,25 @@ def test_preempted_by_a_higher_partition(
     bench.finish(TWO, expected)
 
 
+def test_preempted_where_the_site_cancels(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """PreemptMode=CANCEL: nothing comes back by itself. The command says why, and given again submits anew."""
+    cluster = bench.cluster
+    cluster.reconfigure(preempt_mode="CANCEL")
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
+    for seed in (0, 1):
+        bench.wait_for_checkpoint(seed, 2)
+    cluster.command(
+        "sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"
+    )
+    out, err = driver.communicate(timeout=180)
+    assert driver.returncode == 1, Result(driver.returncode, out, err)
+    for seed in (0, 1):
+        assert f"seed {seed} failed: preempted on node" in err
+        assert ended(bench, seed, 0) == "interrupted"
+    bench.finish(TWO, expected)
+    assert bench.submitted("train") == [(0, 1), (0, 1)]
+
+
 def test_the_time_limit_is_reached(bench: SlurmBench, expected: dict[str, bytes]) -> None:
     """USR2, some seconds before: the job saves, requeues itself, and goes on with its next time."""
     flags = [*TWO, "time=1", "signal=B:USR2@48", "--slurm_assess_flags", "time=10"]
@@ -137,6 +156,12 @@ def test_a_node_is_lost_under_a_trial(bench: SlurmBench, expected: dict[str, byt
         wait_for(lambda: is_gone(owner.pid), "the end of the trial on the silent node")
     cluster.start_missing()
     bench.finish(TWO, expected, overlap=is_silent)
+    # One may keep away from it from now on.
+    result = bench.train("--num_trials=3", "--slurm_exclude_failed_nodes", *SLURM)
+    assert result.code == 0, result
+    (last,) = [job for job in bench.ledger if job.seeds == (2,) and job.stage == "train"]
+    script = (bench.run_folder().slurm / f"{last.job_id}_submission.sh").read_text()
+    assert f"#SBATCH --exclude={owner.node}\n" in script
 
 
 def test_without_accounting_a_death_is_noticed_all_the_same(bench: SlurmBench, expected: dict[str, bytes]) -> None:

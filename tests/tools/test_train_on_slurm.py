@@ -51,7 +51,7 @@ def test_a_flag_of_ours_ends_the_list() -> None:
             ["--slurm", "--max_parallel=2"],
             "--max_parallel: it limits trials on this machine; with --slurm give --slurm_throttle",
         ),
-        (["--slurm", "--slurm_max_submit=2"], "--slurm_max_submit: expected 3 or more, got 2"),
+        (["--slurm", "--slurm_max_submit=3"], "--slurm_max_submit: expected 4 or more, got 3"),
     ],
 )
 def test_flags_that_contradict_each_other(bench: Workbench, flags: list[str], line: str) -> None:
