@@ -87,6 +87,7 @@ class BatchScript:
             *([seeds] if self.seeds else []),
             *self.setup,
             "# The command replaces this shell, so that SLURM's signal reaches it, and nothing else.",
+            *(["trap '' USR2  # until the command listens, it must not kill"] if self.signal_seconds else []),
             f"exec {' '.join(map(_word, self.command))}",
         ]
         return "\n".join(lines) + "\n"

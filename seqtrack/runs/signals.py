@@ -23,6 +23,12 @@ class StopFlag:
             signal.signal(number, self._set)
         return self
 
+    def end(self) -> None:
+        """The work is done. While it shuts down, Python hands signals back to the system, of which they would kill
+        a process that has nothing left to save, and SLURM would call the job failed."""
+        for number in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+
     @property
     def asks_for_requeue(self) -> bool:
         return self.signal == signal.SIGUSR2

@@ -76,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.pipeline import worker
 
     code = worker.work(request, arguments.seed, arguments.stage, stop, slurm_job.has_ended)
+    stop.end()
     if code == worker.INTERRUPTED and stop.asks_for_requeue and slurm_job.is_inside():
         slurm_job.requeue()
     return code

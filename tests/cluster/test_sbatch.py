@@ -57,6 +57,7 @@ TRAINING_TEXT = """\
 export OMP_NUM_THREADS=2
 seeds=(0 1 2 3 4 7)
 # The command replaces this shell, so that SLURM's signal reaches it, and nothing else.
+trap '' USR2  # until the command listens, it must not kill
 exec /venv/bin/python -m seqtrack.tools.train_work 8743f099d265 "${seeds[$SLURM_ARRAY_TASK_ID]}"
 """
 
@@ -162,6 +163,7 @@ seeds=(100 101 102 103 104 105 106 107 108 109 110 111 112 113 114 115 116 117 1
 module load cuda/12.4  # as the site names it
 ulimit -n "$(ulimit -Hn)"
 # The command replaces this shell, so that SLURM's signal reaches it, and nothing else.
+trap '' USR2  # until the command listens, it must not kill
 exec '/venv of ann/bin/python' -c 'print('"'"'$HOME'"'"', "`id`")' '--name=a\b' '' "${seeds[$SLURM_ARRAY_TASK_ID]}" '*' 'é'
 """  # noqa: E501
 
