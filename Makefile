@@ -29,9 +29,11 @@ test: $(STAMP)
 	aux/slurm/install.sh
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
-# The same suite where every process starts from nothing, as on macOS. Jobs of SLURM do so anyway.
+# Whatever starts processes, where each of them starts from nothing, as on macOS. (Jobs of SLURM do so anyway.)
+SPAWNING = tests/data tests/training tests/tracking tests/pipeline \
+	tests/cluster/test_killed_and_repeated.py tests/cluster/test_damaged_checkpoints.py tests/cluster/test_superseded.py
 test-spawn: $(STAMP)
-	SEQTRACK_START_METHOD=spawn $(RUN) -m pytest --ignore=tests/slurm $(PYTEST_ARGS)
+	SEQTRACK_START_METHOD=spawn $(RUN) -m pytest $(SPAWNING) $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .
