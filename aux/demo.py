@@ -9,6 +9,7 @@ that it must beat: its own untrained start, and a box that never moves. Given ag
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -26,7 +27,9 @@ def where(words: list[str]) -> list[str]:
     """The flags that say where it runs: nothing, or what ``--slurm`` and sbatch's flags behind it come to."""
     if words[:1] != ["--slurm"]:
         return []
-    return ["--slurm", "--slurm_flags", *(words[1:] or ["time=30", "cpus-per-task=2", "gres=gpu:1"])]
+    at_a_time = max(1, (os.cpu_count() or 2) // 2)  # the nodes are this machine
+    flags = words[1:] or ["time=30", "cpus-per-task=2", "gres=gpu:1"]
+    return ["--slurm", f"--slurm_throttle={at_a_time}", "--slurm_flags", *flags]
 
 
 def command(num_steps: int, *more: str) -> list[str]:
