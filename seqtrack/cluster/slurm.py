@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -192,23 +193,32 @@ class SlurmScheduler:
     # What is there, and what is missing.
 
     def _ours(self, tasks: Sequence[QueuedTask]) -> list[QueuedTask]:
+        """By the ledger, for sites that write comments of their own; by the comment, for jobs that it lacks."""
         me = os.environ.get("SLURM_JOB_ID")  # a summary job that submits what had to wait
-        return [task for task in tasks if task.run == self.request.run_id and task.job_id != me]
+        run_id, known = self.request.run_id, {job.job_id: job for job in jobs.read(self.request.run) if job.job_id}
+        found = []
+        for task in tasks:
+            if job := known.get(task.job_id):
+                found.append(replace(task, run=run_id, stage=job.stage, tag=job.tag))
+            elif task.run == run_id:
+                found.append(task)
+        return [task for task in found if task.job_id != me]
 
     def _settled_queue(self) -> list[QueuedTask]:
         """Our tasks in the queue, after those that are just ending have ended: they are in nobody's way then."""
-        deadline, said = time.monotonic() + ENDING_SECONDS, False
+        deadline = time.monotonic() + ENDING_SECONDS
+        awaited: list[str] | None = None
         while True:
             tasks = slurm_queue.queue()
             if tasks is None:
                 raise TrialError("SLURM does not answer (squeue); give the same command again later")
             tasks = self._ours(tasks)
             ending = [task.name for task in tasks if task.state == "COMPLETING"]
-            if not ending or time.monotonic() > deadline:
-                return tasks
-            if not said:
-                said = True
+            if awaited is None and ending:
+                awaited = ending  # those that begin to end meanwhile are not waited for
                 self._say(f"waiting for jobs that are just ending: {', '.join(ending[:5])}")
+            if not set(awaited or ()) & set(ending) or time.monotonic() > deadline:
+                return tasks
             time.sleep(FIRST_INTERVAL_SECONDS)
 
     def _adopt_orphans(self, ledger: list[Job]) -> list[Job]:

@@ -6,7 +6,6 @@ answer, which is different from an empty answer.
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import shutil
@@ -53,7 +52,8 @@ def is_installed() -> bool:
 
 def queue(seconds: float = ANSWER_SECONDS) -> list[QueuedTask] | None:
     """Everything of this person's in the queue, in one squeue whatever the number of tasks."""
-    answer = ask(["squeue", "--noheader", f"--user={_user()}", f"--format={_QUEUE_FORMAT}"], seconds)
+    # By number: $USER may say anything, and a container may have no accounts.
+    answer = ask(["squeue", "--noheader", f"--user={os.getuid()}", f"--format={_QUEUE_FORMAT}"], seconds)
     return None if answer is None else list(parse_queue(answer))
 
 
@@ -185,10 +185,3 @@ def _environment() -> dict[str, str]:
     for name in ("SQUEUE_FORMAT", "SQUEUE_STATES", "SQUEUE_SORT", "SACCT_FORMAT", "SLURM_TIME_FORMAT"):
         found.pop(name, None)
     return {**found, "SLURM_BITSTR_LEN": "0"}
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
