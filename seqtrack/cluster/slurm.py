@@ -117,7 +117,8 @@ class SlurmScheduler:
                 index=in_queue.get(INDEX) or not self._is_indexed(),
                 summary=in_queue.get(SUMMARY),
                 max_array_size=limits.max_array_size,
-                room=None if room is None else max(0, room - len(self._tasks)),
+                # A summary job that submits the next wave is in the queue itself.
+                room=None if room is None else max(0, room - len(self._tasks) - ("SLURM_JOB_ID" in os.environ)),
             )
             if problem := slurm_queue.cancel(planned.cancel):
                 self._say(f"scancel: {problem}")
@@ -198,7 +199,8 @@ class SlurmScheduler:
         run_id, known = self.request.run_id, {job.job_id: job for job in jobs.read(self.request.run) if job.job_id}
         found = []
         for task in tasks:
-            if job := known.get(task.job_id):
+            # Ids repeat (another cluster, a controller that lost its state): a comment of another run is believed.
+            if task.run in ("", run_id) and (job := known.get(task.job_id)):
                 found.append(replace(task, run=run_id, stage=job.stage, tag=job.tag))
             elif task.run == run_id:
                 found.append(task)
@@ -284,7 +286,7 @@ class SlurmScheduler:
                 f"another command has been submitting this run for {LOCK_SECONDS:.0f} s (lock {lock.lock_file});"
                 " wait for it, or stop it"
             ) from None
-        except NotImplementedError:
+        except (OSError, NotImplementedError):
             self._say(f"{lock.lock_file}: this file system has no locks; submitting without one")
         try:
             yield
@@ -359,6 +361,10 @@ class SlurmScheduler:
                 self.mistakes.add(seed)
             if found.node_failed:
                 jobs.record_failed_node(self.request.run, found.node_failed)
+        for seed in self.request.seeds:  # accounting may lag; what is not complete is never called a success
+            trial = self.request.run.trial(seed)
+            if seed not in self.failures and not plan.has_nothing_left(self.request, trial):
+                self.failures[seed] = "it is not complete, and nobody says why; the same command goes on"
 
     def _note_failed_nodes(self, ledger: Sequence[Job]) -> None:
         for node in sorted(slurm_queue.failed_nodes([job.job_id for job in ledger if job.job_id])):

@@ -53,7 +53,7 @@ def is_installed() -> bool:
 def queue(seconds: float = ANSWER_SECONDS) -> list[QueuedTask] | None:
     """Everything of this person's in the queue, in one squeue whatever the number of tasks."""
     # By number: $USER may say anything, and a container may have no accounts.
-    answer = ask(["squeue", "--noheader", f"--user={os.getuid()}", f"--format={_QUEUE_FORMAT}"], seconds)
+    answer = ask(["squeue", "--all", "--noheader", f"--user={os.getuid()}", f"--format={_QUEUE_FORMAT}"], seconds)
     return None if answer is None else list(parse_queue(answer))
 
 

@@ -113,4 +113,9 @@ def _saying_that_it_waits(say: Callable[[str], None]) -> Iterator[None]:
 
 def _find(tag: str) -> str | None:
     """The id of a job that is in the queue although sbatch did not say so."""
-    return next((task.job_id for task in slurm_queue.queue() or [] if task.tag == tag), None)
+    tasks = slurm_queue.queue()
+    if tasks is None:
+        raise TrialError(
+            "SLURM does not answer, so it is not known whether it took the job; the same command finds out"
+        )
+    return next((task.job_id for task in tasks if task.tag == tag), None)

@@ -208,7 +208,7 @@ def _told(attempt: AttemptFolder) -> Mapping[str, Any]:
     return _add_up(attempt.events, stat.st_size, stat.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=16384)
 def _add_up(path: Path, size: int, _: int) -> Mapping[str, Any]:
     values: dict[str, Any] = {"state": "starting"}
     for event in events.read_tail(path):
