@@ -141,7 +141,7 @@ def test_jobs_run_the_code_as_it_was_when_they_were_submitted(
 
 
 def test_large_arrays_are_split_and_a_full_queue_is_waited_for(slurm_bench: SlurmBench, five: Workbench) -> None:
-    """A site that takes arrays of two, and a person who may have eight jobs in the queue: all of it follows by itself,
+    """A site that takes arrays of two, a person who may have eight jobs in the queue: it all follows by itself,
     without a driver."""
     slurm_bench.cluster.reconfigure(max_array_size=2)
     flags = ["--num_trials=5", "--slurm_max_submit=8", "--slurm_throttle=2", *SLURM]
