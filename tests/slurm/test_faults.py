@@ -58,6 +58,8 @@ def test_preempted_by_a_higher_partition(
     assert driver.returncode == 0, Result(driver.returncode, out, err)
     for seed in (0, 1):
         assert ended(bench, seed, 0) == "interrupted"
+        # Told by the user signal it requeues itself; told by SIGTERM it leaves that to SLURM.
+        assert ("equeue" in bench.trial(seed).attempt(0).log.read_text()) == with_user_signal
         first, second = bench.events(seed, "train")
         assert 0 == first["step"] < second["step"] <= NUM_STEPS
     assert len(bench.submitted("train")) == 1  # requeued, not submitted again
