@@ -19,9 +19,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from seqtrack.config import Config, stage_mode
+from seqtrack.data.crops import CropMap
 from seqtrack.data.formats import MANIFEST, DatasetName
 from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
 from seqtrack.data.node_local import node_local_root
@@ -32,6 +36,7 @@ from seqtrack.errors import UserError
 
 Say = Callable[[str], object]
 StageMode = Literal["none", "untar", "tar"]
+Kind = Literal["dir", "tar"]
 ORIGINAL = "original"
 
 
@@ -73,14 +78,24 @@ class Source:
     name: DatasetName
     preproc: str
     path: Path
-    is_tar: bool
+    kind: Kind
     stage_mode: StageMode = "none"
     """How it is brought to the node first; ``none`` for a folder."""
 
     def tree(self, cache_dir: Path | None = None) -> DirectoryTree | TarTree:
-        if self.is_tar:
+        if self.kind == "tar":
             return TarTree(self.path, self.name.folder, cache_dir)
         return DirectoryTree(self.path, self.name.folder)
+
+
+class Target(NamedTuple):
+    """The picture that training uses for one labelled frame of a track."""
+
+    data: bytes
+    """Encoded."""
+    crop: CropMap | None
+    """From pixels of the original frame to pixels of this picture, where it is a crop around the target
+    (``crop_S`` versions); None: it is the whole frame, perhaps resized."""
 
 
 @dataclass
@@ -101,6 +116,18 @@ class Dataset:
     def read_frame(self, video: int, frame: int) -> bytes:
         """The encoded image. DataError that names the file if it cannot be read."""
         return self.frames.read(self.index.frame_name(video, frame))
+
+    def stored(self, track: int) -> NDArray[np.int64] | None:
+        """Which rows of the track (positions, increasing) this version has pictures for; None: all of them."""
+        return None
+
+    def read_target(self, track: int, row: int) -> Target:
+        """The picture for row ``row`` of the track's labels."""
+        return Target(self.read_frame(self.index.track_video(track), int(self.index.track(track).frames[row])), None)
+
+    def describe_target(self, track: int, row: int) -> str:
+        """For messages, as ``describe_frame``."""
+        return self.describe_frame(self.index.track_video(track), int(self.index.track(track).frames[row]))
 
     def describe_frame(self, video: int, frame: int) -> str:
         """For messages: video, frame and file."""
@@ -130,19 +157,19 @@ def locate(name: DatasetName, locations: Locations) -> Source:
         given = Path(given).expanduser()
         if not given.exists():
             raise UserError(f"--data_paths: {folder}={given} is not there; expected the data set's folder or tar")
-        is_tar = given.is_file()
-        return Source(name, preproc, given, is_tar, locations.stage_mode if is_tar else "none")
+        kind: Kind = "tar" if given.is_file() else "dir"
+        return Source(name, preproc, given, kind, locations.stage_mode if kind == "tar" else "none")
     tar = locations.tar_dir.expanduser() / preproc / f"{folder}.tar" if locations.tar_dir else None
     if tar is not None and locations.stage_mode != "none" and tar.is_file():
-        return Source(name, preproc, tar, True, locations.stage_mode)
+        return Source(name, preproc, tar, "tar", locations.stage_mode)
     if locations.data_dir is not None:
         directory = locations.data_dir.expanduser() / preproc / folder
         if directory.is_dir():
-            return Source(name, preproc, directory, False)
+            return Source(name, preproc, directory, "dir")
         looked.append(f"{directory}/ (--data_dir)")
     if tar is not None:
         if tar.is_file():
-            return Source(name, preproc, tar, True)
+            return Source(name, preproc, tar, "tar")
         looked.append(f"{tar} (--tar_dir)")
     if not looked:
         raise UserError(
@@ -214,7 +241,7 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
     source = locate(name, locations)
     index = open_index_of(name, locations, on_message)
     fingerprint = {"index": index.fingerprint}
-    if not source.is_tar:
+    if source.kind == "dir":
         digest = _staged_digest(source.path)
         return Dataset(name.folder, index, DirectoryFrames(source.path), fingerprint | digest)
     path, staged = source.path, None
@@ -252,6 +279,6 @@ def fingerprint(name: DatasetName, locations: Locations, on_message: Say = print
     """What ``open_dataset`` would report as ``data_fingerprint``, without staging anything."""
     source = locate(name, locations)
     found = {"index": open_index_of(name, locations, on_message).fingerprint}
-    if source.is_tar:
+    if source.kind == "tar":
         return found | {"frames": tar_digest(source.path)}
     return found | _staged_digest(source.path)

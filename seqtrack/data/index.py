@@ -49,6 +49,8 @@ class Track:
     """(N, 4) x y w h, pixels of the original image, 0-based; NaN where absent."""
     present: NDArray[np.bool_]
     occluded: NDArray[np.bool_]
+    visibility: NDArray[np.float16]
+    """(N,) share of the target that can be seen, in [0, 1]."""
     category: str
 
 
@@ -75,6 +77,7 @@ class Index:
             self._frames, self._boxes, self._polygons = arrays["frames"], arrays["boxes"], arrays["polygons"]
             self._present = arrays["present"].view(np.bool_)
             self._occluded = arrays["occluded"].view(np.bool_)
+            self._visibility = arrays["visibility"]
             self._sizes = scalars(arrays["sizes"])
             self._lengths, self._first_track = scalars(arrays["lengths"]), scalars(arrays["first_track"])
             self._starts, self._digits = scalars(arrays["starts"]), scalars(arrays["digits"])
@@ -134,6 +137,7 @@ class Index:
             self._boxes[first:last],
             self._present[first:last],
             self._occluded[first:last],
+            self._visibility[first:last],
             self._categories[self._track_categories[track]],
         )
 
@@ -169,7 +173,7 @@ class CachedIndex:
 
     @property
     def _stem(self) -> str:
-        return f"{self.name.folder}.{self.name.layout}"
+        return f"{self.name.folder}.{self.name.layout}{self.name.part and '-' + self.name.part}"
 
     @property
     def lock(self) -> Path:
@@ -231,7 +235,7 @@ def ensure_index(
         stamp = tree.stamp()
     except OSError as error:
         raise DataError(f"{tree.source}: cannot read it ({error.strerror})") from error
-    fingerprint = source_fingerprint(name.layout, tree)
+    fingerprint = source_fingerprint(name, tree)
     path = cached.file(fingerprint)
     index, reason = _try_open(path)
     if index is None:
@@ -241,7 +245,7 @@ def ensure_index(
             if index is None:
                 on_message(f"{name}: building the index ({reason}) from {tree.source}")
                 with _naming_the_cache(cached):
-                    videos = read_videos(name.layout, tree)
+                    videos = read_videos(name, tree)
                     write_videos(videos, path, name.folder, name.layout, tree.source, fingerprint)
                 index = Index(path)
     cached.remember(tree.source, stamp, fingerprint)

@@ -10,7 +10,7 @@ The layout of the file (V videos, K tracks, R labelled frames, F frame names tha
     explicit_*, first_explicit (V,)           unless digits is 0: then explicit[first_explicit + t]
     track_name_*, track_videos (K,), track_categories (K,), category_*
     first_row (K + 1,) int64          the rows of track k, in the arrays below
-    frames (R,) int32, boxes (R, 4) float64, present (R,) uint8, occluded (R,) uint8
+    frames (R,) int32, boxes (R, 4) float64, present (R,) uint8, occluded (R,) uint8, visibility (R,) float16
     first_polygon (K,) int64          its rows in polygons (P, 8) float64; -1 where a track has none
 """
 
@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 
 from seqtrack.data.arrayfile import Array, pack_texts, scalars, write_arrays
-from seqtrack.data.formats import Tree, VideoAnnotation, code_digest
+from seqtrack.data.formats import DatasetName, Tree, VideoAnnotation, code_digest
 from seqtrack.data.formats.common import is_image
 from seqtrack.data.storage import is_annotation
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when the file's layout changes, or what a format reads from the same files."""
 
 _TRAILING_NUMBER = re.compile(r"(.*?)(\d+)(\.[^./]*)$", re.DOTALL)
@@ -68,7 +68,8 @@ class IndexWriter:
         self._polygon_rows = 0
         self._pieces: dict[str, list[Array]] = {
             "frames": [np.zeros(0, np.int32)], "boxes": [np.zeros((0, 4))],
-            "present": [np.zeros(0, np.uint8)], "occluded": [np.zeros(0, np.uint8)], "polygons": [np.zeros((0, 8))],
+            "present": [np.zeros(0, np.uint8)], "occluded": [np.zeros(0, np.uint8)],
+            "visibility": [np.zeros(0, np.float16)], "polygons": [np.zeros((0, 8))],
         }  # fmt: skip
 
     def add(self, video: VideoAnnotation) -> None:
@@ -96,6 +97,8 @@ class IndexWriter:
             self._pieces["boxes"].append(np.asarray(track.boxes, np.float64))
             self._pieces["present"].append(np.asarray(track.present, np.uint8))
             self._pieces["occluded"].append(np.asarray(track.occluded, np.uint8))
+            visibility = track.present if track.visibility is None else track.visibility
+            self._pieces["visibility"].append(np.asarray(visibility, np.float16))
             if track.polygons is not None:
                 self._pieces["polygons"].append(np.asarray(track.polygons, np.float64))
                 self._polygon_rows += len(track.polygons)
@@ -148,15 +151,17 @@ def content_fingerprint(layout: str, arrays: dict[str, list[Array]]) -> str:
     return digest.hexdigest()
 
 
-def source_fingerprint(layout: str, tree: Tree) -> str:
+def source_fingerprint(name: DatasetName, tree: Tree) -> str:
     """SHA-256 of what an index is made from: bytes of annotations and names of frames; a folder and a tar agree."""
-    digest = hashlib.sha256(f"seqtrack source {SCHEMA} {layout} {tree.name} {code_digest(layout)}".encode())
-    for name in tree.files():
-        encoded = name.encode("utf-8", "surrogateescape")
-        if is_annotation(name):
-            content = hashlib.sha256(tree.read(name)).hexdigest().encode()
+    digest = hashlib.sha256(
+        f"seqtrack source {SCHEMA} {name.layout} {name.part} {tree.name} {code_digest(name.layout)}".encode()
+    )
+    for file in tree.files():
+        encoded = file.encode("utf-8", "surrogateescape")
+        if is_annotation(file):
+            content = hashlib.sha256(tree.read(file)).hexdigest().encode()
             digest.update(b"\nannotation " + encoded + b" " + content)
-        elif is_image(name):
+        elif is_image(file):
             digest.update(b"\nframe " + encoded)
     return digest.hexdigest()
 

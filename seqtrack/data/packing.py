@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqtrack.data.formats import MANIFEST, read_videos
-from seqtrack.data.storage import DirectoryTree
+from seqtrack.data.formats import MANIFEST, DatasetName, Listing, read_videos
+from seqtrack.data.storage import DirectoryTree, listings
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import replacing
 from seqtrack.schema import nearest
@@ -53,7 +53,7 @@ def pack(
         raise UserError(f"{destination} exists already; give --overwrite to replace it, or another --name")
     files = _choose(_listed(source), sequences, source)
     selection = _Selection(source, files)
-    videos = sum(1 for _ in read_videos(layout, selection))
+    videos = sum(1 for _ in read_videos(DatasetName(layout, name), selection))
     try:
         sizes = {member: path.stat().st_size for member, path in files.items()}
         total, done = sum(sizes.values()), 0
@@ -74,6 +74,10 @@ class _Selection:
     def __init__(self, source: Path, files: Mapping[str, Path]) -> None:
         self.name, self.source = source.resolve().name, str(source)
         self._paths, self._names = files, sorted(files)
+        self._folders = listings(self._names)
+
+    def list(self, folder: str = "") -> Listing:
+        return self._folders.get(folder, Listing([], []))
 
     def files(self) -> Sequence[str]:
         return self._names

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from seqtrack.data.crops import Box, crop_square, shrink_for, square_around, whole_square
+from seqtrack.data.crops import Box, CropMap, crop_square, shrink_for, square_around, whole_square
 from seqtrack.data.images import Image, RegionDecoder, resize_view
 from seqtrack.data.mixture import Mixture
 from seqtrack.data.motion import MotionParams, draw_motion
@@ -53,8 +53,9 @@ class DatasetLike(Protocol):
 
     @property
     def index(self) -> IndexLike: ...
-    def read_frame(self, v: int, t: int, /) -> bytes | memoryview: ...
-    def describe_frame(self, v: int, t: int, /) -> str: ...
+    def stored(self, k: int, /) -> NDArray[Any] | None: ...
+    def read_target(self, k: int, row: int, /) -> tuple[bytes, CropMap | None]: ...
+    def describe_target(self, k: int, row: int, /) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -168,15 +169,11 @@ class PairSource:
             # Drawn whatever the frames are like, so that the order of draws never depends on pixels.
             motion = (0.0, 0.0, 1.0) if self._motion is None else draw_motion(rng, self._motion)
             dataset = self._datasets[number]
-            video = dataset.index.track_video(track_number)
-            frames = int(track.frames[a]), int(track.frames[b])
             exemplar_boxes[i] = self._cut(
-                dataset, video, frames[0], track.boxes[a].tolist(), 1.0, (0.0, 0.0, 1.0), exemplars[i]
+                dataset, track_number, a, track.boxes[a].tolist(), 1.0, (0.0, 0.0, 1.0), exemplars[i]
             )
-            search_boxes[i] = self._cut(
-                dataset, video, frames[1], track.boxes[b].tolist(), ratio, motion, searches[i]
-            )
-            samples[i] = (number, track_number, *frames)
+            search_boxes[i] = self._cut(dataset, track_number, b, track.boxes[b].tolist(), ratio, motion, searches[i])
+            samples[i] = (number, track_number, int(track.frames[a]), int(track.frames[b]))
         return {
             "exemplar": exemplars,
             "search": searches,
@@ -226,6 +223,9 @@ class PairSource:
             track_number = within if tracks is None else int(tracks[within])
             track = self._datasets[number].index.track(track_number)
             usable = np.flatnonzero(track.present & (track.boxes[:, 2:] > 0).all(axis=1))
+            stored = self._datasets[number].stored(track_number)
+            if stored is not None:
+                usable = usable[np.isin(usable, stored, assume_unique=True)]
             if len(usable):
                 return number, track_number, track, *sample_pair(rng, usable, track.frames, self._sampler)
         names = ", ".join(self._names)
@@ -234,8 +234,8 @@ class PairSource:
     def _cut(
         self,
         dataset: DatasetLike,
-        video: int,
-        frame: int,
+        track: int,
+        row: int,
         box: list[float],
         ratio: float,
         motion: tuple[float, float, float],
@@ -243,12 +243,16 @@ class PairSource:
     ) -> Box:
         """Writes the crop to `out`; returns the target's box in it. ratio: side of the crop / of the exemplar."""
         decoder, out_size = self._decoder, out.shape[0]
-        size = decoder.open(dataset.read_frame(video, frame), lambda: dataset.describe_frame(video, frame))
+        data, crop = dataset.read_target(track, row)
+        size = decoder.open(data, lambda: dataset.describe_target(track, row))
         view = self._pair.view_size
-        original = dataset.index.video_size(video)
-        width, height = view or size
-        fx, fy = width / original[0], height / original[1]
-        x, y, w, h = box[0] * fx, box[1] * fy, box[2] * fx, box[3] * fy
+        if crop is not None:
+            x, y, w, h = crop.to_crop(box)
+        else:
+            original = dataset.index.video_size(dataset.index.track_video(track))
+            width, height = view or size
+            fx, fy = width / original[0], height / original[1]
+            x, y, w, h = box[0] * fx, box[1] * fy, box[2] * fx, box[3] * fy
         dx, dy, factor = motion
         side = square_around((x, y, w, h), self._pair.context) * ratio * factor
         # The target moves by (dx, dy) in the crop when the region moves the other way.

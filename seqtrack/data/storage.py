@@ -13,13 +13,14 @@ import mmap
 import os
 import stat
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from seqtrack.data.arrayfile import Array, Texts, open_arrays, pack_texts, scalars, write_arrays
+from seqtrack.data.formats import Listing
 from seqtrack.data.tarscan import Members, scan_tar, tar_digest
 from seqtrack.errors import DataError, UserError
 
@@ -49,6 +50,23 @@ def is_hidden(name: str) -> bool:
     return any(word.startswith(".") or word == "__MACOSX" for word in name.split("/"))
 
 
+def listings(names: Iterable[str]) -> dict[str, Listing]:
+    """What ``Tree.list`` says of each folder, from the names of all files."""
+    found = {"": Listing([], [])}
+
+    def enter(folder: str) -> Listing:
+        if folder not in found:
+            found[folder] = Listing([], [])
+            above, _, own = folder.rpartition("/")
+            enter(above).folders.append(own)
+        return found[folder]
+
+    for name in names:
+        folder, _, own = name.rpartition("/")
+        enter(folder).files.append(own)
+    return {folder: Listing(sorted(folders), sorted(files)) for folder, (folders, files) in found.items()}
+
+
 class DirectoryTree:
     """A data set's folder on disk."""
 
@@ -67,6 +85,21 @@ class DirectoryTree:
             self._walk("", frozenset())
             self._files.sort()
         return self._files
+
+    def list(self, folder: str = "") -> Listing:
+        folders: list[str] = []
+        files: list[str] = []
+        path = self.root / folder
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if not is_hidden(entry.name):
+                        (folders if entry.is_dir() else files).append(entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError as error:
+            raise DataError(f"{path}: cannot list it ({error.strerror})") from error
+        return Listing(sorted(folders), sorted(files))
 
     def _walk(self, relative: str, above: frozenset[tuple[int, int]]) -> None:
         folder = self.root / relative
@@ -120,6 +153,7 @@ class TarTree:
         self._cache_dir = cache_dir
         self._frames: TarFrames | None = None
         self._files: list[str] | None = None
+        self._folders: dict[str, Listing] | None = None
 
     @property
     def source(self) -> str:
@@ -134,6 +168,11 @@ class TarTree:
         if self._files is None:
             self._files = [name for name in self._opened().table.names() if not is_hidden(name)]
         return self._files
+
+    def list(self, folder: str = "") -> Listing:
+        if self._folders is None:
+            self._folders = listings(self.files())
+        return self._folders.get(folder, Listing([], []))
 
     def read(self, name: str) -> bytes:
         return self._opened().read(name)

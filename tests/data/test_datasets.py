@@ -59,7 +59,7 @@ class TestLocate:
         assert locate(NAME, replace(places, stage_mode="untar")).path == tar
         assert locate(NAME, replace(places, stage_mode="untar")).stage_mode == "untar"
         in_place = locate(NAME, replace(places, data_dir=None))
-        assert (in_place.path, in_place.is_tar, in_place.stage_mode) == (tar, True, "none")
+        assert (in_place.path, in_place.kind, in_place.stage_mode) == (tar, "tar", "none")
         own = replace(places, data_paths={"small": tmp_path / "own"})
         (tmp_path / "own").mkdir()
         assert locate(NAME, own).path == tmp_path / "own"

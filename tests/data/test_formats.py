@@ -19,14 +19,16 @@ from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, write_sequen
 
 
 def read(layout: str, root: Path) -> list[VideoAnnotation]:
-    return list(read_videos(layout, DirectoryTree(root, root.name)))
+    return list(read_videos(DatasetName(layout, root.name), DirectoryTree(root, root.name)))
 
 
 class TestNames:
     def test_known_and_own(self) -> None:
-        assert parse_dataset_name("otb_50") == DatasetName("otb", "otb_50")
+        assert parse_dataset_name("otb_50") == DatasetName("otb", "otb_50", "50")
         assert parse_dataset_name("vot:my-set.v2") == DatasetName("vot", "my-set.v2")
-        assert str(parse_dataset_name("otb:otb_50")) == "otb_50"
+        assert str(parse_dataset_name("otb_50")) == "otb_50"
+        # The whole folder, whatever its name; not the fifty sequences of that benchmark.
+        assert str(parse_dataset_name("otb:otb_50")) == "otb:otb_50"
         assert str(parse_dataset_name("vot:otb_50")) == "vot:otb_50"
 
     @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ class TestNames:
         [
             ("otb_500", "did you mean otb_50?"),
             ("votb:x", "did you mean vot?"),
-            ("imagenet", "expected one of otb_50, otb_100, otb_cvpr13, vot2018"),
+            ("imagenet", "expected one of otb, otb_50, otb_100, otb_cvpr13, tc128"),
             ("otb:a/b", "not a folder's name"),
             ("otb:..", "not a folder's name"),
             ("otb:", "not a folder's name"),

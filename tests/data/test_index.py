@@ -48,7 +48,7 @@ class TestContent:
         for layout in ("otb", "vot"):
             source = DirectoryTree(shared / "data" / layout, layout)
             index = ensure_index(DatasetName(layout, layout), source, tmp_path / "cache", str)
-            videos = list(read_videos(layout, source))
+            videos = list(read_videos(DatasetName(layout, layout), source))
             assert index.num_videos == len(videos)
             assert index.num_tracks == sum(len(video.tracks) for video in videos)
             for v, video in enumerate(videos):
@@ -100,7 +100,7 @@ class TestContent:
         data = small_data_set(tmp_path / "data")
         tar = TarTree(tar_of(data, tmp_path / "small.tar"), "small")
         assert list(tar.files()) == list(tree(data).files())
-        assert source_fingerprint("otb", tar) == source_fingerprint("otb", tree(data))
+        assert source_fingerprint(NAME, tar) == source_fingerprint(NAME, tree(data))
         first, _ = ensured(data, tmp_path / "cache")
         messages: list[str] = []
         second = ensure_index(NAME, tar, tmp_path / "cache", messages.append)
@@ -202,7 +202,7 @@ class TestFreshness:
         write_arrays(index.path, {k: [np.array(v)] for k, v in arrays.items()}, meta | {"schema": 0})
         again, messages = ensured(data, tmp_path / "cache")
         assert messages == [
-            f"otb:small: building the index (the one there has schema 0, this version reads 1) from {data}"
+            f"otb:small: building the index (the one there has schema 0, this version reads 2) from {data}"
         ]
         assert again.num_videos == 3
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtrack.data.formats import read_videos
+from seqtrack.data.formats import DatasetName, read_videos
 from seqtrack.data.packing import pack
 from seqtrack.data.storage import TarTree
 from seqtrack.errors import DataError
@@ -44,13 +44,13 @@ def test_real_sequences(shared: Path, tmp_path: Path) -> None:
     chosen = ["Crossing", "Couple", "David", "Skiing"]
     packed = pack("otb", shared / "data" / "otb", "real_train", tmp_path / "real_train.tar", chosen)
     assert (packed.videos, packed.files) == (4, 120 + 140 + 471 + 81 + 4)
-    videos = list(read_videos("otb", TarTree(packed.path, "real_train")))
+    videos = list(read_videos(DatasetName("otb", "real_train"), TarTree(packed.path, "real_train")))
     assert sorted(video.name for video in videos) == sorted(chosen)
 
 
 def test_the_folder_of_one_sequence_becomes_a_data_set_of_one(shared: Path, tmp_path: Path) -> None:
     packed = pack("vot", shared / "data" / "vot" / "bag", "bag", tmp_path / "bag.tar")
-    (bag,) = read_videos("vot", TarTree(packed.path, "bag"))
+    (bag,) = read_videos(DatasetName("vot", "bag"), TarTree(packed.path, "bag"))
     assert (bag.name, bag.frame_names[0]) == ("bag", "bag/img/00000001.jpg")
 
 

@@ -199,8 +199,14 @@ class Toy:
         data = cv2.imencode(self.extension, image)[1].tobytes()
         return data[: len(data) // 2] if (v, t) in self.bad else data
 
-    def describe_frame(self, v, t):
-        return f"toy video {v} frame {t}"
+    def stored(self, k):
+        return None
+
+    def read_target(self, k, row):
+        return self.read_frame(k, int(self.tracks[k].frames[row])), None
+
+    def describe_target(self, k, row):
+        return f"toy video {k} frame {self.tracks[k].frames[row]}"
 
 
 BOXES = [[100, 80, 40, 30]] * 10

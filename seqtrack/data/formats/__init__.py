@@ -1,20 +1,22 @@
 """The layouts in which data sets are published, and what is read from each of them.
 
-A layout is one module here with ``read(tree, sizes) -> Iterator[VideoAnnotation]``; ``LAYOUTS`` is the list
-of them. Reading needs a ``Tree`` only, so that an unpacked folder and a tar give the same.
+A layout is one module here that ``LAYOUTS`` names, with what ``Layout`` asks for: ``find`` lists the videos without
+reading their labels, ``read`` reads one of them. Both need a ``Tree`` only, so that an unpacked folder and a tar give
+the same; videos are independent, so that many processes may share them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from seqtrack.data.formats.published import PUBLISHED
 from seqtrack.errors import DataError, UserError
 from seqtrack.schema import nearest
 
@@ -23,14 +25,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LAYOUTS = ("otb", "vot")
-KNOWN: dict[str, str] = {"otb_50": "otb", "otb_100": "otb", "otb_cvpr13": "otb", "vot2018": "vot"}
-"""Data sets that need no layout in their name: name (also the folder's) → layout."""
+
+Sizes = Mapping[str, tuple[int, int]] | None
+"""Original (width, height) by video, from the manifest of a resized version; None where frames tell it."""
 
 MANIFEST = "seqtrack-manifest.json"
 """In the top folder of a preprocessed version: ``{"layout": …, "sizes": {video: [width, height]}}``, the
 sizes of the original images, which a resized version cannot tell otherwise."""
 
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+class Listing(NamedTuple):
+    """What lies directly in one folder: plain names, sorted, hidden ones left out."""
+
+    folders: list[str]
+    files: list[str]
 
 
 class Tree(Protocol):
@@ -44,8 +54,11 @@ class Tree(Protocol):
     def source(self) -> str:
         """Absolute path of the folder or tar."""
 
+    def list(self, folder: str = "") -> Listing:
+        """One folder ('' for the top), '/'-separated and relative to the data set's; empty if there is none."""
+
     def files(self) -> Sequence[str]:
-        """All file names relative to the folder, '/'-separated, sorted; hidden files left out."""
+        """All file names relative to the folder, sorted. Of a large data set these are millions: prefer ``list``."""
 
     def read(self, name: str) -> bytes: ...
 
@@ -67,6 +80,8 @@ class TrackAnnotation:
     category: str = ""
     polygons: NDArray[np.float64] | None = None
     """(N, 8) x1 y1 … x4 y4 where the benchmark has them."""
+    visibility: NDArray[np.float16] | None = None
+    """(N,) share of the target that can be seen, in [0, 1]; None: 1 where present, 0 where not."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +94,35 @@ class VideoAnnotation:
     tracks: list[TrackAnnotation]
 
 
+class Layout(Protocol):
+    """What a layout's module (or an object of a plug-in) has."""
+
+    EXPECTED: str
+    """For messages: which files lie where."""
+
+    def find(self, tree: Tree, part: str) -> Iterable[Any]:
+        """One entry per video, in the publisher's order. Entries are picklable. Folders are listed and lists of
+        sequences read, but not the labels of single videos. ``part``: see ``Published``; '' means everything."""
+
+    def read(self, tree: Tree, entry: Any, sizes: Sizes) -> VideoAnnotation:
+        """One video with its labels. DataError names the file, and the row where there is one."""
+
+
 @dataclass(frozen=True)
 class DatasetName:
-    """A data set as a flag names it: where it lies is ``folder``, how to read it ``layout``."""
+    """A data set as a flag names it: where it lies is ``folder``, how to read it ``layout`` and ``part``."""
 
     layout: str
     folder: str
+    part: str = ""
 
     def __str__(self) -> str:
-        return self.folder if KNOWN.get(self.folder) == self.layout else f"{self.layout}:{self.folder}"
+        return self.folder if _published(self.folder) == (self.layout, self.part) else f"{self.layout}:{self.folder}"
+
+
+def _published(name: str) -> tuple[str, str] | None:
+    known = PUBLISHED.get(name)
+    return (known.layout, known.part) if known else None
 
 
 def parse_dataset_name(text: str) -> DatasetName:
@@ -98,10 +133,10 @@ def parse_dataset_name(text: str) -> DatasetName:
     """
     layout, colon, folder = text.partition(":")
     if not colon:
-        if text in KNOWN:
-            return DatasetName(KNOWN[text], text)
+        if known := _published(text):
+            return DatasetName(known[0], text, known[1])
         raise UserError(
-            f"data set {text!r} is not known; {nearest(text, KNOWN)};"
+            f"data set {text!r} is not known; {nearest(text, PUBLISHED)};"
             f" a folder of your own is named LAYOUT:FOLDER with LAYOUT one of {', '.join(LAYOUTS)}"
         )
     if layout not in LAYOUTS:
@@ -116,7 +151,7 @@ def parse_dataset_name(text: str) -> DatasetName:
 
 def read_manifest(tree: Tree) -> dict[str, tuple[int, int]] | None:
     """Original sizes (width, height) by video from a preprocessed version's manifest; None without one."""
-    if MANIFEST not in tree.files():
+    if MANIFEST not in tree.list().files:
         return None
     where = tree.describe(MANIFEST)
     try:
@@ -132,29 +167,28 @@ def read_manifest(tree: Tree) -> dict[str, tuple[int, int]] | None:
     return read
 
 
+def find_layout(layout: str) -> Layout:
+    # By name, so that ``runs.code`` does not take readers for code that learns: what they have read is in the
+    # fingerprint of the index, and an edited reader makes a new one (``code_digest``).
+    return cast(Layout, importlib.import_module(f"seqtrack.data.formats.{layout}"))
+
+
 def code_digest(layout: str) -> str:
     """SHA-256 of the modules that read a layout: another reader, another index."""
-    files = [Path(__file__).with_name("common.py"), Path(str(_module(layout).__file__))]
+    files = [Path(__file__).with_name("common.py"), Path(str(getattr(find_layout(layout), "__file__", "")))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _module(layout: str) -> ModuleType:
-    # Spelled out, so that who reads import statements (``runs.code``) finds them.
-    from seqtrack.data.formats import otb, vot
-
-    return {"otb": otb, "vot": vot}[layout]
-
-
-def read_videos(layout: str, tree: Tree) -> Iterator[VideoAnnotation]:
+def read_videos(name: DatasetName, tree: Tree) -> Iterator[VideoAnnotation]:
     """Every video of a data set with its annotations, checked, in a fixed order.
 
     Raises:
         DataError: names the file, and the row where there is one.
     """
-    module = _module(layout)
+    layout, sizes = find_layout(name.layout), read_manifest(tree)
     count = 0
-    for video in module.read(tree, read_manifest(tree)):
+    for entry in layout.find(tree, name.part):
         count += 1
-        yield video
+        yield layout.read(tree, entry, sizes)
     if count == 0:
-        raise DataError(f"{tree.source}: no sequence in the {layout} layout here; expected {module.EXPECTED}")
+        raise DataError(f"{tree.source}: no sequence in the {name.layout} layout here; expected {layout.EXPECTED}")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.formats import Tree
+from seqtrack.data.formats import Listing, Sizes, Tree
 from seqtrack.data.jpeg import read_jpeg_header
 from seqtrack.errors import DataError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 # One benchmark mixes commas, tabs and spaces, sometimes several in a row ("12, 7").
 _DELIMITER = re.compile(r"[,\s;]+")
+Folders = Iterator[tuple[str, Listing]]
 _NUMBER = re.compile(r"(\d+)\.[^.]*$")
 
 
@@ -72,12 +73,41 @@ def with_presence(boxes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     return np.where(has_numbers[:, None], boxes, np.nan), present
 
 
-def folders_of(tree: Tree) -> dict[str, list[str]]:
-    """Folder ('' for the top) → sorted names of the files directly in it, relative to the tree."""
-    folders: dict[str, list[str]] = {}
-    for name in tree.files():
-        folders.setdefault(name.rpartition("/")[0], []).append(name)
-    return folders
+def join(folder: str, name: str) -> str:
+    """``folder/name``, or ``name`` at the top of the tree."""
+    return f"{folder}/{name}" if folder else name
+
+
+def walk(
+    tree: Tree, folder: str = "", into: Callable[[str, Listing], bool] = lambda folder, listing: True
+) -> Folders:
+    """Every folder with what lies directly in it, each before those inside it, in the order of names.
+
+    Args:
+        into: whether to look inside the folders of this one; a folder of frames is listed only by who reads it.
+    """
+    listing = tree.list(folder)
+    yield folder, listing
+    if into(folder, listing):
+        for name in listing.folders:
+            yield from walk(tree, join(folder, name), into)
+
+
+def frames_in(tree: Tree, folder: str) -> list[str]:
+    """The images directly in a folder, in the order of their numbers, relative to the tree."""
+    return frames_of([join(folder, name) for name in tree.list(folder).files])
+
+
+def exists(tree: Tree, name: str) -> bool:
+    """Whether there is such a file or folder."""
+    above, _, last = name.rpartition("/")
+    listing = tree.list(above)
+    return last in listing.files or last in listing.folders
+
+
+def base_of(tree: Tree, *candidates: str) -> str:
+    """The first of these folders that is there, else '': people name the publisher's folder or the part itself."""
+    return next((folder for folder in candidates if exists(tree, folder)), "")
 
 
 def frame_number(name: str) -> int | None:
@@ -95,9 +125,7 @@ def frames_of(names: Sequence[str]) -> list[str]:
     return [name for _, name in sorted(zip(numbers, images, strict=True))]
 
 
-def original_size(
-    tree: Tree, video: str, first_frame: str, sizes: Mapping[str, tuple[int, int]] | None
-) -> tuple[int, int]:
+def original_size(tree: Tree, video: str, first_frame: str, sizes: Sizes) -> tuple[int, int]:
     """From the manifest of a preprocessed version if there is one, else from the first image's header."""
     if sizes is None:
         return image_size(tree.read(first_frame), tree.describe(first_frame))

@@ -11,18 +11,20 @@ Pixels are counted from 1, as in MATLAB, so 1 is subtracted from x and y.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.formats import TrackAnnotation, Tree, VideoAnnotation
+from seqtrack.data.formats import Listing, Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.common import (
-    folders_of,
     frame_number,
-    frames_of,
+    frames_in,
+    join,
     original_size,
     parse_rows,
+    walk,
     with_presence,
 )
 from seqtrack.errors import DataError
@@ -46,44 +48,44 @@ LABELLED: dict[str, tuple[int, int]] = {
 _TRUTH = re.compile(r"groundtruth_rect(?:\.(\d+))?\.txt$")
 
 
-def read(tree: Tree, sizes: Mapping[str, tuple[int, int]] | None) -> Iterator[VideoAnnotation]:
+class Entry(NamedTuple):
+    folder: str
+    """Relative to the tree; '' where the tree itself is one sequence."""
+    truths: tuple[tuple[str, str], ...]
+    """(number of the target or '', file name), sorted."""
+
+
+def find(tree: Tree, part: str) -> Iterator[Entry]:
     """Every folder of the tree (or the tree itself) that holds a ground truth."""
-    folders = folders_of(tree)
-    for folder in sorted(folders):
-        truths = {
-            found.group(1) or "": name
-            for name in folders[folder]
-            if (found := _TRUTH.fullmatch(name.rpartition("/")[2]))
-        }
-        images = f"{folder}/img" if folder else "img"
-        if truths:
-            video = folder or tree.name
-            frames = frames_of(folders.get(images, []))
-            if not frames:
-                raise DataError(
-                    f"{tree.describe(images)}: no frames for {truths[min(truths)]}; expected NNNN.jpg there"
-                )
-            yield VideoAnnotation(
-                name=video,
-                frame_names=frames,
-                size=original_size(tree, video, frames[0], sizes),
-                tracks=[
-                    _track(tree, name, video, f"{video}-{k}" if k else video, frames)
-                    for k, name in sorted(truths.items())
-                ],
+    for folder, listing in walk(tree, into=lambda _, listing: not _truths(listing)):
+        if truths := _truths(listing):
+            yield Entry(folder, truths)
+        elif "img" in listing.folders and frames_in(tree, join(folder, "img")):
+            raise DataError(
+                f"{tree.describe(folder) if folder else tree.source}: frames in img/ but no groundtruth_rect.txt;"
+                " add it or remove the folder"
             )
-        elif images in folders and frames_of(folders[images]):
-            raise _no_truth(tree, folder)
-        elif folder.endswith("/img") or folder == "img":
-            parent = folder.rpartition("/")[0]
-            if parent not in folders and frames_of(folders[folder]):
-                raise _no_truth(tree, parent)
 
 
-def _no_truth(tree: Tree, folder: str) -> DataError:
-    return DataError(
-        f"{tree.describe(folder) if folder else tree.source}: frames in img/ but no groundtruth_rect.txt;"
-        " add it or remove the folder"
+def _truths(listing: Listing) -> tuple[tuple[str, str], ...]:
+    found = [(match.group(1) or "", name) for name in listing.files if (match := _TRUTH.fullmatch(name))]
+    return tuple(sorted(found))
+
+
+def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:
+    folder, truths = entry
+    video = folder or tree.name
+    images = join(folder, "img")
+    frames = frames_in(tree, images)
+    if not frames:
+        raise DataError(f"{tree.describe(images)}: no frames for {truths[0][1]}; expected NNNN.jpg there")
+    return VideoAnnotation(
+        name=video,
+        frame_names=frames,
+        size=original_size(tree, video, frames[0], sizes),
+        tracks=[
+            _track(tree, join(folder, name), video, f"{video}-{k}" if k else video, frames) for k, name in truths
+        ],
     )
 
 

@@ -12,13 +12,11 @@ pixels. The box of a polygon is its axis-aligned hull; the polygon itself is kep
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.formats import TrackAnnotation, Tree, VideoAnnotation
-from seqtrack.data.formats.common import folders_of, frames_of, original_size, parse_rows, with_presence
+from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
+from seqtrack.data.formats.common import exists, frames_in, join, original_size, parse_rows, walk, with_presence
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.errors import DataError
 
@@ -28,43 +26,11 @@ _TRUTH = "groundtruth.txt"
 _FRAME_FOLDERS = ("color", "img", "")
 
 
-def read(tree: Tree, sizes: Mapping[str, tuple[int, int]] | None) -> Iterator[VideoAnnotation]:
+def find(tree: Tree, part: str) -> list[str]:
     """Every folder of the tree (or the tree itself) that holds ``groundtruth.txt``; ``list.txt`` chooses."""
-    folders = folders_of(tree)
-    for folder in _sequences(tree, folders):
-        video = folder or tree.name
-        truth = _join(folder, _TRUTH)
-        for candidate in _FRAME_FOLDERS:
-            frames = frames_of(folders.get(_join(folder, candidate).strip("/"), []))
-            if frames:
-                break
-        else:
-            raise DataError(f"{tree.describe(truth)}: no frames for it; expected {EXPECTED}")
-        boxes, polygons, present = _regions(tree, truth)
-        if len(boxes) != len(frames):
-            raise DataError(
-                f"{tree.describe(truth)}: {len(boxes)} rows for {len(frames)} frames;"
-                " rows and frames must match: mend the data"
-            )
-        track = TrackAnnotation(
-            name=video,
-            frames=np.arange(len(frames)),
-            boxes=boxes,
-            present=present,
-            occluded=_occluded(tree, folder, folders[folder], len(frames)),
-            polygons=polygons,
-        )
-        size = original_size(tree, video, frames[0], sizes)
-        yield VideoAnnotation(name=video, frame_names=frames, size=size, tracks=[track])
-
-
-def _join(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
-
-
-def _sequences(tree: Tree, folders: Mapping[str, list[str]]) -> list[str]:
-    there = sorted(folder for folder, names in folders.items() if _join(folder, _TRUTH) in names)
-    if "list.txt" not in folders.get("", []):
+    everywhere = walk(tree, into=lambda _, listing: _TRUTH not in listing.files)
+    there = [folder for folder, listing in everywhere if _TRUTH in listing.files]
+    if not exists(tree, "list.txt"):
         return there
     listed = [line.strip() for line in tree.read("list.txt").decode("utf-8-sig").splitlines() if line.strip()]
     for number, name in enumerate(listed, start=1):
@@ -76,6 +42,33 @@ def _sequences(tree: Tree, folders: Mapping[str, list[str]]) -> list[str]:
     return listed
 
 
+def read(tree: Tree, entry: str, sizes: Sizes) -> VideoAnnotation:
+    folder, video = entry, entry or tree.name
+    truth = join(folder, _TRUTH)
+    for candidate in _FRAME_FOLDERS:
+        frames = frames_in(tree, join(folder, candidate).strip("/"))
+        if frames:
+            break
+    else:
+        raise DataError(f"{tree.describe(truth)}: no frames for it; expected {EXPECTED}")
+    boxes, polygons, present = _regions(tree, truth)
+    if len(boxes) != len(frames):
+        raise DataError(
+            f"{tree.describe(truth)}: {len(boxes)} rows for {len(frames)} frames;"
+            " rows and frames must match: mend the data"
+        )
+    track = TrackAnnotation(
+        name=video,
+        frames=np.arange(len(frames)),
+        boxes=boxes,
+        present=present,
+        occluded=_occluded(tree, folder, len(frames)),
+        polygons=polygons,
+    )
+    size = original_size(tree, video, frames[0], sizes)
+    return VideoAnnotation(name=video, frame_names=frames, size=size, tracks=[track])
+
+
 def _regions(tree: Tree, truth: str) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.bool_]]:
     rows = parse_rows(tree.read(truth), tree.describe(truth), (4, 8))
     polygons = rows if rows.shape[1] == 8 else None
@@ -83,12 +76,12 @@ def _regions(tree: Tree, truth: str) -> tuple[NDArray[np.float64], NDArray[np.fl
     return boxes, polygons, present
 
 
-def _occluded(tree: Tree, folder: str, names: list[str], length: int) -> NDArray[np.bool_]:
+def _occluded(tree: Tree, folder: str, length: int) -> NDArray[np.bool_]:
     """From ``occlusion.tag`` (or ``.label``); shorter files are padded with 0, as vot-toolkit does."""
     flags = np.zeros(length, dtype=bool)
     for suffix in ("tag", "label"):
-        name = _join(folder, f"occlusion.{suffix}")
-        if name not in names:
+        name = join(folder, f"occlusion.{suffix}")
+        if not exists(tree, name):
             continue
         rows = parse_rows(tree.read(name), tree.describe(name), (1,))[:, 0]
         if len(rows) > length:
