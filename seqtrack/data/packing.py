@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqtrack.data.formats import MANIFEST, DatasetName, Listing, read_videos
-from seqtrack.data.storage import DirectoryTree, listings
+from seqtrack.data.formats import DatasetName, Listing, VideoAnnotation, find_layout, read_manifest
+from seqtrack.data.storage import DirectoryTree, is_annotation, listings
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import replacing
 from seqtrack.schema import nearest
@@ -28,15 +28,17 @@ class Packed:
 
 
 def pack(
-    layout: str,
+    name: DatasetName,
     source: Path,
-    name: str,
     destination: Path,
     sequences: Sequence[str] = (),
     overwrite: bool = False,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Packed:
     """Checks the data set and writes the tar, whole or not at all.
+
+    What is packed is what the data set consists of: the frames of its videos, and the annotations in every folder
+    that was read. So ``got10k_train`` is one part of the publisher's folder, and what else lies about stays out.
 
     Args:
         source: the publisher's folder, or the folder of a single sequence.
@@ -51,15 +53,14 @@ def pack(
         raise UserError(f"--source: {source} is not a folder; expected the folder that holds the sequences")
     if destination.exists() and not overwrite:
         raise UserError(f"{destination} exists already; give --overwrite to replace it, or another --name")
-    files = _choose(_listed(source), sequences, source)
-    selection = _Selection(source, files)
-    videos = sum(1 for _ in read_videos(DatasetName(layout, name), selection))
+    everything = _Selection(source, _listed(source))
+    files, videos = _choose(name, everything, sequences, source)
     try:
         sizes = {member: path.stat().st_size for member, path in files.items()}
         total, done = sum(sizes.values()), 0
         with replacing(destination) as temporary, tarfile.open(temporary, "w") as tar:
             for member in sorted(files):
-                _add(tar, f"{name}/{member}", files[member], sizes[member])
+                _add(tar, f"{name.folder}/{member}", files[member], sizes[member])
                 done += sizes[member]
                 on_progress(done, total)
     except OSError as error:
@@ -69,12 +70,12 @@ def pack(
 
 
 class _Selection:
-    """The tree that the tar will hold, read from where the files lie now."""
+    """Some files below a folder as a tree, which remembers what was read of it."""
 
     def __init__(self, source: Path, files: Mapping[str, Path]) -> None:
         self.name, self.source = source.resolve().name, str(source)
-        self._paths, self._names = files, sorted(files)
-        self._folders = listings(self._names)
+        self.paths, self._names, self._folders = files, sorted(files), listings(files)
+        self.touched: set[str] = set()
 
     def list(self, folder: str = "") -> Listing:
         return self._folders.get(folder, Listing([], []))
@@ -83,36 +84,76 @@ class _Selection:
         return self._names
 
     def read(self, name: str) -> bytes:
+        self.touched.add(name)
         try:
-            return self._paths[name].read_bytes()
+            return self.paths[name].read_bytes()
+        except KeyError:
+            raise DataError(f"{self.describe(name)}: there is no such file") from None
         except OSError as error:
-            raise DataError(f"{self._paths[name]}: cannot read it ({error.strerror})") from error
+            raise DataError(f"{self.paths[name]}: cannot read it ({error.strerror})") from error
 
     def describe(self, name: str) -> str:
-        return str(self._paths.get(name, Path(self.source) / name))
+        return str(self.paths.get(name, Path(self.source) / name))
 
 
 def _listed(source: Path) -> dict[str, Path]:
     """Member name → file. The folder of a single sequence becomes a data set of that one sequence."""
     tree = DirectoryTree(source, source.resolve().name)
-    single = any(file.startswith("groundtruth") and "/" not in file for file in tree.files())
+    single = any(file.startswith("groundtruth") for file in tree.list().files)
     prefix = f"{tree.name}/" if single else ""
     return {prefix + file: source / file for file in tree.files()}
 
 
-def _choose(files: Mapping[str, Path], sequences: Sequence[str], source: Path) -> dict[str, Path]:
-    if not sequences:
-        return dict(files)
-    # A sequence is a folder with a ground truth; it may lie deeper (LaSOT's <class>/<class>-k).
-    there = {member.rpartition("/")[0] for member in files if member.rpartition("/")[2].startswith("groundtruth")}
-    for sequence in sequences:
-        if sequence not in there:
-            raise UserError(f"--sequences: {sequence!r} is not in {source}; {nearest(sequence, sorted(there))}")
-    return {
-        member: path
-        for member, path in files.items()
-        if member == MANIFEST or any(member.startswith(f"{sequence}/") for sequence in sequences)
-    }
+def _choose(
+    name: DatasetName, tree: _Selection, sequences: Sequence[str], source: Path
+) -> tuple[dict[str, Path], int]:
+    """The files of the data set, or of these sequences of it, and how many videos they hold."""
+    layout, sizes = find_layout(name.layout), read_manifest(tree)
+    entries = list(layout.find(tree, name.part))
+    lists, names = set(tree.touched), set()
+    chosen: set[str] = set()
+    wanted = dict.fromkeys(sequences, False)
+    videos: list[VideoAnnotation] = []
+    for entry in entries:
+        tree.touched = set()
+        video = layout.read(tree, entry, sizes)
+        names.add(video.name)
+        called = {video.name, video.name.rpartition("/")[2]} & wanted.keys()
+        if called or not wanted:
+            wanted.update(dict.fromkeys(called, True))
+            chosen |= _folders_of_annotations(tree) | set(video.frame_names)
+            videos.append(video)
+    if not entries:
+        raise DataError(f"{source}: no sequence in the {name.layout} layout here; expected {layout.EXPECTED}")
+    for sequence, found in wanted.items():
+        if not found:
+            raise UserError(f"--sequences: {sequence!r} is not in {source}; {nearest(sequence, sorted(names))}")
+    # A list of sequences would name those left out; one file with the annotations of all is needed whole.
+    chosen |= {file for file in lists if not (wanted and file.endswith(".txt"))}
+    files = {member: tree.paths[member] for member in chosen}
+    if wanted:
+        _check_alone(name, files, len(videos), source)
+    return files, len(videos)
+
+
+def _folders_of_annotations(tree: _Selection) -> set[str]:
+    """What was read of a video, and the annotations beside it that other uses read (attributes, texts)."""
+    folders = {file.rpartition("/")[0] for file in tree.touched if is_annotation(file)}
+    beside = {f"{folder}/{file}" for folder in folders if folder for file in tree.list(folder).files}
+    return tree.touched | {file for file in beside if is_annotation(file)}
+
+
+def _check_alone(name: DatasetName, files: Mapping[str, Path], videos: int, source: Path) -> None:
+    layout, part = find_layout(name.layout), _Selection(source, files)
+    try:
+        read = [layout.read(part, entry, None) for entry in layout.find(part, name.part)]
+    except DataError:
+        read = []
+    if len(read) != videos:
+        raise UserError(
+            f"--sequences: the {name.layout} layout keeps the annotations of all sequences together; pack all of it,"
+            f" and train from {name}@FILE with a list of sequences"
+        )
 
 
 def _add(tar: tarfile.TarFile, member: str, path: Path, size: int) -> None:

@@ -14,12 +14,13 @@ from seqtrack.tools.cli import Parser, run
 _EPILOG = """\
 The tar is {tar_dir}/{preproc}/{name}.tar, uncompressed, with one top folder {name}/. It appears whole or not
 at all, and the same files give the same bytes. Annotations are checked first. Training finds it with
---tar_dir=TAR_DIR under the name LAYOUT:NAME.
+--tar_dir=TAR_DIR under the same name. (seqtrack preprocess makes smaller versions, and packs them itself.)
 
 examples:
-  python -m seqtrack.tools.pack --layout otb --source ~/OTB100 --name otb_100 --tar_dir /data/tars
-  python -m seqtrack.tools.pack --layout otb --source ~/OTB100 --sequences Crossing Couple David Skiing \\
-      --name real_train --tar_dir /data/tars
+  python -m seqtrack.tools.pack --dataset otb_100 --source ~/OTB100 --tar_dir /data/tars
+  python -m seqtrack.tools.pack --dataset got10k_train --source ~/GOT-10k --tar_dir /data/tars
+  python -m seqtrack.tools.pack --dataset otb:real_train --source ~/OTB100 --sequences Crossing Couple David Skiing \\
+      --tar_dir /data/tars
   python -m seqtrack.tools.pack --layout vot --source ~/vot2018/bag --name bag --tar_dir /data/tars
 """
 
@@ -27,10 +28,11 @@ examples:
 def build_parser() -> Parser:
     parser = Parser(prog="python -m seqtrack.tools.pack", description=__doc__, epilog=_EPILOG)
     add = parser.add_argument
-    add("--layout", required=True, choices=sorted(LAYOUTS), help="how the publisher lays it out")
+    add("--dataset", metavar="NAME", help="a published name (seqtrack datasets lists them), or LAYOUT:NAME")
+    add("--layout", choices=sorted(LAYOUTS), help="instead of --dataset, with --name: how the publisher lays it out")
     add("--source", required=True, type=Path, help="folder that holds the sequences, or that of a single one")
     add("--sequences", nargs="+", default=[], metavar="SEQ", help="pack only these sequences (default: all)")
-    add("--name", required=True, help="name of the data set: of the tar and of the folder in it")
+    add("--name", help="name of the data set: of the tar and of the folder in it")
     add("--tar_dir", required=True, type=Path, help="folder of {preproc}/{name}.tar")
     add("--preproc", default="original", help="version of the data (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace a tar that is there already")
@@ -42,20 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.packing import pack
 
-    parse_dataset_name(f"{args.layout}:{args.name}")
+    if bool(args.dataset) == bool(args.layout and args.name):
+        raise UserError("--dataset: give the data set's name, or --layout and --name")
+    name = parse_dataset_name(args.dataset or f"{args.layout}:{args.name}")
     if not args.preproc.replace("_", "").isalnum():
         raise UserError(f"--preproc: {args.preproc!r} is not a folder's name; expected e.g. resize_force_360x360")
-    destination = args.tar_dir.expanduser() / args.preproc / f"{args.name}.tar"
-    with _progress(f"packing {args.name}") as on_progress:
-        packed = pack(
-            args.layout,
-            args.source.expanduser(),
-            args.name,
-            destination,
-            args.sequences,
-            args.overwrite,
-            on_progress,
-        )
+    destination = args.tar_dir.expanduser() / args.preproc / f"{name.folder}.tar"
+    with _progress(f"packing {name.folder}") as on_progress:
+        packed = pack(name, args.source.expanduser(), destination, args.sequences, args.overwrite, on_progress)
     print(f"{packed.path}: {packed.videos} videos, {packed.files} files, {packed.size / 1e6:.1f} MB")
     return 0
 

@@ -34,7 +34,7 @@ NAME = parse_dataset_name("otb:small")
 def places(tmp_path: Path) -> Locations:
     """The data set ``small`` as a folder below ``data`` and as a tar below ``tars``."""
     folder = small_data_set(tmp_path / "data" / "original" / "small")
-    pack("otb", folder, "small", tmp_path / "tars" / "original" / "small.tar")
+    pack(NAME, folder, tmp_path / "tars" / "original" / "small.tar")
     return Locations(
         data_dir=tmp_path / "data",
         tar_dir=tmp_path / "tars",
@@ -164,7 +164,7 @@ class TestPreprocessed:
     def test_or_of_the_manifest(self, resized: Path, tmp_path: Path) -> None:
         sizes = {f"Seq{number}": (32, 24) for number in range(3)}
         (resized / "seqtrack-manifest.json").write_bytes(manifest_bytes("otb", sizes))
-        pack("otb", resized, "small", tmp_path / "alone" / self.PREPROC / "small.tar")
+        pack(NAME, resized, tmp_path / "alone" / self.PREPROC / "small.tar")
         alone = Locations(tar_dir=tmp_path / "alone", preproc=self.PREPROC, cache_dir=tmp_path / "cache2")
         index = open_index_of(NAME, alone, silent)
         assert index.video_size(2) == (32, 24)

@@ -25,7 +25,7 @@ def names(tar: Path) -> list[str]:
 
 
 def test_one_top_folder_sorted_and_without_times_and_owners(tmp_path: Path) -> None:
-    packed = pack("otb", small_data_set(tmp_path / "data"), "train", tmp_path / "train.tar")
+    packed = pack(DatasetName("otb", "train"), small_data_set(tmp_path / "data"), tmp_path / "train.tar")
     with tarfile.open(packed.path) as archive:
         members = archive.getmembers()
     assert [member.name for member in members] == sorted(member.name for member in members)
@@ -35,21 +35,21 @@ def test_one_top_folder_sorted_and_without_times_and_owners(tmp_path: Path) -> N
 
 
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
-    first = pack("otb", small_data_set(tmp_path / "a" / "data"), "train", tmp_path / "a.tar")
-    second = pack("otb", small_data_set(tmp_path / "b" / "data"), "train", tmp_path / "b.tar")
+    first = pack(DatasetName("otb", "train"), small_data_set(tmp_path / "a" / "data"), tmp_path / "a.tar")
+    second = pack(DatasetName("otb", "train"), small_data_set(tmp_path / "b" / "data"), tmp_path / "b.tar")
     assert first.path.read_bytes() == second.path.read_bytes()
 
 
 def test_real_sequences(shared: Path, tmp_path: Path) -> None:
     chosen = ["Crossing", "Couple", "David", "Skiing"]
-    packed = pack("otb", shared / "data" / "otb", "real_train", tmp_path / "real_train.tar", chosen)
+    packed = pack(DatasetName("otb", "real_train"), shared / "data" / "otb", tmp_path / "real_train.tar", chosen)
     assert (packed.videos, packed.files) == (4, 120 + 140 + 471 + 81 + 4)
     videos = list(read_videos(DatasetName("otb", "real_train"), TarTree(packed.path, "real_train")))
     assert sorted(video.name for video in videos) == sorted(chosen)
 
 
 def test_the_folder_of_one_sequence_becomes_a_data_set_of_one(shared: Path, tmp_path: Path) -> None:
-    packed = pack("vot", shared / "data" / "vot" / "bag", "bag", tmp_path / "bag.tar")
+    packed = pack(DatasetName("vot", "bag"), shared / "data" / "vot" / "bag", tmp_path / "bag.tar")
     (bag,) = read_videos(DatasetName("vot", "bag"), TarTree(packed.path, "bag"))
     assert (bag.name, bag.frame_names[0]) == ("bag", "bag/img/00000001.jpg")
 
@@ -58,14 +58,28 @@ def test_hidden_files_stay_out(tmp_path: Path) -> None:
     data = small_data_set(tmp_path / "data")
     (data / ".DS_Store").write_bytes(b"")
     (data / "Seq0" / "img" / "._0001.jpg").write_bytes(b"")
-    packed = pack("otb", data, "train", tmp_path / "train.tar")
+    packed = pack(DatasetName("otb", "train"), data, tmp_path / "train.tar")
     assert not [name for name in names(packed.path) if "/." in name]
+
+
+def test_what_is_no_part_of_the_data_set_stays_out_and_what_lies_beside_annotations_comes_along(
+    tmp_path: Path,
+) -> None:
+    data = small_data_set(tmp_path / "data")
+    (data / "Seq0" / "attributes.txt").write_text("fast motion\n")
+    (data / "results" / "SiamFC").mkdir(parents=True)
+    (data / "results" / "SiamFC" / "Seq0.txt").write_text("1,2,3,4\n")
+    (data / "Seq1" / "img" / "thumbnails").mkdir()
+    (data / "Seq1" / "img" / "thumbnails" / "0001.jpg").write_bytes(b"small")
+    packed = pack(DatasetName("otb", "train"), data, tmp_path / "train.tar")
+    assert "train/Seq0/attributes.txt" in names(packed.path)
+    assert not [name for name in names(packed.path) if "results" in name or "thumbnails" in name]
 
 
 def test_bad_data_are_not_packed(tmp_path: Path) -> None:
     write_sequence(tmp_path / "data" / "Seq", [1, 2, 3], boxes_text(2))
     with pytest.raises(DataError, match="2 rows for 3 frames"):
-        pack("otb", tmp_path / "data", "train", tmp_path / "out" / "train.tar")
+        pack(DatasetName("otb", "train"), tmp_path / "data", tmp_path / "out" / "train.tar")
     assert not (tmp_path / "out").exists()
 
 
@@ -75,14 +89,19 @@ def test_an_interrupted_packing_leaves_nothing(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pack("otb", small_data_set(tmp_path / "data"), "t", tmp_path / "out" / "t.tar", on_progress=interrupt)
+        pack(
+            DatasetName("otb", "t"),
+            small_data_set(tmp_path / "data"),
+            tmp_path / "out" / "t.tar",
+            on_progress=interrupt,
+        )
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_progress_counts_all_bytes(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     packed = pack(
-        "otb", small_data_set(tmp_path / "data"), "t", tmp_path / "t.tar",
+        DatasetName("otb", "t"), small_data_set(tmp_path / "data"), tmp_path / "t.tar",
         on_progress=lambda done, total: seen.append((done, total)),
     )  # fmt: skip
     assert seen[-1] == (packed.size, packed.size)
