@@ -62,7 +62,7 @@ def test_hidden_files_stay_out(tmp_path: Path) -> None:
     assert not [name for name in names(packed.path) if "/." in name]
 
 
-def test_what_is_no_part_of_the_data_set_stays_out_and_what_lies_beside_annotations_comes_along(
+def test_what_is_no_part_of_it_stays_out_and_what_lies_beside_annotations_comes_along(
     tmp_path: Path,
 ) -> None:
     data = small_data_set(tmp_path / "data")
