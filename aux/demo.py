@@ -61,8 +61,9 @@ def trained_auc(name: str) -> float:
 def still_auc() -> float:
     """AUC of a box that stays where it started."""
     from seqtrack.assessment.protocols import sequences
-    from seqtrack.data.datasets import Locations, open_dataset
+    from seqtrack.data.datasets import open_dataset
     from seqtrack.data.formats import parse_dataset_name
+    from seqtrack.data.locations import Locations
     from seqtrack.pipeline.assess_trial import run_sequence
     from seqtrack.tracking.static import StaticTracker
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from seqtrack.cluster.local import LocalScheduler
-from seqtrack.data import datasets
+from seqtrack.data import datasets, locations
 from seqtrack.data.formats import DatasetName
 from seqtrack.errors import UserError
 from seqtrack.pipeline import plan, record
@@ -136,7 +136,7 @@ def prepare_data(request: Request, say: Say) -> None:
     atomic.ensure_writable_folder(request.execution.data_cache_dir, "data_cache_dir")
     for name in request.datasets.values():
         if request.execution.slurm:
-            datasets.locate(name, request.locations)
+            locations.locate(name, request.locations)
         else:
             datasets.prepare(name, request.locations, say)
 
@@ -170,7 +170,7 @@ def describe(request: Request) -> list[str]:
     ]
     for name in request.datasets.values():
         try:
-            datasets.locate(name, request.locations)
+            locations.locate(name, request.locations)
         except UserError as error:
             lines.append(f"but: {error}")
     return lines + [f"seed {seed}: {_describe_trial(request, seed)}" for seed in request.seeds]

@@ -1,91 +1,31 @@
-"""From the flags that say where data lie to an opened data set.
+"""From the flags that say where data lie (``seqtrack.data.locations``) to an opened data set.
 
-A data set ``NAME`` in version ``PREPROC`` is looked for, in this order, at
-
-    --data_paths NAME=DIR              the publisher's own folder (or a tar); the original version only
-    {tar_dir}/{preproc}/{NAME}.tar     if staging is asked for
-    {data_dir}/{preproc}/{NAME}/
-    {tar_dir}/{preproc}/{NAME}.tar     read in place
-
-Its index always comes from the original version, or from the manifest of a preprocessed one.
+The index of a data set always comes from its original version, or from the manifest of a preprocessed one.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.config import Config, stage_mode
 from seqtrack.data.crops import CropMap
 from seqtrack.data.formats import MANIFEST, DatasetName
 from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
+from seqtrack.data.locations import ORIGINAL, Locations, locate, located, places_of_original
 from seqtrack.data.node_local import node_local_root
 from seqtrack.data.staging import StagedCopy, stage
-from seqtrack.data.storage import DirectoryFrames, DirectoryTree, Frames, TarTree, open_tar_frames
+from seqtrack.data.storage import DirectoryFrames, Frames, open_tar_frames
 from seqtrack.data.tarscan import tar_digest
 from seqtrack.errors import UserError
 
 Say = Callable[[str], object]
-StageMode = Literal["none", "untar", "tar"]
-Kind = Literal["dir", "tar"]
-ORIGINAL = "original"
-
-
-@dataclass(frozen=True)
-class Locations:
-    """Where data may lie and how they are brought to this node; one field per flag."""
-
-    data_dir: Path | None = None
-    data_paths: Mapping[str, Path] = field(default_factory=dict)
-    tar_dir: Path | None = None
-    tmp_data_dir: str | None = None
-    stage_mode: StageMode = "none"
-    preproc: str = ORIGINAL
-    cache_dir: Path = Path("dataset_cache")
-    """``--data_cache_dir``."""
-    keep: bool = True
-    """``--tmp_keep``: whether staged copies stay for the next job."""
-
-
-def locations_of(config: Config) -> Locations:
-    """What a configuration says about places."""
-    execution = config.execution
-    return Locations(
-        data_dir=execution.data_dir,
-        data_paths={name: Path(path) for name, path in execution.data_paths.items()},
-        tar_dir=execution.tar_dir,
-        tmp_data_dir=execution.tmp_data_dir,
-        stage_mode=stage_mode(execution),  # type: ignore[arg-type]
-        preproc=config.train.preproc,
-        cache_dir=execution.data_cache_dir,
-        keep=execution.tmp_keep,
-    )
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where one version of a data set was found."""
-
-    name: DatasetName
-    preproc: str
-    path: Path
-    kind: Kind
-    stage_mode: StageMode = "none"
-    """How it is brought to the node first; ``none`` for a folder."""
-
-    def tree(self, cache_dir: Path | None = None) -> DirectoryTree | TarTree:
-        if self.kind == "tar":
-            return TarTree(self.path, self.name.folder, cache_dir)
-        return DirectoryTree(self.path, self.name.folder)
 
 
 class Target(NamedTuple):
@@ -144,47 +84,13 @@ class Dataset:
         return self.__dict__ | {"staged": None}
 
 
-def locate(name: DatasetName, locations: Locations) -> Source:
-    """Where this version of the data set lies.
-
-    Raises:
-        UserError: nowhere; names every place looked in.
-    """
-    folder, preproc = name.folder, locations.preproc
-    looked = []
-    given = locations.data_paths.get(folder)
-    if given is not None and preproc == ORIGINAL:
-        given = Path(given).expanduser()
-        if not given.exists():
-            raise UserError(f"--data_paths: {folder}={given} is not there; expected the data set's folder or tar")
-        kind: Kind = "tar" if given.is_file() else "dir"
-        return Source(name, preproc, given, kind, locations.stage_mode if kind == "tar" else "none")
-    tar = locations.tar_dir.expanduser() / preproc / f"{folder}.tar" if locations.tar_dir else None
-    if tar is not None and locations.stage_mode != "none" and tar.is_file():
-        return Source(name, preproc, tar, "tar", locations.stage_mode)
-    if locations.data_dir is not None:
-        directory = locations.data_dir.expanduser() / preproc / folder
-        if directory.is_dir():
-            return Source(name, preproc, directory, "dir")
-        looked.append(f"{directory}/ (--data_dir)")
-    if tar is not None:
-        if tar.is_file():
-            return Source(name, preproc, tar, "tar")
-        looked.append(f"{tar} (--tar_dir)")
-    if not looked:
-        raise UserError(
-            f"data set {name}: nowhere to look for it; give --data_dir, --tar_dir, or --data_paths {folder}=DIR"
-        )
-    raise UserError(f"data set {name}: not found; looked for {' and '.join(looked)}")
-
-
 def open_index_of(name: DatasetName, locations: Locations, on_message: Say = print) -> Index:
     """The index, built if it is missing or its source has changed.
 
     Raises:
         UserError, DataError: there is nothing to build it from, or what there is cannot be read.
     """
-    original = _located(name, locations, ORIGINAL)
+    original = located(name, locations, ORIGINAL)
     if original is not None:
         return ensure_index(name, original.tree(locations.cache_dir), locations.cache_dir, on_message)
     version = locate(name, locations)
@@ -194,26 +100,11 @@ def open_index_of(name: DatasetName, locations: Locations, on_message: Say = pri
     known = CachedIndex(name, locations.cache_dir).newest()
     if known is None:
         raise UserError(
-            f"data set {name}: its index needs the original version, {_places(name, locations)},"
+            f"data set {name}: its index needs the original version, {places_of_original(name, locations)},"
             f" or {MANIFEST} inside {version.path}; neither is there"
         )
     on_message(f"{name}: the original version is not here; using the index made from {known.source}")
     return known
-
-
-def _located(name: DatasetName, locations: Locations, preproc: str) -> Source | None:
-    with contextlib.suppress(UserError):
-        return locate(name, dataclasses.replace(locations, preproc=preproc, stage_mode="none"))
-    return None
-
-
-def _places(name: DatasetName, locations: Locations) -> str:
-    places = []
-    if locations.data_dir is not None:
-        places.append(f"{locations.data_dir / ORIGINAL / name.folder}/")
-    if locations.tar_dir is not None:
-        places.append(str(locations.tar_dir / ORIGINAL / f"{name.folder}.tar"))
-    return " or ".join(places) or f"--data_paths {name.folder}=DIR"
 
 
 def prepare(name: DatasetName, locations: Locations, on_message: Say = print) -> None:
@@ -229,7 +120,7 @@ def is_indexed(name: DatasetName, locations: Locations) -> bool:
         UserError: the data set itself is nowhere.
     """
     version = locate(name, locations)
-    original = _located(name, locations, ORIGINAL)
+    original = located(name, locations, ORIGINAL)
     tree = (original or version).tree(locations.cache_dir)
     if fresh_index(name, tree, locations.cache_dir) is not None:
         return True

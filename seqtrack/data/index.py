@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from seqtrack.data.arrayfile import Texts, open_arrays, scalars
 from seqtrack.data.formats import DatasetName, read_videos
 from seqtrack.data.index_build import SCHEMA, content_fingerprint, source_fingerprint, write_videos
-from seqtrack.data.storage import DirectoryTree, TarTree
+from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import TEMPORARY_PREFIX, write_json
 

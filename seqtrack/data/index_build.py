@@ -27,7 +27,7 @@ import numpy as np
 from seqtrack.data.arrayfile import Array, pack_texts, scalars, write_arrays
 from seqtrack.data.formats import DatasetName, Tree, VideoAnnotation, code_digest
 from seqtrack.data.formats.common import is_image
-from seqtrack.data.storage import is_annotation
+from seqtrack.data.trees import is_annotation
 
 SCHEMA = 2
 """Raised when the file's layout changes, or what a format reads from the same files."""

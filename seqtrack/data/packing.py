@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqtrack.data.formats import DatasetName, Listing, VideoAnnotation, find_layout, read_manifest
-from seqtrack.data.storage import DirectoryTree, is_annotation, listings
+from seqtrack.data.trees import DirectoryTree, is_annotation, listings
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import replacing
 from seqtrack.schema import nearest

@@ -19,8 +19,8 @@ from seqtrack import config as configuration
 from seqtrack.assessment.metrics import Metric, find_metric
 from seqtrack.assessment.protocols import eval_id
 from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
-from seqtrack.data.datasets import Locations, locations_of
 from seqtrack.data.formats import DatasetName, parse_dataset_name
+from seqtrack.data.locations import Locations, locations_of
 from seqtrack.data.mixture import Mixture, parse_mixture
 from seqtrack.data.motion import MotionParams, parse_motion_params
 from seqtrack.data.pools import POOLS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from seqtrack.tools.cli import Parser, run
 
 if TYPE_CHECKING:
-    from seqtrack.data.datasets import Locations
+    from seqtrack.data.locations import Locations
 
 _EPILOG = """\
 actions:
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _locations(args: argparse.Namespace) -> Locations:
     from seqtrack.config import build, machine_values
-    from seqtrack.data.datasets import locations_of
+    from seqtrack.data.locations import locations_of
 
     flags = ("data_dir", "tar_dir", "data_paths", "data_cache_dir", "preproc")
     given = {flag: value for flag in flags if (value := getattr(args, flag)) is not None}

@@ -14,14 +14,12 @@ import pytest
 from seqtrack.config import build
 from seqtrack.data.datasets import (
     Dataset,
-    Locations,
-    locate,
-    locations_of,
     open_dataset,
     open_index_of,
     prepare,
 )
 from seqtrack.data.formats import parse_dataset_name
+from seqtrack.data.locations import Locations, locate, locations_of
 from seqtrack.data.packing import pack
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, small_data_set, write_sequence

@@ -13,7 +13,7 @@ import pytest
 from seqtrack.data.formats import DatasetName, VideoAnnotation, parse_dataset_name, read_videos
 from seqtrack.data.formats.common import image_size, parse_rows
 from seqtrack.data.formats.otb import LABELLED
-from seqtrack.data.storage import DirectoryTree
+from seqtrack.data.trees import DirectoryTree
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, write_sequence
 

@@ -21,7 +21,7 @@ from seqtrack.data.formats import DatasetName, TrackAnnotation, VideoAnnotation,
 from seqtrack.data.index import CachedIndex, Index, ensure_index, open_index, verify_index
 from seqtrack.data.index_build import IndexWriter, frame_pattern, source_fingerprint
 from seqtrack.data.pools import pool_members
-from seqtrack.data.storage import DirectoryTree, TarTree
+from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import boxes_text, jpeg, small_data_set, write_sequence, write_tar
 
@@ -253,7 +253,7 @@ import sys
 from pathlib import Path
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.index import ensure_index
-from seqtrack.data.storage import DirectoryTree
+from seqtrack.data.trees import DirectoryTree
 import seqtrack.data.index as module, time
 if sys.argv[3] == "slow":
     read = module.read_videos

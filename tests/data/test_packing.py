@@ -12,7 +12,7 @@ import pytest
 
 from seqtrack.data.formats import DatasetName, read_videos
 from seqtrack.data.packing import pack
-from seqtrack.data.storage import TarTree
+from seqtrack.data.trees import TarTree
 from seqtrack.errors import DataError
 from tests.data.otb_layout import boxes_text, small_data_set, write_sequence
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from seqtrack.data.crops import crop, square_around
-from seqtrack.data.datasets import Locations, open_dataset, prepare
+from seqtrack.data.datasets import open_dataset, prepare
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.images import decode
+from seqtrack.data.locations import Locations
 from seqtrack.data.mixture import parse_mixture
 from seqtrack.data.motion import MotionParams, parse_motion_params
 from seqtrack.data.pairs import PairParams, PairSource

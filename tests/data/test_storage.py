@@ -15,17 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtrack.data.storage import (
-    DirectoryFrames,
-    DirectoryTree,
-    TarFrames,
-    TarTable,
-    TarTree,
-    open_tar_frames,
-    table_arrays,
-    table_path,
-)
+from seqtrack.data.storage import DirectoryFrames, TarFrames, TarTable, open_tar_frames, table_arrays, table_path
 from seqtrack.data.tarscan import Members, scan_tar, tar_digest
+from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError
 from tests.data.otb_layout import link, write_tar
 

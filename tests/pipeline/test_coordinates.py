@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from seqtrack.assessment import protocols
 from seqtrack.assessment.protocols import Sequence
 from seqtrack.assessment.results import SequenceResult
-from seqtrack.data.datasets import Dataset, Locations, open_dataset
+from seqtrack.data.datasets import Dataset, open_dataset
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.geometry import centers, iou
+from seqtrack.data.locations import Locations
 from seqtrack.pipeline.assess_trial import run_sequence
 from seqtrack.tracking.base import Image, Tracker
 from seqtrack.tracking.static import OracleTracker

@@ -44,7 +44,7 @@ class Listing(NamedTuple):
 
 
 class Tree(Protocol):
-    """A read-only folder of a data set, on disk or in a tar (``seqtrack.data.storage``)."""
+    """A read-only folder of a data set, on disk or in a tar (``seqtrack.data.trees``)."""
 
     @property
     def name(self) -> str:
