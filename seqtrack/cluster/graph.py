@@ -108,9 +108,10 @@ def plan_jobs(
 
     assessments = [Dependency(AFTER_ANY, n) for n, job in enumerate(plan.jobs) if job.stage == ASSESS]
     in_queue = dict.fromkeys(_job_id(s.assessing) for s in states if s.assessing and s.assessing not in plan.cancel)
-    if assessments or (in_queue and summary is None):
+    if assessments or (in_queue and (summary is None or waiting)):
         if summary is not None:
-            plan.cancel.append(summary)  # it would summarise before the new ones have ended
+            # It would summarise before the new ones have ended, and not know of those that wait for room.
+            plan.cancel.append(summary)
         plan.jobs.append(PlannedJob(SUMMARY, (), (*assessments, *(Dependency(AFTER_ANY, job) for job in in_queue))))
     return plan
 

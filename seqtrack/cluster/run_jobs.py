@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from seqtrack.cluster import slurm_queue
-from seqtrack.cluster.slurm import SlurmScheduler, why_unfinished
+from seqtrack.cluster.slurm import SlurmScheduler
+from seqtrack.cluster.unfinished import why_unfinished
 from seqtrack.data import datasets
 from seqtrack.errors import SeqtrackError
 from seqtrack.pipeline import plan

@@ -18,17 +18,18 @@ from pathlib import Path
 
 import filelock
 
-from seqtrack.cluster import causes, slurm_flags, slurm_queue, submitter
+from seqtrack.cluster import slurm_flags, slurm_queue, submitter
 from seqtrack.cluster.causes import Cause
 from seqtrack.cluster.graph import PlannedJob, TrialState, dependency_text, plan_jobs
 from seqtrack.cluster.sbatch import SEED, BatchScript, job_comment, job_name
 from seqtrack.cluster.slurm_queue import QueuedTask
+from seqtrack.cluster.unfinished import is_worked_on_elsewhere, why_unfinished
 from seqtrack.data import datasets
 from seqtrack.data.node_local import SUBMIT_TMPDIR
 from seqtrack.errors import SeqtrackError, TrialError, UserError
 from seqtrack.pipeline import families, plan
 from seqtrack.pipeline.request import Request
-from seqtrack.runs import attempts, jobs, snapshot
+from seqtrack.runs import jobs, snapshot
 from seqtrack.runs.jobs import ASSESS, INDEX, SUMMARY, TRAIN, Job
 from seqtrack.runs.status import Queue, TrialStatus, trial_status
 
@@ -60,11 +61,13 @@ def check(request: Request) -> None:
 
 def flags_of(request: Request, stage: str) -> dict[str, str | None]:
     """What a person tells sbatch for jobs of this stage."""
-    execution = request.execution
+    name = _flag_of(request, stage)
+    return slurm_flags.parse(f"--{name}", getattr(request.execution, name), _site_options)
+
+
+def _flag_of(request: Request, stage: str) -> str:
     name = {TRAIN: "slurm_flags", ASSESS: "slurm_assess_flags"}.get(stage, "slurm_summary_flags")
-    if name == "slurm_assess_flags" and not execution.slurm_assess_flags:
-        name = "slurm_flags"
-    return slurm_flags.parse(f"--{name}", getattr(execution, name), _site_options)
+    return "slurm_flags" if name == "slurm_assess_flags" and not request.execution.slurm_assess_flags else name
 
 
 def _site_options() -> set[str]:
@@ -94,6 +97,7 @@ class SlurmScheduler:
         self._causes: dict[int, Cause] = {}
         self._tasks: list[QueuedTask] = []
         self._asked = 0.0  # when, since the epoch
+        self._said: set[str] = set()
 
     def begin(self) -> None:
         """Submits whatever is missing and not in the queue.
@@ -102,6 +106,7 @@ class SlurmScheduler:
             UserError, TrialError: SLURM refuses, or does not answer. What was submitted before that goes on.
         """
         run = self.request.run
+        self._check_account()
         with self._submitting():
             self._asked, self._tasks = time.time(), self._settled_queue()
             ledger = self._adopt_orphans(jobs.read(run))
@@ -122,7 +127,8 @@ class SlurmScheduler:
             )
             if problem := slurm_queue.cancel(planned.cancel):
                 self._say(f"scancel: {problem}")
-            self.waiting = planned.waiting
+            # Should SLURM refuse one of the jobs, those after it wait too.
+            self.waiting = sorted({*planned.waiting, *(seed for job in planned.jobs for seed in job.seeds)})
             self._tasks = [task for task in self._tasks if task.name not in planned.cancel]
             ids: list[str] = []
             for planned_job in planned.jobs:
@@ -131,6 +137,7 @@ class SlurmScheduler:
                 self._tasks += _as_queued(job, self.request.run_id)
                 tasks = f" ({len(job.seeds)} tasks)" if job.seeds else ""
                 self._say(f"submitted {job.stage} {job.job_id}{tasks}")
+            self.waiting = planned.waiting
 
     def run(self) -> dict[int, str]:
         """Watches until nothing of this run is in the queue; returns the cause of failure by seed.
@@ -168,7 +175,7 @@ class SlurmScheduler:
         return self.failures
 
     def _goes_on_elsewhere(self) -> bool:
-        return any(_is_worked_on_elsewhere(self.request, seed) for seed in self.request.seeds)
+        return any(is_worked_on_elsewhere(self.request, seed) for seed in self.request.seeds)
 
     def statuses(self) -> list[TrialStatus]:
         ledger, queue = jobs.read(self.request.run), Queue.of(self._tasks, self._asked)
@@ -219,8 +226,12 @@ class SlurmScheduler:
             if awaited is None and ending:
                 awaited = ending  # those that begin to end meanwhile are not waited for
                 self._say(f"waiting for jobs that are just ending: {', '.join(ending[:5])}")
-            if not set(awaited or ()) & set(ending) or time.monotonic() > deadline:
+            if not set(awaited or ()) & set(ending):
                 return tasks
+            if time.monotonic() > deadline:
+                # A node that does not answer can keep a job ending for ever. SLURM has given it up, and should its
+                # process still live, the next attempt fences it off.
+                return [task for task in tasks if task.name not in (awaited or ())]
             time.sleep(FIRST_INTERVAL_SECONDS)
 
     def _adopt_orphans(self, ledger: list[Job]) -> list[Job]:
@@ -236,11 +247,14 @@ class SlurmScheduler:
         training: dict[int, str] = {}
         assessing: dict[int, str] = {}
         others: dict[int, list[str]] = {}
+        begun: set[int] = set()
         for task in self._tasks:
             job = by_tag.get(task.tag)
             if job is None or task.index is None or task.index >= len(job.seeds):
                 continue
             seed = job.seeds[task.index]
+            if job.stage == ASSESS and task.state == "RUNNING":
+                begun.add(seed)
             if job.stage == TRAIN:
                 training[seed] = task.name
             elif job.question == request.question:
@@ -254,12 +268,14 @@ class SlurmScheduler:
         for seed in request.seeds:
             trial = request.run.trial(seed)
             is_new = seed not in started
-            if not is_new and (plan.has_nothing_left(request, trial) or _is_worked_on_elsewhere(request, seed)):
+            if not is_new and (plan.has_nothing_left(request, trial) or is_worked_on_elsewhere(request, seed)):
                 continue
             in_queue = seed in training or seed in assessing
             if seed in tried and not in_queue:
                 continue
-            is_trained = not is_new and plan.is_trained(request, trial)
+            # SLURM starts an assessment after its training; the last checkpoint may lie on a disk whose listing is
+            # a minute old here (NFS).
+            is_trained = seed in begun or (not is_new and plan.is_trained(request, trial))
             found = tuple(others.get(seed, ()))
             states.append(TrialState(seed, is_trained, training.get(seed), assessing.get(seed), found))
         return states
@@ -271,6 +287,16 @@ class SlurmScheduler:
         return all(plan.has_nothing_left(self.request, self.request.run.trial(seed)) for seed in self.request.seeds)
 
     # Submitting.
+
+    def _check_account(self) -> None:
+        """SLURM shows one account's jobs to another at some sites only: theirs would be taken for dead."""
+        with contextlib.suppress(FileNotFoundError):
+            owner = self.request.run.jobs.stat().st_uid
+            if owner != os.getuid() and not self._all_complete():
+                raise UserError(
+                    f"--cache_dir: run {self.request.run_id} was submitted by another account (uid {owner}), whose"
+                    " jobs cannot be seen from here; give a --cache_dir of your own, or let them give the command"
+                )
 
     @contextlib.contextmanager
     def _submitting(self) -> Iterator[None]:
@@ -300,7 +326,7 @@ class SlurmScheduler:
         text = self.script(job).text()
         jobs.intend(run, job)
         try:
-            job_id = submitter.submit(text, run.slurm, job.tag, self._say)
+            job_id = submitter.submit(text, run.slurm, job.tag, f"--{_flag_of(self.request, job.stage)}", self._say)
         except SeqtrackError as error:
             jobs.record_refusal(run, job, str(error))
             if ids:
@@ -348,8 +374,12 @@ class SlurmScheduler:
         room = self.request.execution.slurm_max_submit
         # A pair and a summary: less is not worth a look at the disk.
         if self.waiting and room is not None and room - len(self._tasks) >= 2:
-            with contextlib.suppress(TrialError):  # no answer now; later then
+            try:
                 self.begin()
+            except SeqtrackError as error:  # no answer now, or another limit of the site's; later then
+                if str(error) not in self._said:
+                    self._said.add(str(error))
+                    self._say(f"{error}; trying again as jobs end")
 
     # Why it ended.
 
@@ -376,34 +406,3 @@ def _as_queued(job: Job, run_id: str) -> Iterator[QueuedTask]:
     indexes: Sequence[int | None] = range(len(job.seeds)) if job.seeds else [None]
     for index in indexes:
         yield QueuedTask(job.job_id or "", index, "PENDING", "", "", run_id, job.stage, job.tag)
-
-
-def why_unfinished(request: Request, tasks: Sequence[QueuedTask]) -> dict[int, Cause]:
-    """Why each trial that is at rest is not complete, by seed. ``tasks`` are in the queue: theirs are not at rest."""
-    ledger = jobs.read(request.run)
-    by_tag = {job.tag: job for job in ledger}
-    queued = {
-        by_tag[task.tag].seeds[task.index]
-        for task in tasks
-        if task.index is not None and task.tag in by_tag and task.index < len(by_tag[task.tag].seeds)
-    }
-    seeds = [
-        seed
-        for seed in request.seeds
-        if seed not in queued
-        and not plan.has_nothing_left(request, request.run.trial(seed))
-        and not _is_worked_on_elsewhere(request, seed)
-    ]
-    if not seeds:
-        return {}
-    wanted = [job.job_id for job in ledger if job.job_id and (not job.seeds or set(job.seeds) & set(seeds))]
-    endings = slurm_queue.endings(wanted)
-    found = {seed: causes.cause(request.run, seed, ledger, endings) for seed in seeds}
-    return {seed: cause for seed, cause in found.items() if cause is not None}
-
-
-def _is_worked_on_elsewhere(request: Request, seed: int) -> bool:
-    """Whether somebody runs this trial outside SLURM (a worker on this machine, say)."""
-    attempt = attempts.live(request.run.trial(seed))
-    owner = attempts.read_owner(attempt) if attempt else None
-    return owner is not None and owner.job is None

@@ -41,6 +41,7 @@ _LOGS = "each task has a log of its own in the folder of its run"
 _ANSWER = "it reads what sbatch answers"
 _ASK = "run sbatch itself for that"
 _REQUEUE = "every job is requeued, for that is how time limits and preemption are survived"
+_ONE_CLUSTER = "it follows jobs where your client commands look; set SLURM_CLUSTERS=NAME in your environment instead"
 _OURS = {
     "array": "one task for each seed; use --num_trials, --first_seed and --slurm_throttle",
     "dependency": "assessment waits for training, the summary for both; use begin=TIME to start later",
@@ -64,6 +65,8 @@ _OURS = {
     "requeue": _REQUEUE,
     "no-requeue": _REQUEUE,
     "external": "such a job runs no script",
+    "clusters": _ONE_CLUSTER,
+    "cluster": _ONE_CLUSTER,
 }
 _ONE_PROCESS = "1, because a trial is one process (cpus-per-task=N gives it more cores)"
 _TIME_FORMS = (

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 
 from seqtrack.cluster import slurm_queue
 from seqtrack.runs import attempts
 from seqtrack.runs.attempts import Owner
 
 log = logging.getLogger(__name__)
+
+# A controller that restarts is back within a minute; leaving the trial to the next command costs more.
+ASK_AGAIN_SECONDS = (2.0, 5.0, 10.0, 20.0)
 
 
 def is_inside() -> bool:
@@ -41,5 +45,10 @@ def has_ended(owner: Owner) -> bool:
         return False
     if owner.job == attempts.job_name():
         return True
-    queue = slurm_queue.queue()
-    return queue is not None and all(owner.job != task.name for task in queue)
+    for pause in (*ASK_AGAIN_SECONDS, None):
+        if (queue := slurm_queue.queue()) is not None:
+            # What is only ending has been given up by SLURM; on a node that does not answer it can end for ever.
+            return all(owner.job != task.name for task in queue if task.state != "COMPLETING")
+        if pause is not None:
+            time.sleep(pause)
+    return False

@@ -60,11 +60,12 @@ def overriding_variables(text: str, environ: Iterable[str]) -> list[str]:
     return sorted(name for name in environ if name.startswith("SBATCH_") and name[7:] in said | never)
 
 
-def submit(text: str, folder: Path, tag: str, say: Callable[[str], None]) -> str:
+def submit(text: str, folder: Path, tag: str, flag: str, say: Callable[[str], None]) -> str:
     """Submits a script; returns the job id. The script is kept in ``folder`` as ``<id>_submission.sh``.
 
     Args:
         tag: in the job's comment. Should sbatch fail after SLURM took the job, it is found again by it.
+        flag: with which a person chose what the job asks for, such as ``--slurm_flags``; for messages.
 
     Raises:
         UserError: SLURM refuses the request. TrialError: SLURM does not answer.
@@ -82,7 +83,7 @@ def submit(text: str, folder: Path, tag: str, say: Callable[[str], None]) -> str
             if _SUBMIT_LIMITS.search(said):
                 raise UserError(f"--slurm: {said}; give --slurm_max_submit N to stay below the limit") from None
             if _REFUSALS.search(said):
-                raise UserError(f"--slurm_flags: SLURM refuses the job: {said}") from None
+                raise UserError(f"{flag}: SLURM refuses the job: {said}") from None
             if found := _find(tag):
                 job_id = found
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from urllib.parse import quote
 
 import numpy as np
@@ -19,11 +20,12 @@ from seqtrack.runs.attempts import Attempt
 log = logging.getLogger(__name__)
 
 
-def visualize(request: Request, attempt: Attempt) -> None:
-    """Writes what is missing: ``<sequence>.mp4``, and its frames as pictures with ``--keep_frames``."""
+def visualize(request: Request, attempt: Attempt, should_stop: Callable[[], bool]) -> bool:
+    """Writes what is missing: ``<sequence>.mp4``, and its frames as pictures with ``--keep_frames``. False if it
+    stopped between two videos because it was asked to."""
     step = plan.selected_step(request, attempt.trial)
     if step is None:
-        return
+        return True
     for item in request.eval_sets:
         assessment = Assessment(item, step)
         folder = plan.video_folder(request, attempt.trial, assessment)
@@ -33,6 +35,8 @@ def visualize(request: Request, attempt: Attempt) -> None:
                 path = folder / f"{quote(sequence.name, safe=' ')}.mp4"
                 if path.exists() and (path.with_suffix("").exists() or not request.execution.keep_frames):
                     continue
+                if should_stop():
+                    return False
                 track = results.load_track(plan.final_folder(request, attempt.trial, assessment), sequence.name)
                 frames = np.asarray(track["frame"], np.int64)
                 positions = np.searchsorted(sequence.frames, frames)
@@ -50,3 +54,4 @@ def visualize(request: Request, attempt: Attempt) -> None:
         finally:
             dataset.close()
         plan.videos_complete(request, folder).touch()
+    return True

@@ -7,6 +7,7 @@ import logging
 import os
 import resource
 import sys
+import time
 from collections.abc import Callable
 
 from seqtrack.errors import SeqtrackError, TrialError, UserError
@@ -38,6 +39,7 @@ def work(
     stage: str = ALL,
     stop: StopFlag | None = None,
     has_ended: Callable[[Owner], bool] = lambda owner: False,
+    patience: float = 0.0,
 ) -> int:
     """Trains and assesses the trial as far as it is not; returns one of the exit codes above.
 
@@ -47,6 +49,7 @@ def work(
         stage: ``train`` or ``assess`` for one of the two only.
         stop: installed before this was called, if it was.
         has_ended: see ``attempts.claim``.
+        patience: seconds that what another node has just written may take to show up here.
     """
     stop = stop or StopFlag().install()
     trial = request.run.trial(seed)
@@ -60,7 +63,7 @@ def work(
         attempt.event("start", gpu=os.environ.get("CUDA_VISIBLE_DEVICES"), pid=os.getpid(), stage=stage)
         _raise_descriptor_limit()
         try:
-            finished = _carry_on(request, attempt, stage, lambda: stop() or attempt.is_superseded)
+            finished = _carry_on(request, attempt, stage, lambda: stop() or attempt.is_superseded, patience)
             if finished and stage != TRAIN:
                 # Whoever finishes refreshes the summary: the driver may have gone. Before the attempt ends, so that
                 # a driver that waits for it finds nothing in the making.
@@ -102,7 +105,9 @@ def _is_stuck(trial: TrialFolder) -> bool:
     return not any(e["event"] in ("checkpoint", "sequence") for attempt in last for e in events.read(attempt.events))
 
 
-def _carry_on(request: Request, attempt: Attempt, stage: str, should_stop: Callable[[], bool]) -> bool:
+def _carry_on(
+    request: Request, attempt: Attempt, stage: str, should_stop: Callable[[], bool], patience: float
+) -> bool:
     """Training if it is not finished, then assessment until nothing is missing; False if asked to stop."""
     # Here, so that a worker with nothing to do never waits for torch.
     from seqtrack.pipeline.assess_trial import Stopped, assess
@@ -113,14 +118,15 @@ def _carry_on(request: Request, attempt: Attempt, stage: str, should_stop: Calla
     _fix_code(request)
     attempt.event("imported")  # the seconds since "start" are torch's
     if not plan.is_trained(request, trial):
-        if stage == ASSESS:
+        if stage == ASSESS and not _appears(lambda: plan.is_trained(request, trial), patience, should_stop):
             raise TrialError("there is nothing to assess: training is not finished; give the same command again")
-        observers = TrialObservers(trial)
-        try:
-            if not train_trial(request, attempt, should_stop, observers.starting_from):
-                return False
-        finally:
-            observers.close()
+        if stage != ASSESS:
+            observers = TrialObservers(trial)
+            try:
+                if not train_trial(request, attempt, should_stop, observers.starting_from):
+                    return False
+            finally:
+                observers.close()
     if stage == TRAIN:
         return True
     try:
@@ -132,7 +138,17 @@ def _carry_on(request: Request, attempt: Attempt, stage: str, should_stop: Calla
     if request.execution.visualize:
         from seqtrack.pipeline.visualize import visualize
 
-        visualize(request, attempt)
+        return visualize(request, attempt, should_stop)
+    return True
+
+
+def _appears(is_there: Callable[[], bool], patience: float, should_stop: Callable[[], bool]) -> bool:
+    """Whether what another node has written is there, or is so within ``patience`` seconds."""
+    deadline = time.monotonic() + patience
+    while not is_there():
+        if should_stop() or time.monotonic() > deadline:
+            return False
+        time.sleep(1.0)
     return True
 
 

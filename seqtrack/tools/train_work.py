@@ -15,6 +15,7 @@ from seqtrack.tools import cli
 if TYPE_CHECKING:
     from seqtrack.pipeline.request import Request
 
+# A node sees what was just written on a shared disk only after a while: NFS keeps what it knows for up to a minute.
 NFS_SECONDS = 65.0
 STAGES = ("all", "train", "assess", "index", "summary")
 EPILOG = """example:
@@ -37,12 +38,9 @@ def build_parser() -> cli.Parser:
     return parser
 
 
-def _patiently(read: Callable[[], Request]) -> Request:
-    """A node may see what was just written on a shared disk only after a while (NFS keeps what it knows for up to a
-    minute), so a job waits before it calls a file missing."""
-    from seqtrack.cluster import slurm_job
-
-    deadline = time.monotonic() + (NFS_SECONDS if slurm_job.is_inside() else 0.0)
+def _patiently(read: Callable[[], Request], patience: float) -> Request:
+    """What ``read`` returns; tried again for so many seconds before a file is called missing."""
+    deadline = time.monotonic() + patience
     while True:
         try:
             return read()
@@ -59,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (arguments.seed is None) != of_run:
         raise UserError(f"SEED: --stage={arguments.stage} " + ("is for the whole run" if of_run else "needs one"))
 
+    from seqtrack.cluster import slurm_job
     from seqtrack.pipeline.request import read_submission
     from seqtrack.runs import lookup
     from seqtrack.runs.paths import RunFolder
@@ -66,16 +65,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(arguments.run)
     is_folder = folder.is_absolute() or folder.is_dir()
     run = RunFolder(folder) if is_folder else lookup.find(Path(arguments.cache_dir), arguments.run)
-    request = _patiently(lambda: read_submission(run, arguments.submission))
+    patience = NFS_SECONDS if slurm_job.is_inside() else 0.0
+    request = _patiently(lambda: read_submission(run, arguments.submission), patience)
     if of_run:
         from seqtrack.cluster import run_jobs
 
         return run_jobs.index(request) if arguments.stage == "index" else run_jobs.summary(request)
 
-    from seqtrack.cluster import slurm_job
     from seqtrack.pipeline import worker
 
-    code = worker.work(request, arguments.seed, arguments.stage, stop, slurm_job.has_ended)
+    code = worker.work(request, arguments.seed, arguments.stage, stop, slurm_job.has_ended, patience)
     stop.end()
     if code == worker.INTERRUPTED and stop.asks_for_requeue and slurm_job.is_inside():
         slurm_job.requeue()

@@ -107,6 +107,14 @@ def test_a_queue_with_little_room_takes_some_now_and_the_rest_later() -> None:
     assert (plan.jobs, plan.cancel, plan.waiting) == ([], [], [0, 1, 2])
 
 
+def test_a_summary_in_the_queue_gives_way_to_one_that_knows_of_the_trials_that_wait() -> None:
+    """It submits them when there is room: the one of an earlier command knows only that command's seeds."""
+    states = [TrialState(0, False, training="12_0", assessing="13_0"), new(1)]
+    plan = plan_jobs(states, index=False, summary="14", max_array_size=1001, room=0)
+    assert plan.jobs == [PlannedJob("summary", (), (Dependency("afterany", "13"),))]
+    assert (plan.cancel, plan.waiting) == (["14"], [1])
+
+
 def test_how_a_dependency_is_spelled() -> None:
     after = [Dependency("afterok", "7_3"), Dependency("afterany", 0), Dependency("afterany", 1)]
     assert dependency_text(after, ["11", "12"]) == "afterok:7_3,afterany:11:12"

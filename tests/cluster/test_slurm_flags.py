@@ -160,7 +160,7 @@ def test_what_seqtrack_sets_is_refused_with_what_to_use_instead(word: str, reaso
     [
         "array", "dependency", "kill-on-invalid-dep", "job-name", "output", "error", "input", "open-mode", "chdir",
         "wrap", "wait", "parsable", "test-only", "help", "usage", "version", "autocomplete", "quiet", "verbose",
-        "requeue", "no-requeue", "external",
+        "requeue", "no-requeue", "external", "clusters", "cluster",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["", "=1"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from seqtrack.errors import UserError
 from seqtrack.runs import code, snapshot
 
 
@@ -52,6 +53,9 @@ def test_a_model_of_ones_own_is_frozen_too(tmp_path: Path, monkeypatch: pytest.M
     (package / "__init__.py").write_text("")
     (package / "fast.py").write_text("B = 1\n")
     (tmp_path / "lab" / "helpers.py").write_text("C = 1\n")
+    (package / "anchors.json").write_text("[1, 2]")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "fast.pyc").write_text("made anew by Python")
     monkeypatch.syspath_prepend(str(tmp_path))
 
     plain = snapshot.freeze(tmp_path)
@@ -62,7 +66,28 @@ def test_a_model_of_ones_own_is_frozen_too(tmp_path: Path, monkeypatch: pytest.M
     assert (one / "mine.py").read_text() == "A = 1\n"
     assert (two / "lab" / "trackers" / "fast.py").read_text() == "B = 1\n"
     assert (two / "lab" / "helpers.py").read_text() == "C = 1\n"
+    assert (two / "lab" / "trackers" / "anchors.json").read_text() == "[1, 2]"
+    assert not list(two.rglob("*.pyc"))
     (tmp_path / "mine.py").write_text("A = 2\n")
     assert snapshot.freeze(tmp_path, "mine:Family") != one
+    (package / "anchors.json").write_text("[1, 3]")
+    assert snapshot.freeze(tmp_path, "lab.trackers.fast:Family") != two
     # What is installed stays where it is.
     assert snapshot.freeze(tmp_path, "json.decoder:JSONDecoder") == plain
+
+
+def test_a_package_with_data_beside_it_is_not_copied_for_every_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "heavy"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    with (package / "weights.bin").open("wb") as file:
+        file.truncate(snapshot.MAX_PLUGIN_BYTES)
+    (package / "x.py").write_text("X = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        snapshot.freeze(tmp_path, "heavy.x:Family")
+    assert str(caught.value) == (
+        f"--model: {package} holds more than 100 MB, and jobs get a copy of it; keep data elsewhere"
+    )

@@ -50,13 +50,15 @@ class SlurmBench(Workbench):
         path.chmod(0o755)
         return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
-    def slowly(self, seconds: float) -> list[str]:
-        """Flags for jobs in which flushing a file to disk takes so long: faults are given time to happen."""
+    def slowly(self, seconds: float, stage: str = "") -> list[str]:
+        """Flags for jobs (of this stage only) in which flushing a file to disk takes so long: faults are given time
+        to happen."""
         folder = self.folder / "slow"
         folder.mkdir(exist_ok=True)
         (folder / "sitecustomize.py").write_text(
-            "import os, time\n_fsync = os.fsync\n"
-            f"def fsync(descriptor):\n    time.sleep({seconds})\n    _fsync(descriptor)\nos.fsync = fsync\n"
+            "import os, sys, time\n_fsync = os.fsync\n"
+            f"def fsync(descriptor):\n    time.sleep({seconds})\n    _fsync(descriptor)\n"
+            f"if '--stage={stage}' in ' '.join(sys.orig_argv):\n    os.fsync = fsync\n"
         )
         return ["--slurm_setup", f"export PYTHONPATH={folder}:$PYTHONPATH"]
 

@@ -191,6 +191,32 @@ def test_sbatch_fails_twice_and_then_works(bench: SlurmBench, expected: dict[str
     assert bench.submitted("train") == [(0, 1)]
 
 
+def test_a_refusal_names_the_flag_that_asked_for_too_much(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """The trainings that SLURM took before go on; the mended command joins them."""
+    result = bench.train(*TWO, "--slurm_assess_flags", "partition=nowhere")
+    assert result.code == 2, result
+    (train,) = [job for job in bench.ledger if job.job_id]
+    (line,) = result.err.splitlines()
+    assert line.startswith("error: --slurm_assess_flags: SLURM refuses the job: ")
+    assert line.endswith(f"(already submitted, and going on: {train.job_id})")
+    bench.finish(TWO, expected)
+    assert bench.submitted("train") == [(0, 1)]
+
+
+def test_a_site_that_has_enough_jobs_for_now_is_asked_again(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """A limit of the site's that strikes while the driver tops up the queue does not end the driver."""
+    limited = bench.program(
+        "sbatch",
+        "echo x >> calls; if [ $(wc -l < calls) = 4 ]; then\n"
+        'echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1; fi\nexec $REAL "$@"',
+    )
+    # Room for one pair and its summary.
+    result = bench.train(*TWO, "--slurm_max_submit=4", **limited)
+    assert result.code == 0, result
+    bench.check(expected)
+    assert bench.submitted("train") == [(0,), (1,)]
+
+
 def test_the_submitter_dies_right_after_sbatch(bench: SlurmBench, expected: dict[str, bytes]) -> None:
     """Its own record lacks the id of a job that SLURM has: the job is found again by its comment."""
     deadly = bench.program("sbatch", '$REAL "$@" > answer; kill -9 $PPID')
@@ -225,6 +251,40 @@ def test_a_training_is_requeued_while_its_assessment_waits(bench: SlurmBench, ex
     bench.check(expected)
     assert len(bench.events(0, "train")) == 2
     assert bench.submitted("assess") == [(0, 1)]
+
+
+def test_a_run_of_another_account_is_left_to_it(bench: SlurmBench, expected: dict[str, bytes]) -> None:
+    """Its jobs may be at work unseen."""
+    result = bench.train(*TWO, "--detach")
+    assert result.code == 0, result
+    ledger = bench.run_folder().jobs
+    os.chown(ledger, 12345, -1)
+    result = bench.train(*TWO)
+    assert result.code == 2, result
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"error: --cache_dir: run {bench.run_folder().run_id} was submitted by another account ")
+    bench.cluster.wait_idle(120)
+    bench.check(expected)
+    # What is finished may be read by anyone.
+    assert bench.train(*TWO).code == 0
+
+
+def test_an_assessment_waits_until_its_node_sees_what_was_trained(
+    bench: SlurmBench, expected: dict[str, bytes]
+) -> None:
+    """NFS shows another node's new files up to a minute late."""
+    driver = bench.start_train(*TWO, *bench.slowly(SLOW, stage="assess"))
+    wait_for(lambda: len(bench.events(0, "imported")) == 1, "the training of seed 0")
+    wait_for(lambda: bench.task("assess", 0) and ended(bench, 0, 0) == "done", "its end")
+    folder = bench.trial(0).path / "checkpoints"
+    hidden = folder.rename(bench.folder / "not-seen-yet")
+    wait_for(lambda: len(bench.events(0, "imported")) == 2, "the assessment of seed 0")
+    time.sleep(1.5)
+    assert attempts.live(bench.trial(0)) is not None
+    hidden.rename(folder)
+    out, err = driver.communicate(timeout=180)
+    assert driver.returncode == 0, Result(driver.returncode, out, err)
+    bench.check(expected)
 
 
 def test_the_disk_of_a_node_is_full(bench: SlurmBench, expected: dict[str, bytes]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from seqtrack.runs import attempts
 from tests.cluster.test_failing_alone import PLUGIN
 from tests.slurm.slurmbench import SLURM, SlurmBench
-from tests.workbench import EVAL, NUM_STEPS, TRAIN, Result, Workbench, all_events, named, results_of, wait_for
+from tests.workbench import EVAL, NUM_STEPS, TRAIN, Workbench, all_events, named, results_of, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -107,21 +107,22 @@ def test_a_trial_that_always_fails_blocks_nobody(slurm_bench: SlurmBench) -> Non
 
 
 def test_assessment_goes_on_where_its_time_ran_out(slurm_bench: SlurmBench) -> None:
-    """Every checkpoint, sequence by sequence: a task that is told that its time is up requeues itself, and the next
-    start does the rest."""
+    """Every checkpoint, sequence by sequence: a task whose time limit comes near is told so by SLURM and requeues
+    itself, and the next start does the rest."""
     flags = ["--num_trials=1", "--period_assess=20", "--eval_tre_num=3", *SLURM]
-    driver = slurm_bench.start_train(*flags, *slurm_bench.slowly(0.15))
-    wait_for(lambda: slurm_bench.events(0, "sequence"), "the first sequence")
-    slurm_bench.cluster.command("scancel", "--batch", "--signal=USR2", slurm_bench.task("assess", 0))
-    out, err = driver.communicate(timeout=180)
-    assert driver.returncode == 0, Result(driver.returncode, out, err)
+    # A minute, of which the last 35 seconds are for leaving: SLURM looks at its clock every few seconds.
+    limit = ["--slurm_assess_flags", *SLURM[2:], "time=1", "signal=B:USR2@35"]
+    result = slurm_bench.train(*flags, *limit, *slurm_bench.slowly(0.9, stage="assess"))
+    assert result.code == 0, result
 
-    records = all_events(slurm_bench.trial(0))
-    done = [len(named(events, "sequence")) for events in records]
-    assert len(records) == 3  # a training, two assessments
-    assert done[1] >= 1
-    assert done[2] >= 1
+    training, *assessments = all_events(slurm_bench.trial(0))
+    assert named(training, "sequence") == []
+    done = [len(named(events, "sequence")) for events in assessments]
+    assert len(done) >= 2
+    assert min(done) >= 1
     assert sum(done) == NUM_STEPS // 20 * 2 * 3  # checkpoints × sequences × starts, each once
+    assert {events[-1]["state"] for events in assessments[:-1]} == {"interrupted"}
+    assert slurm_bench.submitted("assess") == [(0,)]  # requeued, not submitted again
     slurm_bench.check_alone()
 
 
