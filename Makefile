@@ -4,8 +4,8 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-# Two processes share the tests: one waits for SLURM most of the time. All tests of tests/slurm go to one of them.
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+# Three processes share the tests: two of them wait for SLURM most of the time, each for a cluster of its own.
+PYTEST_ARGS ?= -n 3 --dist loadgroup
 RUN     = $(VENV)/bin/python
 STAMP   = $(VENV)/.installed
 

@@ -20,10 +20,11 @@ ENDING_SECONDS = 10.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One cluster for all, also where several processes share the tests."""
+    """Where several processes share the tests, one has a cluster for the faults and one for all else: both wait
+    for SLURM most of the time."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("slurm"))
+            item.add_marker(pytest.mark.xdist_group("slurm-faults" if item.path.stem == "test_faults" else "slurm"))
 
 
 @pytest.fixture(scope="session")
