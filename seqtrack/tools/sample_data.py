@@ -1,9 +1,4 @@
-"""python -m seqtrack.tools.sample_data --out DIR: generated videos, packed as tars, to try everything on.
-
-Writes DIR/tars/original/sample_train.tar and DIR/tars/original/sample_eval.tar (OTB layout), byte for byte the
-same on every call with the same flags: train with --tar_dir DIR/tars --train_dataset otb:sample_train
---eval_datasets otb:sample_eval.
-"""
+"""Generates a small data set of videos, packed as tars, to try everything on."""
 
 from __future__ import annotations
 
@@ -18,11 +13,21 @@ from seqtrack.tools.cli import Parser, run
 if TYPE_CHECKING:
     from seqtrack.data.synthetic import Part
 
+_EPILOG = """\
+Writes DIR/tars/original/sample_train.tar and DIR/tars/original/sample_eval.tar (OTB layout), byte for byte the
+same on every call with the same flags.
+
+example:
+  python -m seqtrack.tools.sample_data --out sample
+  python -m seqtrack.tools.train --train_dataset otb:sample_train --eval_datasets otb:sample_eval \\
+      --tar_dir sample/tars --num_steps=300 --period_ckpt=100
+"""
+
 NAMES: dict[Part, str] = {"train": "sample_train", "eval": "sample_eval"}
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="python -m seqtrack.tools.sample_data", description=__doc__)
+    parser = Parser(prog="python -m seqtrack.tools.sample_data", description=__doc__, epilog=_EPILOG)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to; made if absent")
     parser.add_argument("--num_train", type=int, default=12, metavar="N", help="training videos (default 12)")
     parser.add_argument("--num_eval", type=int, default=6, metavar="N", help="evaluation videos (default 6)")
