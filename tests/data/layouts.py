@@ -1,0 +1,71 @@
+"""Small data sets in their publishers' layouts, for ``tests/data/formats``: what the generators share.
+
+Frames are tiny JPEGs; labels are texts written out in the tests, so that each test shows the file that it is about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from seqtrack.data.formats import DatasetName, VideoAnnotation, read_videos
+from seqtrack.data.trees import DirectoryTree
+from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, write_tar
+
+__all__ = [
+    "Summary",
+    "boxes_text",
+    "jpeg",
+    "manifest_bytes",
+    "read",
+    "summary",
+    "write_frames",
+    "write_tar",
+    "write_text",
+]
+
+SIZE = (32, 24)
+
+
+def write_frames(
+    folder: Path, numbers: Iterable[int], pattern: str = "{:08d}.jpg", size: tuple[int, int] = SIZE
+) -> Path:
+    """One picture per number, each of another grey."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        (folder / pattern.format(number)).write_bytes(jpeg(*size, value=number % 250))
+    return folder
+
+
+def write_text(file: Path, text: str) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def read(layout: str, root: Path, part: str = "") -> list[VideoAnnotation]:
+    """All videos of the folder."""
+    return list(read_videos(DatasetName(layout, root.name, part), DirectoryTree(root, root.name)))
+
+
+class Summary(NamedTuple):
+    """What a data set consists of."""
+
+    videos: int
+    tracks: int
+    frames: int
+    boxes: int
+    """Labelled rows."""
+    absent: int
+
+
+def summary(videos: list[VideoAnnotation]) -> Summary:
+    tracks = [track for video in videos for track in video.tracks]
+    return Summary(
+        videos=len(videos),
+        tracks=len(tracks),
+        frames=sum(len(video.frame_names) for video in videos),
+        boxes=sum(len(track.frames) for track in tracks),
+        absent=sum(int((~track.present).sum()) for track in tracks),
+    )
