@@ -11,7 +11,7 @@ from seqtrack.data.formats import Listing
 from seqtrack.data.storage import TarFrames, open_tar_frames, read_file
 from seqtrack.errors import DataError
 
-ANNOTATIONS = (".txt", ".tag", ".label", ".json", ".xml", ".csv", ".ini", ".value")
+ANNOTATIONS = (".txt", ".tag", ".label", ".json", ".xml", ".csv", ".ini", ".value", ".ann")
 """What is read to build an index; together with the names of images it is the source that an index was made from."""
 
 

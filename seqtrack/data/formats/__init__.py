@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LAYOUTS = ("otb", "vot")
+LAYOUTS = ("otb", "vot", "tc128", "uav123", "dtb70", "nfs", "nuspro", "alov", "tlp", "pysot")
 
 Sizes = Mapping[str, tuple[int, int]] | None
 """Original (width, height) by video, from the manifest of a resized version; None where frames tell it."""

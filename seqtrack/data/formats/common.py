@@ -1,4 +1,4 @@
-"""What the layouts share: rows of numbers, lists of frames, and sizes from image headers."""
+"""What the layouts share: rows of numbers, lists of frames, sizes from image headers, and videos of one target."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.formats import Listing, Sizes, Tree
+from seqtrack.data.formats import Listing, Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.jpeg import read_jpeg_header
 from seqtrack.errors import DataError
 
@@ -19,6 +20,9 @@ IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 _DELIMITER = re.compile(r"[,\s;]+")
 Folders = Iterator[tuple[str, Listing]]
 _NUMBER = re.compile(r"(\d+)\.[^.]*$")
+_LARGEST = 1.25
+"""How far a box may exceed its frame. Hulls of VOT2018 reach 1.07 of a frame's height (iceskater1), boxes of UAV123
+0.78; a side beyond this is a mistake, such as width and height swapped."""
 
 
 def is_image(name: str) -> bool:
@@ -73,6 +77,123 @@ def with_presence(boxes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
     return np.where(has_numbers[:, None], boxes, np.nan), present
 
 
+def check_boxes(
+    boxes: NDArray[np.float64], size: tuple[int, int], where: str, rows: NDArray[np.int64] | None = None
+) -> None:
+    """Refuses boxes that no annotator can have meant.
+
+    A box may reach beyond the frame or lie outside of it: benchmarks have such. It may not have some of its numbers
+    only, nor a negative side, nor one far longer than the frame's.
+
+    Args:
+        boxes: (N, 4) x y w h; a row of NaN alone says that there is no target.
+        size: (width, height) of the frames.
+        where: names the file in messages.
+        rows: (N,) number in the file, from 1; None: they are counted.
+
+    Raises:
+        DataError: names the file and the first such row.
+    """
+    missing = np.isnan(boxes)
+    sides = np.where(missing[:, 2:], 0.0, boxes[:, 2:])
+    mistakes = {
+        "some of its numbers are missing": missing.any(axis=1) & ~missing.all(axis=1),
+        "negative width or height": (sides < 0).any(axis=1),
+        f"larger than its frame, {size[0]}x{size[1]} (width and height swapped?)": (
+            sides > _LARGEST * np.array(size)
+        ).any(axis=1),
+    }
+    for mistake, is_wrong in mistakes.items():
+        if is_wrong.any():
+            row = int(np.argmax(is_wrong))
+            x, y, width, height = (f"{value:g}" for value in boxes[row])
+            number = row + 1 if rows is None else int(rows[row])
+            raise DataError(
+                f"{where}, row {number}: box x={x} y={y} width={width} height={height}: {mistake}; mend that row"
+            )
+
+
+def from_corners(corners: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Boxes (N, 4) x y w h from opposite corners (N, 4) x1 y1 x2 y2, in either order."""
+    low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
+    return np.concatenate([low, high - low], axis=1)
+
+
+def video_of_one_target(
+    tree: Tree,
+    video: str,
+    frames: list[str],
+    boxes: NDArray[np.float64],
+    where: str,
+    sizes: Sizes,
+    *,
+    first_pixel: float = 0.0,
+    positions: NDArray[np.int64] | None = None,
+    rows: NDArray[np.int64] | None = None,
+    lost: NDArray[np.bool_] | None = None,
+    occluded: NDArray[np.bool_] | None = None,
+    polygons: NDArray[np.float64] | None = None,
+) -> VideoAnnotation:
+    """A video whose only target has these boxes, after checks.
+
+    Args:
+        boxes: (N, 4) x y w h as the file has them.
+        where: names the file in messages.
+        first_pixel: what the benchmark calls the first pixel; 1 where it was made with MATLAB.
+        positions: (N,) which of the frames the rows label, increasing; None: all of them.
+        rows: as in ``check_boxes``.
+        lost: (N,) the target is out of view, whatever its box says.
+
+    Raises:
+        DataError: rows and frames differ in number, or ``check_boxes``.
+    """
+    if positions is None:
+        check_length(len(boxes), frames, where)
+        positions = np.arange(len(frames))
+    size = original_size(tree, video, frames[0], sizes)
+    check_boxes(boxes, size, where, rows)
+    boxes, present = with_presence(boxes)
+    boxes[:, :2] -= first_pixel
+    track = TrackAnnotation(
+        name=video,
+        frames=positions,
+        boxes=boxes,
+        present=present if lost is None else present & ~lost,
+        occluded=np.zeros(len(boxes), dtype=bool) if occluded is None else occluded,
+        polygons=polygons,
+    )
+    return VideoAnnotation(name=video, frame_names=frames, size=size, tracks=[track])
+
+
+def check_length(rows: int, frames: Sequence[str], where: str, note: str = "") -> None:
+    if rows != len(frames):
+        raise DataError(
+            f"{where}: {rows} rows for {len(frames)} frames{note}; rows and frames must match: mend the data"
+        )
+
+
+def positions_of(numbers: NDArray[Any], frames: Sequence[str], where: str) -> NDArray[np.int64]:
+    """Where in ``frames`` the files with these numbers are, for labels that name their frame.
+
+    Args:
+        numbers: (N,) number that ends a file name.
+
+    Returns:
+        (N,) positions, in the order of ``numbers``.
+
+    Raises:
+        DataError: names the row whose frame is not there, or was labelled before.
+    """
+    place = {frame_number(name): position for position, name in enumerate(frames)}
+    seen: set[float] = set()
+    for row, number in enumerate(numbers, start=1):
+        if number not in place or number in seen:
+            problem = "is labelled twice" if number in seen else f"is not among the {len(frames)} frames there"
+            raise DataError(f"{where}, row {row}: frame {number:g} {problem}; mend that row")
+        seen.add(number)
+    return np.array([place[int(number)] for number in numbers], dtype=np.int64)
+
+
 def join(folder: str, name: str) -> str:
     """``folder/name``, or ``name`` at the top of the tree."""
     return f"{folder}/{name}" if folder else name
@@ -96,6 +217,42 @@ def walk(
 def frames_in(tree: Tree, folder: str) -> list[str]:
     """The images directly in a folder, in the order of their numbers, relative to the tree."""
     return frames_of([join(folder, name) for name in tree.list(folder).files])
+
+
+def frames_for(tree: Tree, folder: str, truth: str, expected: str) -> list[str]:
+    """``frames_in``; DataError if there are none, though there is the ground truth ``truth``."""
+    frames = frames_in(tree, folder)
+    if not frames:
+        where = tree.describe(folder) if folder else tree.source
+        raise DataError(f"{where}: no frames for {truth.rpartition('/')[2]}; expected {expected}")
+    return frames
+
+
+def folders_with(tree: Tree, truth: str, base: str = "") -> list[str]:
+    """Every folder in which a file of this name lies, ``base`` itself included; nothing inside of them is listed.
+
+    Raises:
+        DataError: a folder of frames (all digits) has no such file beside it or above.
+    """
+    found = []
+    for folder, listing in walk(tree, base, into=lambda _, listing: truth not in listing.files):
+        if truth in listing.files:
+            found.append(folder)
+        else:
+            refuse_frames(tree, folder, listing, truth)
+    return found
+
+
+def refuse_frames(tree: Tree, folder: str, listing: Listing, truth: str) -> None:
+    """DataError if there are frames (names of digits) in a folder for which there is no ground truth."""
+    if any(is_image(name) and name.partition(".")[0].isdigit() for name in listing.files):
+        where = tree.describe(folder) if folder else tree.source
+        raise DataError(f"{where}: frames, but no {truth} for them; add it or remove the folder")
+
+
+def name_below(tree: Tree, base: str, folder: str) -> str:
+    """What a sequence is called: its folder below the benchmark's own, or the tree's name if it is the tree."""
+    return folder[len(base) + 1 :] if base and folder != base else folder or tree.name
 
 
 def exists(tree: Tree, name: str) -> bool:

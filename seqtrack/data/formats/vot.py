@@ -1,9 +1,12 @@
 """The VOT layout: vot2013 … vot2019 and long-term.
 
     <seq>/NNNNNNNN.jpg, or <seq>/color/…, or <seq>/img/…
-    <seq>/groundtruth.txt     x y w h, or x1 y1 … x4 y4, per frame; nan where the target is absent
+    <seq>/groundtruth.txt     x y w h, or x1 y1 … x4 y4, per frame; nan where the target is absent, or one number
+                              alone, vot-toolkit's code for a region that is not known
     <seq>/occlusion.tag, occlusion.label   0 or 1 per frame
     list.txt                  names of the sequences, in order (optional)
+
+Other tags (``camera_motion.tag``, …) are not read. Masks (from 2020 on) are not regions that a box can stand for.
 
 Coordinates are taken as they are: vot-toolkit reads the regions without an offset
 (votchallenge/toolkit, ``vot/dataset/common.py`` and ``vot/region/io.py``) and rasterises them on 0-based
@@ -12,29 +15,30 @@ pixels. The box of a polygon is its axis-aligned hull; the polygon itself is kep
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
-from seqtrack.data.formats.common import exists, frames_in, join, original_size, parse_rows, walk, with_presence
+from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
+from seqtrack.data.formats.common import exists, folders_with, frames_in, join, parse_rows, video_of_one_target
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.errors import DataError
 
 EXPECTED = "<seq>/groundtruth.txt with frames beside it or in <seq>/color/ or <seq>/img/"
 
 _TRUTH = "groundtruth.txt"
+_ALONE = re.compile(rb"^[ \t]*(?:nan|[0-9.]+)[ \t]*(?=\r?$)", re.MULTILINE | re.IGNORECASE)
 _FRAME_FOLDERS = ("color", "img", "")
 
 
 def find(tree: Tree, part: str) -> list[str]:
-    """Every folder of the tree (or the tree itself) that holds ``groundtruth.txt``; ``list.txt`` chooses."""
-    everywhere = walk(tree, into=lambda _, listing: _TRUTH not in listing.files)
-    there = [folder for folder, listing in everywhere if _TRUTH in listing.files]
+    """Those that ``list.txt`` names, else every folder (or the tree itself) that holds ``groundtruth.txt``."""
     if not exists(tree, "list.txt"):
-        return there
+        return folders_with(tree, _TRUTH)
     listed = [line.strip() for line in tree.read("list.txt").decode("utf-8-sig").splitlines() if line.strip()]
     for number, name in enumerate(listed, start=1):
-        if name not in there:
+        if not exists(tree, join(name, _TRUTH)):
             raise DataError(
                 f"{tree.describe('list.txt')}, row {number}: sequence {name!r} is not there;"
                 f" expected {name}/{_TRUTH}, or drop the row"
@@ -51,29 +55,27 @@ def read(tree: Tree, entry: str, sizes: Sizes) -> VideoAnnotation:
             break
     else:
         raise DataError(f"{tree.describe(truth)}: no frames for it; expected {EXPECTED}")
-    boxes, polygons, present = _regions(tree, truth)
-    if len(boxes) != len(frames):
-        raise DataError(
-            f"{tree.describe(truth)}: {len(boxes)} rows for {len(frames)} frames;"
-            " rows and frames must match: mend the data"
-        )
-    track = TrackAnnotation(
-        name=video,
-        frames=np.arange(len(frames)),
-        boxes=boxes,
-        present=present,
+    where = tree.describe(truth)
+    regions = parse_rows(_filled(tree.read(truth)), where, (4, 8))
+    is_polygon = regions.shape[1] == 8
+    return video_of_one_target(
+        tree,
+        video,
+        frames,
+        polygon_hull(regions) if is_polygon else regions,
+        where,
+        sizes,
         occluded=_occluded(tree, folder, len(frames)),
-        polygons=polygons,
+        polygons=regions if is_polygon else None,
     )
-    size = original_size(tree, video, frames[0], sizes)
-    return VideoAnnotation(name=video, frame_names=frames, size=size, tracks=[track])
 
 
-def _regions(tree: Tree, truth: str) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.bool_]]:
-    rows = parse_rows(tree.read(truth), tree.describe(truth), (4, 8))
-    polygons = rows if rows.shape[1] == 8 else None
-    boxes, present = with_presence(rows if polygons is None else polygon_hull(polygons))
-    return boxes, polygons, present
+def _filled(text: bytes) -> bytes:
+    """Rows of one number, in a file of more, with as many ``nan`` as the others have."""
+    if not _ALONE.search(text):
+        return text
+    commas = max(line.count(b",") for line in text.splitlines())
+    return _ALONE.sub(b",".join([b"nan"] * (commas + 1)), text)
 
 
 def _occluded(tree: Tree, folder: str, length: int) -> NDArray[np.bool_]:
