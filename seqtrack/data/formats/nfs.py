@@ -7,7 +7,8 @@ A row is VATIC's: ``id x1 y1 x2 y2 frame lost occluded generated "label"``, whos
 30 fps version has the rows of 240 as well: every eighth, from the first on, labels a frame. How others read it:
 
 - got10k takes every eighth row where there are eight (give or take one) to a frame, and then cuts off a row or frame
-  that is left over; it ignores ``lost``. So do we, but ``lost`` says that the target is not in view.
+  that is left over; it ignores ``lost``. So do we, for any file with too many rows, but ``lost`` says that the target
+  is not in view.
 - LoRAT's reader takes the rows whose ``frame - 1`` is a multiple of 8: the same rows where frames count from 1. They
   count from 0 in some files (says jvlmdr/trackdat), so we go by the order of the rows.
 - pytracking has annotations of its own making (``anno/nfs_<seq>.txt``) for 30 frames per second; not read here.
@@ -25,7 +26,6 @@ import numpy as np
 from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
 from seqtrack.data.formats.common import (
     base_of,
-    check_length,
     frames_for,
     from_corners,
     join,
@@ -67,12 +67,16 @@ def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:
     where = tree.describe(truth)
     frames = frames_for(tree, join(entry.folder, entry.sequence), truth, "NNNNN.jpg there")
     rows = parse_rows(_LABEL.sub(b"", tree.read(truth)), where, _COLUMNS)
-    step = _RATIO if abs(len(rows) / len(frames) - _RATIO) < 1 else 1
+    step = 1 if abs(len(rows) - len(frames)) <= 1 else _RATIO
     picked = np.arange(0, len(rows), step)
     if abs(len(picked) - len(frames)) == 1:
         shorter = min(len(picked), len(frames))
         picked, frames = picked[:shorter], frames[:shorter]
-    check_length(len(picked), frames, where, f", one row in {step} taken" if step > 1 else "")
+    if len(picked) != len(frames):
+        raise DataError(
+            f"{where}: {len(rows)} rows for {len(frames)} frames, neither one nor {_RATIO} a frame;"
+            " rows and frames must match: mend the data"
+        )
     rows = rows[picked]
     return video_of_one_target(
         tree,

@@ -4,8 +4,8 @@
     <Seq>/groundtruth_rect.txt      frame x y w h lost; ``frame`` is the number of the file, ``lost`` 0 or 1
 
 Moudgil, Gandhi: Long-term visual object tracking benchmark, ACCV 2018; columns as jvlmdr/trackdat reads them
-(``load_tlp`` in ``python/trackdat/otb.py``). Where the target is lost the box is kept, and the target counts as not in
-view. Coordinates are taken as they are: the publisher does not say what the first pixel is.
+(``load_tlp`` in ``python/trackdat/otb.py``). Where the target is lost the box is kept, and the target counts as not
+in view. Coordinates are taken as they are: the publisher does not say what the first pixel is.
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@
     anno/UAV20L/<sequence>.txt
 
 Sequences such as bird1_1, bird1_2, bird1_3 are pieces of one video, from start to end as the publisher's
-``configSeqs.m`` has them; here they are tracks of that video. A sequence that is not in these tables labels all frames
-of the video of its name.
+``configSeqs.m`` has them; here they are tracks of that video. A sequence that is not in these tables labels all
+frames of the video of its name.
 
 Mueller, Smith, Ghanem: A benchmark and simulator for UAV tracking, ECCV 2016. It is evaluated with OTB's MATLAB
-toolkit, and its boxes count from 1: no x or y is less, 2,016 are 1, and 1,420 boxes that the bottom cuts off end at 721
-in frames of 720 pixels. got10k and pytracking take the numbers as they are, so their x and y are 1 more.
+toolkit, and its boxes count from 1: no x or y is less, 2,016 are 1, and 1,420 boxes that the bottom cuts off end at
+721 in frames of 720 pixels. got10k and pytracking take the numbers as they are, so their x and y are 1 more.
 """
 
 from __future__ import annotations
