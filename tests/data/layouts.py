@@ -5,15 +5,16 @@ Frames are tiny JPEGs; labels are texts written out in the tests, so that each t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from seqtrack.data.formats import DatasetName, VideoAnnotation, read_videos
-from seqtrack.data.trees import DirectoryTree
+from seqtrack.data.formats import DatasetName, Listing, Tree, VideoAnnotation, read_videos
+from seqtrack.data.trees import DirectoryTree, listings
 from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, write_tar
 
 __all__ = [
+    "MemoryTree",
     "Summary",
     "boxes_text",
     "jpeg",
@@ -44,9 +45,33 @@ def write_text(file: Path, text: str) -> Path:
     return file
 
 
-def read(layout: str, root: Path, part: str = "") -> list[VideoAnnotation]:
-    """All videos of the folder."""
-    return list(read_videos(DatasetName(layout, root.name, part), DirectoryTree(root, root.name)))
+def read(layout: str, data: Path | Mapping[str, bytes], part: str = "") -> list[VideoAnnotation]:
+    """All videos of a folder, or of these files in memory."""
+    tree: Tree = DirectoryTree(data, data.name) if isinstance(data, Path) else MemoryTree("data", data)
+    return list(read_videos(DatasetName(layout, tree.name, part), tree))
+
+
+class MemoryTree:
+    """A tree that lies in memory, for data sets of thousands of frames."""
+
+    def __init__(self, name: str, files: Mapping[str, bytes]) -> None:
+        self.name, self.source = name, f"memory/{name}"
+        self._files, self._listings = files, listings(files)
+
+    def list(self, folder: str = "") -> Listing:
+        return self._listings.get(folder, Listing([], []))
+
+    def files(self) -> Sequence[str]:
+        return sorted(self._files)
+
+    def read(self, name: str) -> bytes:
+        return self._files[name]
+
+    def read_head(self, name: str, size: int) -> bytes:
+        return self._files[name][:size]
+
+    def describe(self, name: str) -> str:
+        return f"{self.source}/{name}"
 
 
 class Summary(NamedTuple):

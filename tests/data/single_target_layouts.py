@@ -6,7 +6,7 @@ Frames are 32×24. ``FIXTURES`` has one of each kind, for what all layouts have 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +14,17 @@ from tests.data.layouts import SIZE, Summary, boxes_text, jpeg, write_frames, wr
 from tests.data.otb_layout import small_data_set
 
 
-def link_frames(folder: Path, numbers: Iterable[int], pattern: str) -> None:
+def numbered(folder: str, numbers: Iterable[int], pattern: str) -> dict[str, bytes]:
     """Many names for one picture: nothing but the first header is read."""
-    folder.mkdir(parents=True, exist_ok=True)
-    picture = folder / ".picture"
-    picture.write_bytes(jpeg(*SIZE))
-    for number in numbers:
-        (folder / pattern.format(number)).symlink_to(picture)
+    picture = jpeg(*SIZE)
+    return {f"{folder}/{pattern.format(number)}": picture for number in numbers}
+
+
+def write_files(root: Path, files: Mapping[str, bytes]) -> Path:
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
 
 
 def write_otb(root: Path) -> Path:
@@ -51,20 +55,31 @@ def write_tc128(root: Path) -> Path:
     return root
 
 
+def uav123_files() -> dict[str, bytes]:
+    """uav6 (109 frames) is a video of its own, truck4 (1,261) is cut in two, person20 (1,783) is in UAV20L too."""
+    frames = {
+        name: data
+        for video, count in (("uav6", 109), ("truck4", 1261), ("person20", 1783))
+        for name, data in numbered(f"UAV123/data_seq/UAV123/{video}", range(1, count + 1), "{:06d}.jpg").items()
+    }
+    texts = {
+        "anno/UAV123/uav6.txt": "1,1,10,8\n" * 106 + "NaN,NaN,NaN,NaN\n" * 3,
+        "anno/UAV123/truck4_1.txt": "2,3,10,8\n" * 577,
+        "anno/UAV123/truck4_2.txt": "4,5,10,8\n" * 685,
+        "anno/UAV123/person20.txt": "2,3,10,8\n" * 1783,
+        "anno/UAV20L/person20.txt": boxes_text(1783),
+        "anno/UAV123/att/uav6.txt": "1,0,0,1\n",
+        "configSeqs.m": "as in the publisher's archive\n",
+        "README.txt": "as in the publisher's archive\n",
+    }
+    return frames | {f"UAV123/{name}": text.encode() for name, text in texts.items()}
+
+
 def write_uav123(root: Path) -> Path:
-    """uav6 (109 frames) is a video of its own, truck4 (1,261) is cut into two sequences; a third is nobody's."""
-    base = root / "UAV123"
-    link_frames(base / "data_seq" / "UAV123" / "uav6", range(1, 110), "{:06d}.jpg")
-    link_frames(base / "data_seq" / "UAV123" / "truck4", range(1, 1262), "{:06d}.jpg")
-    write_frames(base / "data_seq" / "UAV123" / "mine", range(1, 5), "{:06d}.jpg")
-    anno = base / "anno" / "UAV123"
-    write_text(anno / "uav6.txt", "1,1,10,8\n" * 106 + "NaN,NaN,NaN,NaN\n" * 3)
-    write_text(anno / "truck4_1.txt", "2,3,10,8\n" * 577)
-    write_text(anno / "truck4_2.txt", "4,5,10,8\n" * 685)
-    write_text(anno / "mine.txt", boxes_text(4))
-    write_text(anno / "att" / "uav6.txt", "1,0,0,1\n")
-    for name in ("configSeqs.m", "README.txt"):
-        write_text(base / name, "as in the publisher's archive\n")
+    """uav6, and a video that is not the publisher's: all of its frames are labelled."""
+    write_files(root, {name: data for name, data in uav123_files().items() if "uav6" in name})
+    write_frames(root / "UAV123" / "data_seq" / "UAV123" / "mine", range(1, 5), "{:06d}.jpg")
+    write_text(root / "UAV123" / "anno" / "UAV123" / "mine.txt", boxes_text(4))
     return root
 
 
@@ -164,7 +179,7 @@ FIXTURES = [
         "Temple-color-128/Hurdle_ce2/Hurdle_ce2_gt.txt", "{x},{y},{w},{h}",
     ),
     Fixture(
-        "uav123", "uav123", write_uav123, Summary(3, 4, 1374, 1375, 3),
+        "uav123", "uav123", write_uav123, Summary(2, 2, 113, 113, 3),
         "UAV123/anno/UAV123/mine.txt", "{x},{y},{w},{h}",
     ),
     Fixture(

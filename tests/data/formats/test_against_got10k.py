@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from seqtrack.data.formats import VideoAnnotation
 from seqtrack.data.formats.otb import PARTS
 from seqtrack.data.formats.uav123 import windows
-from tests.data.layouts import boxes_text, read, write_text
+from tests.data.layouts import boxes_text, read
 from tests.data.otb_layout import write_sequence
 from tests.data.single_target_layouts import (
-    link_frames,
+    numbered,
+    uav123_files,
     write_dtb70,
+    write_files,
     write_nfs,
     write_tc128,
-    write_uav123,
     write_vot,
 )
 
@@ -70,10 +71,10 @@ def test_otb(tmp_path: Path) -> None:
 
 
 def test_otb_david_begins_at_file_300(tmp_path: Path) -> None:
-    link_frames(tmp_path / "David" / "img", range(1, 775), "{:04d}.jpg")
-    write_text(tmp_path / "David" / "groundtruth_rect.txt", boxes_text(471))
-    dataset = got10k.OTB(str(tmp_path), version=2013, download=False)
-    assert_same(theirs(dataset, tmp_path), ours(read("otb", tmp_path), first_pixel=1))
+    files = numbered("David/img", range(1, 775), "{:04d}.jpg")
+    files["David/groundtruth_rect.txt"] = boxes_text(471).encode()
+    dataset = got10k.OTB(str(write_files(tmp_path, files)), version=2013, download=False)
+    assert_same(theirs(dataset, tmp_path), ours(read("otb", files), first_pixel=1))
 
 
 def test_lists_of_otb() -> None:
@@ -109,27 +110,22 @@ def test_temple_color(tmp_path: Path) -> None:
     assert_same(theirs(dataset, root), ours(read("tc128", root), first_pixel=1))
 
 
-def test_uav123(tmp_path: Path) -> None:
-    root = write_uav123(tmp_path) / "UAV123"
-    (root / "anno" / "UAV123" / "mine.txt").unlink()
-    dataset = got10k.UAV123(str(root), version="UAV123")
-    assert_same(theirs(dataset, root), ours(read("uav123", root, "uav123"), first_pixel=1))
-
-
-def test_uav20l(tmp_path: Path) -> None:
-    root = write_uav123(tmp_path) / "UAV123"
-    link_frames(root / "data_seq" / "UAV123" / "person20", range(1, 1784), "{:06d}.jpg")
-    write_text(root / "anno" / "UAV20L" / "person20.txt", boxes_text(1783))
-    dataset = got10k.UAV123(str(root), version="UAV20L")
-    assert_same(theirs(dataset, root), ours(read("uav123", root, "uav20l"), first_pixel=1))
-
-
 @pytest.mark.parametrize("part", ["uav123", "uav20l"])
 def test_pieces_of_uav_videos(part: str) -> None:
     table = json.loads((Path(got10k.__file__).parent / "uav123.json").read_text())[part.upper()]
     assert windows(part) == {
         name: (row["folder_name"], row["start_frame"], row["end_frame"]) for name, row in table.items()
     }
+
+
+@pytest.mark.parametrize("version", ["UAV123", "UAV20L"])
+def test_uav(tmp_path: Path, version: str) -> None:
+    """got10k knows the names of frames without looking for them."""
+    files = uav123_files()
+    write_files(tmp_path, {name: data for name, data in files.items() if not name.endswith(".jpg")})
+    (tmp_path / "UAV123" / "data_seq").mkdir()
+    dataset = got10k.UAV123(str(tmp_path / "UAV123"), version=version)
+    assert_same(theirs(dataset, tmp_path), ours(read("uav123", files, version.lower()), first_pixel=1))
 
 
 @pytest.mark.parametrize("fps", [30, 240])

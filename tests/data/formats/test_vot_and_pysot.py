@@ -13,8 +13,8 @@ from seqtrack.data.formats import DatasetName, read_videos
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.data.trees import DirectoryTree
 from seqtrack.errors import DataError
-from tests.data.layouts import read, write_frames, write_text
-from tests.data.single_target_layouts import link_frames, write_pysot, write_vot
+from tests.data.layouts import MemoryTree, read, write_frames, write_text
+from tests.data.single_target_layouts import write_pysot, write_vot
 
 
 class TestVot:
@@ -178,22 +178,21 @@ class TestPysot:
             read("pysot", tmp_path)
         assert "\n" not in str(caught.value)
 
-    def test_the_real_annotations_of_vot2018(self, shared: Path, tmp_path: Path) -> None:
+    def test_the_real_annotations_of_vot2018(self, shared: Path) -> None:
         """60 sequences: 59 of polygons and one of boxes, with frames that are stood in for."""
-        packed = shared / "results" / "vot2018" / "VOT2018.json"
-        records = json.loads(packed.read_text())
-        (tmp_path / "VOT2018.json").write_bytes(packed.read_bytes())
-        for record in records.values():
-            folder = tmp_path / Path(record["img_names"][0]).parent
-            link_frames(folder, range(1, len(record["img_names"]) + 1), "{:08d}.jpg")
-        videos = read("pysot", tmp_path)
+        packed = (shared / "results" / "vot2018" / "VOT2018.json").read_bytes()
+        records = json.loads(packed)
+        frames = {name: b"" for record in records.values() for name in record["img_names"]}
+        tree = MemoryTree("vot2018", frames | {"VOT2018.json": packed})
+        videos = list(read_videos(DatasetName("pysot", "vot2018"), tree))
         assert len(videos) == 60
         assert sum(video.tracks[0].polygons is None for video in videos) == 1
         for video in videos:
             record = records[video.name]
             assert video.size == (record["width"], record["height"])
             rows = np.array(record["gt_rect"])
-            np.testing.assert_array_equal(video.tracks[0].boxes, polygon_hull(rows) if rows.shape[1] == 8 else rows)
+            hulls = polygon_hull(rows) if rows.shape[1] == 8 else rows
+            np.testing.assert_array_equal(video.tracks[0].boxes, hulls)
 
 
 def test_two_readers_of_bag(shared: Path, tmp_path: Path) -> None:
