@@ -53,7 +53,7 @@ def find(tree: Tree, part: str) -> Iterator[Entry]:
     for file in own or names:
         try:
             records = json.loads(tree.read(file))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{tree.describe(file)}: not JSON ({error}); get it again") from error
         if not isinstance(records, dict):
             raise DataError(f"{tree.describe(file)}: expected {EXPECTED}")
@@ -125,7 +125,10 @@ def _regions(value: Any, where: str) -> NDArray[np.float64]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) != math.inf
+    """NaN is one; what is too large for a float64 is not."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return value != value or abs(value) < 1e300
 
 
 def _flags(record: Mapping[str, Any], key: str, length: int, where: str) -> NDArray[np.bool_]:

@@ -77,12 +77,11 @@ def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:
     first, last = first_and_last[0]
     if len(first_and_last) != 1 or not (first.is_integer() and last.is_integer() and 0 <= first <= last):
         raise DataError(f'{range_file}, row 1: expected "first,last", the numbers of the labelled files; mend it')
-    numbers = np.arange(first, last + 1)
     boxes = parse_rows(tree.read(entry.truth), where, (4,))
-    if len(boxes) != len(numbers):
+    if len(boxes) != last - first + 1:
         raise DataError(
             f"{where}: {len(boxes)} rows for frames {first:g} to {last:g} of {range_file};"
             " rows and frames must match: mend the data"
         )
-    positions = positions_of(numbers, frames, where)
+    positions = positions_of(np.arange(first, last + 1), frames, where)
     return video_of_one_target(tree, entry.sequence, frames, boxes, where, sizes, first_pixel=1, positions=positions)

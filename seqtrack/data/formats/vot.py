@@ -36,7 +36,11 @@ def find(tree: Tree, part: str) -> list[str]:
     """Those that ``list.txt`` names, else every folder (or the tree itself) that holds ``groundtruth.txt``."""
     if not exists(tree, "list.txt"):
         return folders_with(tree, _TRUTH)
-    listed = [line.strip() for line in tree.read("list.txt").decode("utf-8-sig").splitlines() if line.strip()]
+    listed = [
+        line.strip()
+        for line in tree.read("list.txt").decode("utf-8-sig", errors="replace").splitlines()
+        if line.strip()
+    ]
     for number, name in enumerate(listed, start=1):
         if not exists(tree, join(name, _TRUTH)):
             raise DataError(

@@ -57,6 +57,12 @@ class TestTempleColor:
         with pytest.raises(DataError, match=r"Bird_gt.txt, row 6: frame 7 is not among the 6 frames there"):
             read("tc128", root)
 
+    def test_a_range_of_a_thousand_million(self, tmp_path: Path) -> None:
+        root = write_tc128(tmp_path)
+        (root / "Temple-color-128" / "Bird" / "bird_frames.txt").write_text("1,1e15")
+        with pytest.raises(DataError, match=r"Bird_gt.txt: 6 rows for frames 1 to 1e\+15 of .*bird_frames.txt"):
+            read("tc128", root)
+
     def test_two_ground_truths_or_no_range(self, tmp_path: Path) -> None:
         root = write_tc128(tmp_path)
         write_text(root / "Temple-color-128" / "Bird" / "Bird2_gt.txt", boxes_text(6))

@@ -53,6 +53,12 @@ class TestVot:
         with pytest.raises(DataError, match=r"groundtruth.txt, row 1: 'm10,20,3,4,0,5' is not 4 or 8 numbers"):
             read("vot", tmp_path)
 
+    def test_a_list_that_is_no_text(self, tmp_path: Path) -> None:
+        root = write_vot(tmp_path)
+        (root / "list.txt").write_bytes(b"bag\n\xff\xfe\n")
+        with pytest.raises(DataError, match=r"list.txt, row 2: sequence '.*' is not there"):
+            read("vot", root)
+
     def test_what_the_list_leaves_out_may_lack_labels(self, tmp_path: Path) -> None:
         root = write_vot(tmp_path)
         write_frames(root / "unfinished", [1, 2])
@@ -148,6 +154,7 @@ class TestPysot:
             ({"gt_rect": [[1, 2, 10, 8]] * 4 + [[1, 2]]}, "row 5: [1, 2] is not 4 or 8 numbers"),
             ({"gt_rect": [[1, 2, 10, "8"]] * 5}, "row 1: [1, 2, 10, '8'] is not 4 or 8 numbers"),
             ({"gt_rect": [[1, 2, 10, 8]] * 4 + [[1, 2, -10, 8]]}, "row 5: box x=1 y=2 width=-10 height=8: negative"),
+            ({"gt_rect": [[1, 2, 10, 10**400]] * 5}, "row 1: [1, 2, 10, 1000"),
             ({"gt_rect": None}, "expected gt_rect, a list of rows"),
             ({"gt_rect": {"0": 1}}, "expected gt_rect, a list of rows"),
             ({"img_names": None}, "expected img_names, a list of paths"),
@@ -171,7 +178,7 @@ class TestPysot:
         assert words in message
         assert "\n" not in message
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": [1]}'])
+    @pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', '{"a": [1]}', "[" * 100_000])
     def test_what_is_no_such_json(self, tmp_path: Path, text: str) -> None:
         write_text(tmp_path / "OTB100.json", text)
         with pytest.raises(DataError, match=r"OTB100.json") as caught:
