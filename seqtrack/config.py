@@ -71,6 +71,10 @@ class TrainConfig:
     train_dataset: Any = option(
         "pool_train", 'name, or JSON: ["a","b"] joins, [[0.7,"a"],[0.3,"b"]] mixes by weight', "dataset"
     )
+    filter_params: dict[str, Any] = option(
+        {}, 'JSON: which tracks and frames may be drawn, e.g. {"min_side":10,"max_per_category":500}', "json",
+        unhashed_at={},
+    )  # fmt: skip
     num_steps: int = option(100000, "training steps", "int", minimum=0)
     optimizer: str = option("adam", "optimiser", "text", choices=("sgd", "momentum", "adam", "adamw", "rmsprop"))
     optimizer_params: dict[str, Any] = option({}, "JSON: parameters of the optimiser", "json")
@@ -86,6 +90,14 @@ class TrainConfig:
     )
     augment_motion: bool = option(False, "shift and scale the search region at random", "flag")
     motion_params: dict[str, Any] = option({}, "JSON: parameters of --augment_motion", "json")
+    augment_params: dict[str, Any] = option(
+        {}, 'JSON: how crops are changed, e.g. {"search":{"blur":0.2},"still":{"translate":32}}', "json",
+        unhashed_at={},
+    )  # fmt: skip
+    negative_params: dict[str, Any] = option(
+        {}, 'JSON: shares of pairs of two targets, e.g. {"same_class":0.1,"other_video":0.1}', "json",
+        unhashed_at={},
+    )  # fmt: skip
     precision: str = option("fp32", "arithmetic of the network (weights stay fp32)", "text", choices=("fp32", "bf16"))
     variant: str = option(
         "", "a name that sets fresh results of the same configuration apart", "text", unhashed_at=""
@@ -262,8 +274,8 @@ def _dataset(name: str, value: Any) -> Any:
     """A bare name, or JSON (text that starts like a list or a string)."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", '"', "{"):
         value = parse_json(name, value)
-    if not isinstance(value, (str, list)):
-        raise UserError(f"--{name}: expected a data-set name or a JSON list, got {value!r}")
+    if not isinstance(value, (str, list, dict)):
+        raise UserError(f"--{name}: expected a data-set name, a JSON list or a JSON object, got {value!r}")
     return value
 
 

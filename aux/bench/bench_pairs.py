@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from table import Row, main, paired
 
-from seqtrack.data.mixture import Mixture
+from seqtrack.data.mixture import parse_mixture
 from seqtrack.data.pairs import PairParams, PairSource
 from seqtrack.data.samplers import PairRange
 
@@ -122,8 +122,7 @@ def real(sequences: list[str]) -> Videos:
 def relative_rate(videos: Videos) -> float:
     """Median over batches of (time of imdecode on the two frames of each pair) / (time of loading the pairs)."""
     cv2.setNumThreads(1)
-    mixture = Mixture(((1.0, ("videos",)),))
-    source = PairSource({"videos": videos}, mixture, PairRange(), PairParams(), None, BATCH, seed=0)
+    source = PairSource({"videos": videos}, parse_mixture("videos"), PairRange(), PairParams(), None, BATCH, seed=0)
     jobs: list[list[NDArray[np.uint8]]] = []
     for step in range(BATCHES):
         rows = source.batch(step)["sample"].tolist()

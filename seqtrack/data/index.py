@@ -130,6 +130,16 @@ class Index:
     def track_name(self, track: int) -> str:
         return self._track_names[track]
 
+    @property
+    def categories(self) -> list[str]:
+        """Names, each once; "" stands for none."""
+        return self._categories
+
+    @property
+    def track_categories(self) -> NDArray[np.int32]:
+        """(num_tracks,) places in ``categories``; read-only."""
+        return np.asarray(self._track_categories)
+
     def track(self, track: int) -> Track:
         first, last = self._first_row[track], self._first_row[track + 1]
         return Track(

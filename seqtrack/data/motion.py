@@ -31,7 +31,11 @@ def parse_motion_params(value: Mapping[str, Any]) -> MotionParams:
     return parse(MotionParams, value, "--motion_params")
 
 
-def draw_motion(rng: Generator, params: MotionParams) -> tuple[float, float, float]:
+Motion = tuple[float, float, float]
+NO_MOTION: Motion = (0.0, 0.0, 1.0)
+
+
+def draw_motion(rng: Generator, params: MotionParams) -> Motion:
     """(dx, dy, factor): the target's shift in search-crop pixels, and the factor on the search region's side."""
     dx, dy, scale = (2.0 * rng.random(3) - 1.0).tolist()
     return dx * params.translate, dy * params.translate, math.exp(scale * params.log_scale)

@@ -83,10 +83,10 @@ KINDS: dict[str, type[SamplerParams]] = {
 }
 
 
-def parse_sampler_params(value: Mapping[str, Any]) -> SamplerParams:
+def parse_sampler_params(value: Mapping[str, Any], where: str = FLAG) -> SamplerParams:
     """Validated parameters from their JSON (see DEFAULT_KIND); UserError names the wrong key or value."""
     kind = value.get("kind", DEFAULT_KIND) if isinstance(value, Mapping) else DEFAULT_KIND
-    return parse(lookup(KINDS, kind, f"{FLAG}.kind"), value, FLAG)
+    return parse(lookup(KINDS, kind, f"{where}.kind"), value, where)
 
 
 def sample_pair(

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from seqtrack.data import datasets
+from seqtrack.data.augment import parse_augment_params
 from seqtrack.data.datasets import Dataset
+from seqtrack.data.draws import parse_negative_params
+from seqtrack.data.filters import parse_filter_params
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.index import Index
 from seqtrack.data.mixture import Mixture, parse_mixture
@@ -41,6 +44,7 @@ def pair_source(
     train = request.train
     mixture = parse_mixture(value, f"--{flag}")
     motion: MotionParams | None = parse_motion_params(train.motion_params) if train.augment_motion else None
+    augment = parse_augment_params(train.augment_params) if train.augment_params else None
     return PairSource(
         {name: sets[name] for name in _members(mixture, request)},
         mixture,
@@ -51,6 +55,9 @@ def pair_source(
         seed,
         stream=flag,
         subsets=_pools(request, sets, mixture),
+        augment=augment,
+        filters=parse_filter_params(train.filter_params),
+        negatives=parse_negative_params(train.negative_params),
     )
 
 

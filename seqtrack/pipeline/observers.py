@@ -32,8 +32,9 @@ class TrialObservers:
 
     def preview(self, step: int, arrays: Mapping[str, Any]) -> None:
         sheet = render_pairs(
-            arrays["exemplar"], arrays["search"], arrays["search_box"], arrays["response"], arrays["labels"]
-        )
+            arrays["exemplar"], arrays["search"], arrays["search_box"], arrays["response"], arrays["labels"],
+            is_positive=arrays.get("is_positive"),
+        )  # fmt: skip
         write_preview(self._trial.previews / f"step_{step:08d}.png", sheet)
         self._writer().add_image("pairs", sheet, step, dataformats="HWC")
 

@@ -19,6 +19,9 @@ from seqtrack import config as configuration
 from seqtrack.assessment.metrics import Metric, find_metric
 from seqtrack.assessment.protocols import eval_id
 from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
+from seqtrack.data.augment import AugmentParams, parse_augment_params
+from seqtrack.data.draws import NegativeParams, parse_negative_params
+from seqtrack.data.filters import FilterParams, parse_filter_params
 from seqtrack.data.formats import DatasetName, parse_dataset_name
 from seqtrack.data.locations import Locations, locations_of
 from seqtrack.data.mixture import Mixture, parse_mixture
@@ -195,7 +198,10 @@ def resolve(config: Config) -> Request:
         lr_params=resolve_lr_params(train.lr_schedule, train.lr_params),
         sampler_params=plain(parse_sampler_params(train.sampler_params)),
         motion_params=plain(parse_motion_params(train.motion_params)),
-        train_dataset=_canonical(parse_mixture(train.train_dataset, "--train_dataset")),
+        augment_params=_departures(parse_augment_params(train.augment_params)),
+        filter_params=_departures(parse_filter_params(train.filter_params)),
+        negative_params=_departures(parse_negative_params(train.negative_params)),
+        train_dataset=parse_mixture(train.train_dataset, "--train_dataset").canonical(),
     )
     assess = dataclasses.replace(
         config.assess, tracker_params=family.resolve_tracker_params(config.assess.tracker_params)
@@ -213,10 +219,9 @@ def resolve(config: Config) -> Request:
     return request
 
 
-def _canonical(mixture: Mixture) -> Any:
-    """One spelling per mixture: a name, a list of names, or [[weight, name or list], …] whose weights sum to 1."""
-    groups = [(weight, names[0] if len(names) == 1 else list(names)) for weight, names in mixture.groups]
-    return groups[0][1] if len(groups) == 1 else [list(group) for group in groups]
+def _departures(params: AugmentParams | FilterParams | NegativeParams) -> dict[str, Any]:
+    """Complete, defaults included; but {} for what leaves everything off, the one spelling of that."""
+    return {} if params == type(params)() else plain(params)
 
 
 def _check(request: Request) -> None:

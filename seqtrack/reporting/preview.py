@@ -1,7 +1,8 @@
 """What training sees: a contact sheet of pairs with their response maps, as PNG.
 
-One row per pair: exemplar, search region with the target's box, the response map laid over it, the response
-map alone, and its labels. Blue is low and red is high, over each pair's own range; the peak has a cross.
+One row per pair: exemplar, search region with the target's box (red and marked "negative" where that is not the
+exemplar's target), the response map laid over it, the response map alone, and its labels. Blue is low and red is
+high, over each pair's own range; the peak has a cross.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ CELL = 160  # px: the side of each picture in the sheet
 _GAP = 6
 _CAPTION = 16
 _BACKGROUND = 32
-_BOX_COLOUR = (0, 220, 0)
+_BOX_COLOUR, _NEGATIVE_COLOUR = (0, 220, 0), (230, 60, 60)
 _TITLES = ("exemplar", "search + truth", "response overlaid", "response", "labels")
 
 
@@ -30,13 +31,15 @@ def render_pairs(
     response: NDArray[np.float32],
     labels: NDArray[np.float32],
     max_pairs: int = 8,
+    is_positive: NDArray[np.bool_] | None = None,
 ) -> Image:
     """One RGB sheet (H, W, 3) of the first ``max_pairs`` pairs.
 
     exemplar: (B, E, E, 3) uint8 RGB; search: (B, S, S, 3) uint8 RGB; search_box: (B, 4) x y w h in search
-    pixels; response, labels: (B, R, R) real, labels 1 = target, 0 or -1 = background. The response map lies
-    where the network looked: centred, one cell every (S - E) / (R - 1) pixels, the stride of a Siamese
-    tracker without rounding. Raises ValueError for arrays that do not belong together.
+    pixels; response, labels: (B, R, R) real, labels 1 = target, 0 or -1 = background; is_positive: (B,), None
+    where all pairs are. The response map lies where the network looked: centred, one cell every (S - E) / (R - 1)
+    pixels, the stride of a Siamese tracker without rounding. Raises ValueError for arrays that do not belong
+    together.
     """
     count = len(exemplar)
     if not (count == len(search) == len(search_box) == len(response) == len(labels) > 0):
@@ -44,11 +47,12 @@ def render_pairs(
     rows = [_header()]
     for k in range(min(count, max_pairs)):
         plain = np.asarray(response[k], np.float64)
-        boxed = _boxed(search[k], search_box[k])
+        positive = is_positive is None or bool(is_positive[k])
+        boxed = _boxed(search[k], search_box[k], _BOX_COLOUR if positive else _NEGATIVE_COLOUR)
         heat = _heat(plain)
         cells = (
             (_fit(exemplar[k]), f"#{k}  {exemplar.shape[1]} px"),
-            (boxed, f"{search.shape[1]} px"),
+            (boxed, f"{search.shape[1]} px{'' if positive else '  negative'}"),
             (_overlaid(search[k], plain, exemplar.shape[1]), f"peak {_peak_text(plain)}"),
             (_cross(_fit(heat), plain), _range_text(plain)),
             (_fit(_heat(np.asarray(labels[k], np.float64))), f"{int((labels[k] > 0).sum())} positive"),
@@ -90,13 +94,13 @@ def _fit(image: Image) -> Image:
     return np.asarray(cv2.resize(image, (CELL, CELL), interpolation=method), dtype=np.uint8)
 
 
-def _boxed(search: Image, box: NDArray[np.float32]) -> Image:
+def _boxed(search: Image, box: NDArray[np.float32], colour: tuple[int, int, int]) -> Image:
     scale = CELL / search.shape[0]
     picture: Image = _fit(search).copy()
     if np.isfinite(box).all():
         x, y, w, h = (float(value) * scale for value in box)
         corners = np.clip(np.rint([x, y, x + w, y + h]), -10_000, 10_000).astype(int).tolist()
-        cv2.rectangle(picture, tuple(corners[:2]), tuple(corners[2:]), _BOX_COLOUR, 1)
+        cv2.rectangle(picture, tuple(corners[:2]), tuple(corners[2:]), colour, 1)
     return picture
 
 

@@ -39,11 +39,12 @@ class SiamFCTask(Task):
         return response
 
     def labels(self, batch: Batch) -> Tensor:
-        """(B, 1, R, R), 1 where the target is found and 0 elsewhere."""
+        """(B, 1, R, R), 1 where the target is found and 0 elsewhere: everywhere in a negative pair."""
         offsets = target_offsets(
             batch["exemplar_box"], batch["search_box"], self.params.template_size, self.params.search_size
         )
         network = self.network
-        return label_map(
+        labels = label_map(
             offsets, network.response_size, network.stride, self.params.label_radius, network.response_center
         )
+        return labels * batch["is_positive"].view(-1, 1, 1, 1) if "is_positive" in batch else labels

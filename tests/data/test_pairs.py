@@ -2,9 +2,7 @@
 
 import multiprocessing
 import pickle
-from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 import pytest
 
@@ -20,6 +18,7 @@ from seqtrack.data.samplers import PairRange, Regular, Uniform
 from seqtrack.errors import DataError, UserError
 from seqtrack.schema import plain
 from seqtrack.tools.sample_data import write_sample
+from tests.data.toy import Toy
 
 
 @pytest.fixture(scope="module")
@@ -146,69 +145,6 @@ def test_motion_parameters_are_checked():
 
 
 # --------------------------------------------------------------------------------- data sets made by hand
-
-
-@dataclass
-class Track:
-    frames: np.ndarray
-    boxes: np.ndarray
-    present: np.ndarray
-
-
-@dataclass
-class Toy:
-    """One video per track; it is its own index. Every pixel of a frame is (10 track, 10 frame, 100)."""
-
-    size: tuple[int, int] = (320, 240)
-    original: tuple[int, int] = (320, 240)
-    extension: str = ".png"
-    tracks: list[Track] = field(default_factory=list)
-    bad: set[tuple[int, int]] = field(default_factory=set)
-    encoded: dict[tuple[int, int], bytes] = field(default_factory=dict)
-
-    @property
-    def index(self):
-        return self
-
-    @property
-    def num_tracks(self):
-        return len(self.tracks)
-
-    def add(self, boxes, present=None):
-        boxes = np.array(boxes, dtype=np.float64)
-        shown = np.ones(len(boxes), bool) if present is None else np.array(present)
-        self.tracks.append(Track(np.arange(len(boxes)), boxes, shown))
-        return self
-
-    def track(self, k):
-        return self.tracks[k]
-
-    def track_video(self, k):
-        return k
-
-    def video_size(self, v):
-        return self.original
-
-    def read_frame(self, v, t):
-        if (v, t) not in self.encoded:
-            self.encoded[v, t] = self._encode(v, t)
-        return self.encoded[v, t]
-
-    def _encode(self, v, t):
-        width, height = self.size
-        image = np.full((height, width, 3), (100, 10 * t, 10 * v), np.uint8)
-        data = cv2.imencode(self.extension, image)[1].tobytes()
-        return data[: len(data) // 2] if (v, t) in self.bad else data
-
-    def stored(self, k):
-        return None
-
-    def read_target(self, k, row):
-        return self.read_frame(k, int(self.tracks[k].frames[row])), None
-
-    def describe_target(self, k, row):
-        return f"toy video {k} frame {self.tracks[k].frames[row]}"
-
 
 BOXES = [[100, 80, 40, 30]] * 10
 

@@ -28,6 +28,7 @@ TRAIN: dict[str, Any] = {
     "imwidth": None,
     "imheight": None,
     "train_dataset": "pool_train",
+    "filter_params": {},
     "num_steps": 100000,
     "optimizer": "adam",
     "optimizer_params": {},
@@ -39,6 +40,8 @@ TRAIN: dict[str, Any] = {
     "sampler_params": {},
     "augment_motion": False,
     "motion_params": {},
+    "augment_params": {},
+    "negative_params": {},
     "precision": "fp32",
     "variant": "",
 }
