@@ -1,13 +1,17 @@
 """Batches of pairs: the right crops of the right frames, and nothing else that they depend on."""
 
+import hashlib
 import multiprocessing
 import pickle
 
 import numpy as np
 import pytest
 
+from seqtrack.data.augment import parse_augment_params
 from seqtrack.data.crops import crop, square_around
 from seqtrack.data.datasets import open_dataset, prepare
+from seqtrack.data.draws import NegativeParams
+from seqtrack.data.filters import FilterParams
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.images import decode
 from seqtrack.data.locations import Locations
@@ -234,6 +238,153 @@ def test_weights_of_tracks_bias_the_draw_and_change_nothing_else():
             pairs.batch(0, {"track_weights": {"a": wrong}})
     with pytest.raises(ValueError, match="leave no track"):
         pairs.batch(0, {"track_weights": {"a": np.zeros(3)}})
+
+
+# ---------------------------------------------------------------- negative pairs, augmentation, synthetic motion
+
+AUGMENT = parse_augment_params(
+    {
+        "exemplar": {"translate": 4, "log_scale": 0.1, "lighting": 1, "contrast": 0.2},
+        "search": {"lighting": 1, "blur": 0.5, "flip": 0.5, "saturation": 0.5},
+        "still": {"translate": 20, "log_scale": 0.2, "flip": 0.5},
+        "grey": 0.3,
+        "flip": 0.5,
+    }
+)
+
+
+def digest(pairs, steps, state=None):
+    sha = hashlib.sha256()
+    for step in steps:
+        for key, value in sorted(pairs.batch(step, state).items()):
+            sha.update(f"{key} {value.dtype} {value.shape}".encode())
+            sha.update(value.tobytes())
+    return sha.hexdigest()
+
+
+def test_what_was_drawn_before_there_were_filters_negatives_and_augmentation_is_drawn_still():
+    """Golden, from before: tracks with one frame, with none, with gaps; mixtures, pools, weights, motion."""
+    rng = np.random.default_rng(0)
+
+    def walk(count):
+        return np.concatenate([rng.uniform(0, 200, (count, 2)), rng.uniform(4, 120, (count, 2))], axis=1).round(2)
+
+    a = Toy().add(walk(12)).add(walk(1)).add(walk(10), present=[False] * 10).add(walk(10), present=[False, True] * 5)
+    sets = {"datasets": {"a": a, "b": Toy().add(walk(9)).add(walk(9))}, "batch_size": 32}
+    mixed = source(None, mixture=parse_mixture([[2, "a"], [1, ["b", "a"]]]), motion=MotionParams(), **sets)
+    assert digest(mixed, range(3)) == "dc459c6ca824faffe620bb3f1b7fd2aad07466323248a545adae9e465a7b89e4"
+    subsets = {"pool": {"a": np.array([0, 2, 3]), "b": None}}
+    pooled = source(None, mixture=parse_mixture("pool"), subsets=subsets, sampler=Uniform(), **sets)
+    weights = {"track_weights": {"a": np.array([1.0, 2, 3, 4])}}
+    assert digest(pooled, range(3), weights) == "803a726cd1ea9f706993089a8852b9fddb62f76dff3fdd880d528cfe92f45615"
+
+
+def everything(dataset):
+    return source(
+        dataset,
+        motion=MotionParams(),
+        augment=AUGMENT,
+        filters=FilterParams(min_side=4, max_per_category=5),
+        negatives=NegativeParams(0.1, 0.2, 0.2),
+        batch_size=8,
+    )
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_with_everything_on_other_processes_still_make_the_same_batches(sample, method):
+    pairs = everything(sample)
+    expected = [pairs.batch(step) for step in range(4)]
+    assert not all(batch["is_positive"].all() for batch in expected)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        for got, wanted in zip(pool.starmap(_batch, [(pairs, step) for step in range(4)]), expected, strict=True):
+            assert same(got, wanted)
+    fresh = everything(sample)
+    assert all(same(fresh.batch(step), expected[step]) for step in (3, 0, 2, 2, 1))
+
+
+def test_a_negative_pair_is_marked_and_names_both_tracks():
+    toy = Toy().add(BOXES).add(BOXES).add(BOXES)
+    batch = source(toy, negatives=NegativeParams(other_video=0.5), batch_size=32).batch(0)
+    assert batch["is_positive"].dtype == bool
+    assert 8 < batch["is_positive"].sum() < 24
+    own, other = batch["sample"][:, 1], batch["search_track"][:, 1]
+    assert ((own == other) == batch["is_positive"]).all()
+    for crops, tracks, frames in (("exemplar", own, 2), ("search", other, 3)):
+        middle = batch[crops].shape[1] // 2
+        assert batch[crops][:, middle, middle, 0].tolist() == (10 * tracks).tolist()
+        assert batch[crops][:, middle, middle, 1].tolist() == (10 * batch["sample"][:, frames]).tolist()
+    centre = batch["search_box"][:, :2] + batch["search_box"][:, 2:] / 2
+    assert np.abs(centre - 127 / 2).max() < 2, "the box is of what the search crop shows"
+
+
+def test_without_negatives_a_batch_has_no_word_of_them():
+    assert set(source(Toy().add(BOXES), augment=AUGMENT).batch(0)) == set(source(Toy().add(BOXES)).batch(0))
+
+
+def red_box(image, video, frame):
+    """The box of BOXES is red, with a green left half; nothing else is."""
+    x, y, w, h = BOXES[0]
+    image[y : y + h, x : x + w] = (250, 10, 10)
+    image[y : y + h, x : x + w // 2] = (10, 250, 10)
+
+
+CHANGES = {
+    "flip": {"search": {"flip": 1}, "exemplar": {"flip": 1}},
+    "both flipped": {"flip": 1},
+    "shifted exemplar": {"exemplar": {"translate": 10, "log_scale": 0.3}},
+    "blur": {"search": {"blur": 1, "blur_size": 5}},
+    "colour": {"search": {"lighting": 2, "brightness": 0.3, "contrast": 0.3}, "exemplar": {"saturation": 0.3}},
+    "all": {**plain(AUGMENT), "search": {"lighting": 1, "blur": 0.5, "blur_size": 5, "flip": 0.5}, "grey": 0},
+}
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_box_lies_on_the_painted_target_after_every_change(change, extension):
+    toy = Toy(extension=extension, paint=red_box).add(BOXES[:3])  # of later frames even the background is green
+    pairs = source(toy, augment=parse_augment_params(change), motion=MotionParams(20, 0.2), batch_size=16)
+    batch = pairs.batch(0)
+    for which in ("exemplar", "search"):
+        for crop_pixels, box in zip(batch[which].astype(int), batch[f"{which}_box"].tolist(), strict=True):
+            coloured = np.abs(crop_pixels[..., 0] - crop_pixels[..., 1])
+            target = coloured > coloured.max() / 2
+            rows, columns = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
+            found = [columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]
+            assert found == pytest.approx(box, abs=2.5)
+
+
+def test_a_flip_mirrors_the_pixels(sample):
+    straight = source(sample, augment=parse_augment_params({"grey": 0.5}), batch_size=8).batch(0)
+    turned = source(sample, augment=parse_augment_params({"grey": 0.5, "flip": 1}), batch_size=8).batch(0)
+    for which in ("exemplar", "search"):
+        assert (turned[which] == straight[which][:, :, ::-1]).all()
+        x, _, w, _ = straight[f"{which}_box"].T
+        assert turned[f"{which}_box"][:, 0] == pytest.approx(straight[which].shape[2] - x - w, abs=1e-4)
+
+
+def test_a_pair_of_one_frame_shows_it_differently():
+    toy = Toy(paint=red_box).add(BOXES[:1]).add(BOXES, present=[False] * 4 + [True] + [False] * 5)
+    pair = PairParams(exemplar_size=63, search_size=63)
+    still = parse_augment_params({"still": {"translate": 8, "log_scale": 0.2, "flip": 0.5}})
+    plain_batch = source(toy, pair=pair, batch_size=32).batch(0)
+    assert (plain_batch["exemplar"] == plain_batch["search"]).all(), "not asked for, not done"
+    batch = source(toy, pair=pair, batch_size=32, augment=still).batch(0)
+    assert (batch["sample"][:, 2] == batch["sample"][:, 3]).all()
+    assert (batch["exemplar"] == plain_batch["exemplar"]).all()
+    assert all((a != b).mean() > 0.05 for a, b in zip(batch["exemplar"], batch["search"], strict=True))
+    centre = batch["search_box"][:, :2] + batch["search_box"][:, 2:] / 2 - 63 / 2
+    assert 6 < np.abs(centre).max() < 8 + 3
+    green = batch["search"][..., 1].astype(int) > 150
+    left = [
+        np.argwhere(g)[:, 1].mean() < x + w / 2 for g, (x, _, w, _) in zip(green, batch["search_box"], strict=True)
+    ]
+    assert 8 < sum(left) < 24, "half of them are mirrored: there the green half is on the right"
+
+
+def test_synthetic_motion_leaves_pairs_of_two_frames_alone():
+    toy = Toy().add(BOXES)
+    still = parse_augment_params({"still": {"translate": 8, "log_scale": 0.2, "flip": 1}})
+    assert same(source(toy, augment=still).batch(0), source(toy).batch(0))
 
 
 def test_impossible_parameters_are_refused():
