@@ -1,7 +1,8 @@
-"""Pair loading from full frames, one process, one thread, against `cv2.imdecode` alone on the same two frames.
+"""Pair loading, one process, one thread, against decoding alone: from full frames and from crops of 446 pixels.
 
-A pair: draw it, read the bytes (in memory), decode two frames, cut crops of 127 and 255 pixels, arrays. The
-rate is relative to decoding those very frames and doing nothing else with them, interleaved batch by batch.
+A pair: draw it, read the bytes (in memory), decode two pictures, cut crops of 127 and 255 pixels, arrays. The
+rate is relative to decoding those very pictures and doing nothing else with them, interleaved batch by batch: full
+frames by `cv2.imdecode`; crops by the decoder that training uses, whole, or the very same rows of them.
 
 Generated frames are 1/f noise in luminance and, weaker, in colour, with sharp-edged shapes over it, at JPEG
 qualities 75 and 90 (4:2:0); targets lie anywhere in the frame with sqrt(w h) log-uniform from 8 to 45 % of the
@@ -11,13 +12,19 @@ frame's height. Real frames, where the folder `../shared/data/otb` is at hand, c
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from table import Row, main, paired
 
+from seqtrack.data.augment import parse_augment_params
+from seqtrack.data.crops import CropMap, square_around
+from seqtrack.data.draws import NegativeParams
+from seqtrack.data.images import RegionDecoder
 from seqtrack.data.mixture import parse_mixture
+from seqtrack.data.motion import MotionParams
 from seqtrack.data.pairs import PairParams, PairSource
 from seqtrack.data.samplers import PairRange
 
@@ -63,11 +70,23 @@ class Videos:
     def video_size(self, v: int) -> tuple[int, int]:
         return self.sizes[v]
 
-    def read_frame(self, v: int, t: int) -> bytes:
-        return self.frames[v][t]
+    def stored(self, k: int) -> None:
+        return None
 
-    def describe_frame(self, v: int, t: int) -> str:
-        return f"video {v} frame {t}"
+    def read_target(self, k: int, row: int) -> tuple[bytes, CropMap | None]:
+        return self.frames[k][row], None
+
+    def describe_target(self, k: int, row: int) -> str:
+        return f"video {k} frame {row}"
+
+
+class Crops(Videos):
+    """Its pictures are crops of 446 pixels in which the exemplar's square measures 127, as in `crop_446` versions."""
+
+    def read_target(self, k: int, row: int) -> tuple[bytes, CropMap | None]:
+        x, y, w, h = self.tracks[k].boxes[row].tolist()
+        side = square_around((x, y, w, h)) * 446 / 127
+        return self.frames[k][row], CropMap(x + w / 2 - side / 2, y + h / 2 - side / 2, 446 / side, 446 / side)
 
 
 def noise(rng: np.random.Generator, width: int, height: int, exponent: float) -> NDArray[np.float64]:
@@ -142,6 +161,73 @@ def relative_rate(videos: Videos) -> float:
     return paired(*callables)
 
 
+class RecordingDecoder(RegionDecoder):
+    """Remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[bytes, int, int]] = []
+
+    def rows(self, bottom: int, shrink: int) -> NDArray[np.uint8]:
+        self.asked.append((self._data, bottom, shrink))
+        return super().rows(bottom, shrink)
+
+
+def crops(quality: int, videos: int = 4, length: int = 12) -> Crops:
+    result = Crops()
+    rng = np.random.default_rng(0)
+    for _ in range(videos):
+        pictures = [photograph(rng, 446, 446, 1.7) for _ in range(length)]
+        frames = [cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes() for image in pictures]
+        corner, extent = rng.uniform(200, 800, (length, 2)), rng.uniform(30, 150, (length, 2))
+        result.add((1280, 720), np.concatenate([corner, extent], axis=1), frames)
+    return result
+
+
+def crop_rates(data: Crops, **options: Any) -> tuple[float, float]:
+    """(time of decoding the pictures whole, time of decoding what of them is needed) / time of loading the pairs."""
+    cv2.setNumThreads(1)
+    motion = options.pop("motion", None)
+    source = PairSource(
+        {"crops": data}, parse_mixture("crops"), PairRange(), PairParams(), motion, BATCH, seed=0, **options
+    )
+    recorder = source._decoder = RecordingDecoder()
+    for step in range(BATCHES):
+        source.batch(step)
+    decoder = source._decoder = RegionDecoder()
+
+    def load() -> None:
+        for step in range(BATCHES):
+            source.batch(step)
+
+    def whole() -> None:
+        for picture, _, _ in recorder.asked:
+            decoder.open(picture, "")
+            decoder.whole()
+
+    def needed() -> None:
+        for picture, bottom, shrink in recorder.asked:
+            decoder.open(picture, "")
+            decoder.rows(bottom, shrink)
+
+    return paired(whole, load), paired(needed, load)
+
+
+PYSOT = parse_augment_params(
+    {
+        "exemplar": {"translate": 4, "log_scale": 0.05, "lighting": 1},
+        "search": {"lighting": 1, "blur": 0.2},
+        "grey": 0.25,
+    }
+)
+CROP_OPTIONS: dict[str, dict[str, Any]] = {
+    "": {},
+    ", shifted and scaled": {"motion": MotionParams()},
+    ", shifted, scaled, pysot's colours and blur": {"motion": MotionParams(), "augment": PYSOT},
+    ", a fifth of them negative": {"negatives": NegativeParams(other_video=0.2)},
+}
+
+
 def size_note(videos: Videos) -> str:
     sizes = [len(data) for frames in videos.frames for data in frames]
     return f"mean {sum(sizes) / len(sizes) / 1000:.0f} kB a frame"
@@ -153,6 +239,11 @@ def rows() -> Iterator[Row]:
         rate = relative_rate(videos)
         name = f"pairs, 1280x720 generated, {like}, quality {quality}"
         yield Row(name, rate, "x imdecode", ">= 1.7", rate >= 1.7, size_note(videos))
+    stored = crops(90)
+    for what, options in CROP_OPTIONS.items():
+        whole, needed = crop_rates(stored, **options)
+        note = f"{size_note(stored)}; {needed:.2f} x decoding only the rows needed"
+        yield Row(f"pairs, crops of 446{what}", whole, "x decoding", ">= 0.75", whole >= 0.75, note)
     for width, height in ((640, 480), (480, 360), (320, 240)):
         videos = generated(width, height, 85, 1.4)
         rate = relative_rate(videos)

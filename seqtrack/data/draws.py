@@ -130,7 +130,7 @@ class _Group:
 
     def find(self, number: int) -> tuple[int, int]:
         """(data set, track) of the entry's track `number`."""
-        member = int(np.searchsorted(self._begins, number, side="right")) - 1 if len(self.parts) > 1 else 0
+        member = int(self._begins.searchsorted(number, side="right")) - 1 if len(self.parts) > 1 else 0
         dataset, tracks = self.parts[member]
         within = number - int(self._begins[member])
         return dataset, within if tracks is None else int(tracks[within])
@@ -199,7 +199,7 @@ class PairDraws:
     def draw(self, rng: Generator, weights: Weights) -> Drawn:
         """One pair. weights: of `weight_ends`."""
         # Without negatives no number is drawn for them: what was drawn before there were any stays as it was.
-        kind = int(np.searchsorted(self._negative_ends, rng.random(), side="right")) if self.has_negatives else 3
+        kind = int(self._negative_ends.searchsorted(rng.random(), side="right")) if self.has_negatives else 3
         group, place, spot, usable = self._draw_track(rng, weights)
         if kind == 3:
             a, b = sample_pair(rng, usable, spot.labels.frames, group.sampler)
@@ -217,13 +217,13 @@ class PairDraws:
             chosen = float(rng.random())
             # Filters must not change the weights of entries, so what they refuse is replaced from the same entry.
             if entry < 0 or not self._groups[entry].is_filtered:
-                entry = int(np.searchsorted(self._group_ends[:-1], chosen, side="right"))
+                entry = int(self._group_ends[:-1].searchsorted(chosen, side="right"))
             group = self._groups[entry]
             if weights is None:
                 place = int(rng.random() * group.total)
             else:
                 ends = weights[entry]
-                place = min(int(np.searchsorted(ends, rng.random() * ends[-1], side="right")), group.total - 1)
+                place = min(int(ends.searchsorted(rng.random() * ends[-1], side="right")), group.total - 1)
             spot, usable = self._usable(*group.find(place), group.filters)
             if len(usable):
                 return group, place, spot, usable
@@ -297,7 +297,7 @@ def _one_of(rng: Generator, rows: NDArray[np.int64]) -> int:
 def _in_sight(target: TrackLike, around: TrackLike, rows: NDArray[np.int64], region: Region) -> NDArray[np.bool_]:
     """(M,) for each of `rows` of the track `around`, whether the search region about it shows `target` too."""
     frames = around.frames[rows]
-    at = np.minimum(np.searchsorted(target.frames, frames), len(target.frames) - 1)
+    at = np.minimum(target.frames.searchsorted(frames), len(target.frames) - 1)
     labelled = (target.frames[at] == frames) & target.present[at]
     boxes, centres = target.boxes[at], around.boxes[rows]
     pad = region.context * centres[:, 2:].sum(axis=1, keepdims=True)

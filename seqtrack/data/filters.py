@@ -64,7 +64,7 @@ def usable_rows(track: TrackLike, image_size: tuple[int, int], params: FilterPar
         passes = passes & (widths * heights >= min_area)
     if params.max_aspect is not None:
         passes = passes & (widths <= heights * params.max_aspect) & (heights <= widths * params.max_aspect)
-    rows = np.flatnonzero(passes)
+    (rows,) = passes.nonzero()
     return rows if len(rows) >= params.min_length else rows[:0]
 
 

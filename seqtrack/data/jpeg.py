@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 START = b"\xff\xd8"
 _BASELINE = (0xC0, 0xC1)
@@ -13,8 +13,7 @@ _ALONE = frozenset([0x01, *range(0xD0, 0xD8)])  # markers without a length
 _RESTARTS, _SCAN, _END = 0xDD, 0xDA, 0xD9
 
 
-@dataclass(frozen=True)
-class JpegHeader:
+class JpegHeader(NamedTuple):
     """``height_at``: offset of the two bytes that hold the height."""
 
     width: int
@@ -47,7 +46,7 @@ def read_jpeg_header(data: bytes | memoryview) -> JpegHeader | None:
                 return header
         elif marker == _SCAN and header is not None:
             stops = not restarts and at + 2 < len(data) and data[at + 2] == components
-            return JpegHeader(header.width, header.height, header.height_at, header.unit_height, stops)
+            return JpegHeader(*header[:4], stops)
     return header
 
 

@@ -153,16 +153,16 @@ def _step_apart(rng: Generator, numbers: NDArray[Any], step: int) -> tuple[int, 
 
 def _within_range(rng: Generator, numbers: NDArray[Any], low: int, high: int) -> tuple[int, int]:
     """`numbers` (M >= 2,) are ascending. Counts for every start its partners ahead, then draws one of all pairs."""
-    first = np.searchsorted(numbers, numbers + low, side="left")
-    beyond = np.searchsorted(numbers, numbers + high, side="right")
-    ends = np.cumsum(beyond - first)
+    first = numbers.searchsorted(numbers + low, side="left")
+    beyond = numbers.searchsorted(numbers + high, side="right")
+    ends = (beyond - first).cumsum()
     total = int(ends[-1])
     flip = rng.random() < 0.5
     if total == 0:
         a, b = _closest_to_range(numbers, low, high)
     else:
         chosen = _below(rng, total)
-        a = int(np.searchsorted(ends, chosen, side="right"))
+        a = int(ends.searchsorted(chosen, side="right"))
         b = int(beyond[a] - (ends[a] - chosen))
     return (b, a) if flip else (a, b)
 

@@ -64,6 +64,17 @@ def test_the_response_lies_on_the_search_region_where_the_network_looked() -> No
     assert (y - CELL / 2) / (8 * scale) == pytest.approx(-2, abs=0.5)
 
 
+def test_a_negative_pair_has_a_red_box_and_says_so() -> None:
+    plain, marked = render_pairs(*pairs()), render_pairs(*pairs(), is_positive=np.array([True, False]))
+    edge = round(102 * CELL / 255)
+    assert column(marked, 1, row=0)[CELL // 2, edge].tolist() == [0, 220, 0]
+    assert column(marked, 1, row=1)[CELL // 2, edge].tolist() == [230, 60, 60]
+    changed = np.argwhere((plain != marked).any(axis=2))
+    assert changed[:, 0].min() > 16 + CELL + 22, "the first pair is drawn as ever"
+    caption = slice(16 + 2 * (CELL + 22) - 16, 16 + 2 * (CELL + 22))
+    assert (plain[caption] != marked[caption]).any(), "the caption says negative"
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_a_flat_or_broken_response_is_drawn_all_the_same(value: float) -> None:
     arrays = pairs()

@@ -78,6 +78,23 @@ FLAGS = [
     Mistake(
         "unknown key of a sampler", ['--sampler_params={"kind": "pair_range", "lo": 1}'], ["--sampler_params", "'lo'"]
     ),
+    Mistake("unknown change", ['--augment_params={"search": {"blurr": 1}}'], ["--augment_params.search", "blur"]),
+    Mistake("unknown filter", ['--filter_params={"min_sise": 1}'], ["--filter_params", "'min_sise'", "min_side?"]),
+    Mistake(
+        "more negative pairs than pairs",
+        ['--negative_params={"same_class": 0.7, "other_video": 0.7}'],
+        ["--negative_params", "sum to 1.4; expected at most 1"],
+    ),
+    Mistake(
+        "unknown key of an entry",
+        ['--train_dataset=[[1, {"dataset": "otb_50", "samplr": {}}]]'],
+        ["--train_dataset", "'samplr'", "did you mean sampler?"],
+    ),
+    Mistake(
+        "unknown filter of an entry",
+        ['--train_dataset={"dataset": "otb_50", "filter": {"min_length": 0}}'],
+        ["--train_dataset: 'otb_50': filter.min_length: expected 1 or more, got 0"],
+    ),
     Mistake(
         "unknown key of an optimiser", ['--optimizer_params={"momentun": 0.9}'], ["--optimizer_params", "'momentun'"]
     ),
