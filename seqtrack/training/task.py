@@ -59,7 +59,8 @@ class Task(ABC):
     @abstractmethod
     def loss(self, batch: Batch, step: int) -> Loss:
         """The loss of a batch. A pure function of networks, state, batch and step (and torch's RNG, which the
-        loop seeds from seed and step)."""
+        loop seeds from seed and step). ``batch``: see ``PairSource.batch``; where it has ``is_positive``, some pairs
+        are negative."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimiser groups; ``lr_scale`` multiplies the scheduled rate of a group."""
