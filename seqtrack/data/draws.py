@@ -135,6 +135,14 @@ class _Group:
         within = number - int(self._begins[member])
         return dataset, within if tracks is None else int(tracks[within])
 
+    def members(self, dataset: int, tracks: Sequence[int]) -> list[int]:
+        """Those of a data set's `tracks` that are in the entry: pools and caps leave some out."""
+        kept = np.zeros(len(tracks), bool)
+        for part in self.parts:
+            if part.dataset == dataset:
+                kept |= True if part.tracks is None else np.isin(tracks, part.tracks)
+        return [track for track, is_kept in zip(tracks, kept, strict=True) if is_kept]
+
 
 class PairDraws:
     """Draws pairs by entry of the mixture, track and frame. Picklable; see `PairSource` for its arguments."""
@@ -247,7 +255,8 @@ class PairDraws:
 
     def _of_same_video(self, rng: Generator, exemplar: Spot, group: _Group) -> Spot | None:
         number, video = self._video(exemplar)
-        others = [track for track in self._datasets[number].index.tracks_of(video) if track != exemplar.track]
+        others = group.members(number, self._datasets[number].index.tracks_of(video))
+        others.remove(exemplar.track)
         for _ in range(min(len(others), _MAX_PARTNERS)):
             spot, usable = self._usable(number, others.pop(int(rng.random() * len(others))), group.filters)
             clear = usable[~_in_sight(exemplar.labels, spot.labels, usable, self._region)]

@@ -117,6 +117,31 @@ def test_partners_pass_the_filters_too():
         assert not {spot.track for a, b, _ in pairs for spot in (a, b)} & small
 
 
+def test_partners_are_of_the_pool_and_within_the_cap():
+    toy = zoo()
+    subsets = {"pool": {"a": np.array([0, 2, 3, 4])}}  # of video 0 the cat alone
+    for kind in ("same_video", "same_class", "other_video"):
+        pairs = drawn(draws(toy, "pool", NegativeParams(**{kind: 1}), subsets=subsets), 200)
+        assert {spot.track for a, b, _ in pairs for spot in (a, b)} == {0, 2, 3, 4}
+        capped = drawn(draws(toy, "a", NegativeParams(**{kind: 1}), FilterParams(max_per_category=1)), 200)
+        assert len({spot.track for a, b, _ in capped for spot in (a, b)}) == 3, "a cat, a dog, one without a name"
+
+
+class Stored(Toy):
+    """A version that has pictures of every third row."""
+
+    def stored(self, k):
+        return np.arange(0, len(self.tracks[k].frames), 3)
+
+
+@pytest.mark.parametrize("negatives", [NO_NEGATIVES, NegativeParams(other_video=1)])
+def test_only_rows_with_pictures_are_drawn_and_the_length_of_a_track_is_that_of_its_labels(negatives):
+    toy = Stored().add([BOX] * 10).add([BOX] * 10).add([BOX] * 8)
+    pairs = drawn(draws(toy, negatives=negatives, filters=FilterParams(min_length=9)), 200)
+    assert {spot.row for a, b, _ in pairs for spot in (a, b)} == {0, 3, 6, 9}
+    assert {spot.track for a, b, _ in pairs for spot in (a, b)} == {0, 1}
+
+
 def test_classes_join_across_the_data_sets_of_an_entry_and_stay_within_it():
     one = Toy().add([BOX], category="dog").add([BOX], category="cat")
     two = Toy().add([BOX], category="cat").add([BOX], category="eel")

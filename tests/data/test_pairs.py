@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import pickle
 
+import cv2
 import numpy as np
 import pytest
 
@@ -351,6 +352,28 @@ def test_the_box_lies_on_the_painted_target_after_every_change(change, extension
             rows, columns = np.flatnonzero(target.any(axis=1)), np.flatnonzero(target.any(axis=0))
             found = [columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]]
             assert found == pytest.approx(box, abs=2.5)
+
+
+class Cropped(Toy):
+    """A crop_381 version: a picture per target in which the exemplar's square measures 127 of 381 px."""
+
+    def read_target(self, k, row):
+        x, y, w, h = self.tracks[k].boxes[row].tolist()
+        frame = decode(self.read_frame(self.tracks[k].video, row), "")
+        image, used = crop(frame, x + w / 2, y + h / 2, 3 * square_around((x, y, w, h)), 381)
+        return cv2.imencode(".png", image[..., ::-1])[1].tobytes(), used
+
+
+@pytest.mark.parametrize("change", [{}, CHANGES["shifted exemplar"], {**CHANGES["all"], "still": {}}])
+def test_pairs_from_stored_crops_are_those_from_frames(change):
+    options = {"augment": parse_augment_params(change), "motion": MotionParams(20, 0.2), "batch_size": 8}
+    frames = source(Toy(paint=red_box).add(BOXES), **options).batch(0)
+    stored = source(Cropped(paint=red_box).add(BOXES), **options).batch(0)
+    assert (frames["sample"] == stored["sample"]).all()
+    for which in ("exemplar", "search"):
+        # Squares are rounded to whole pixels once more, and half a pixel of the frame is one of a crop.
+        assert stored[f"{which}_box"] == pytest.approx(frames[f"{which}_box"], abs=1.5)
+        assert np.abs(stored[which].astype(int) - frames[which]).mean() < 8
 
 
 def test_a_flip_mirrors_the_pixels(sample):
