@@ -57,6 +57,7 @@ class TestContent:
                 for k, annotation in zip(index.tracks_of(v), video.tracks, strict=True):
                     track = index.track(k)
                     assert (index.track_video(k), index.track_name(k)) == (v, annotation.name)
+                    assert index.categories[index.track_categories[k]] == annotation.category
                     np.testing.assert_array_equal(track.boxes, annotation.boxes)
                     np.testing.assert_array_equal(track.frames, annotation.frames)
                     np.testing.assert_array_equal(track.present, annotation.present)
