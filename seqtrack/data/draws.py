@@ -33,6 +33,8 @@ _MAX_DRAWS = 1000
 # Partners tried before a negative pair becomes one of the next kind.
 _MAX_PARTNERS = 10
 
+_SAME_VIDEO, _SAME_CLASS, _OTHER_VIDEO, _POSITIVE = range(4)
+
 Subsets = Mapping[str, Mapping[str, NDArray[Any] | None]]
 Weights = list[NDArray[np.float64]] | None
 
@@ -207,14 +209,16 @@ class PairDraws:
     def draw(self, rng: Generator, weights: Weights) -> Drawn:
         """One pair. weights: of `weight_ends`."""
         # Without negatives no number is drawn for them: what was drawn before there were any stays as it was.
-        kind = int(self._negative_ends.searchsorted(rng.random(), side="right")) if self.has_negatives else 3
+        kind = _POSITIVE
+        if self.has_negatives:
+            kind = int(self._negative_ends.searchsorted(rng.random(), side="right"))
         group, place, spot, usable = self._draw_track(rng, weights)
-        if kind == 3:
+        if kind == _POSITIVE:
             a, b = sample_pair(rng, usable, spot.labels.frames, group.sampler)
             return Drawn(spot._replace(row=a), spot._replace(row=b), True)
         exemplar = spot._replace(row=_one_of(rng, usable))
-        partner = self._of_same_video(rng, exemplar, group) if kind == 0 else None
-        if partner is None and kind <= 1:
+        partner = self._of_same_video(rng, exemplar, group) if kind == _SAME_VIDEO else None
+        if partner is None and kind != _OTHER_VIDEO:
             partner = self._of_same_class(rng, exemplar, group, place)
         return Drawn(exemplar, partner or self._of_other_video(rng, exemplar, weights), False)
 
