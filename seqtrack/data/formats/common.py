@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,6 +135,8 @@ def video_of_one_target(
     lost: NDArray[np.bool_] | None = None,
     occluded: NDArray[np.bool_] | None = None,
     polygons: NDArray[np.float64] | None = None,
+    category: str = "",
+    visibility: NDArray[np.float16] | None = None,
 ) -> VideoAnnotation:
     """A video whose only target has these boxes, after checks.
 
@@ -151,7 +155,7 @@ def video_of_one_target(
         check_length(len(boxes), frames, where)
         positions = np.arange(len(frames))
     size = original_size(tree, video, frames[0], sizes)
-    check_boxes(boxes, size, where, rows)
+    check_boxes(boxes if lost is None else np.where(lost[:, None], 0.0, boxes), size, where, rows)
     boxes, present = with_presence(boxes)
     boxes[:, :2] -= first_pixel
     track = TrackAnnotation(
@@ -160,7 +164,9 @@ def video_of_one_target(
         boxes=boxes,
         present=present if lost is None else present & ~lost,
         occluded=np.zeros(len(boxes), dtype=bool) if occluded is None else occluded,
+        category=category,
         polygons=polygons,
+        visibility=visibility,
     )
     return VideoAnnotation(name=video, frame_names=frames, size=size, tracks=[track])
 
@@ -311,3 +317,70 @@ def image_size(data: bytes, where: str) -> tuple[int, int]:
     if size is None or min(size) < 1:
         raise DataError(f"{where}: its header does not decode as JPEG, PNG or BMP; replace the file")
     return int(size[0]), int(size[1])
+
+
+def contains(names: Sequence[str], name: str) -> bool:
+    """Whether sorted names, such as those of a listing, hold this one."""
+    place = bisect_left(names, name)
+    return place < len(names) and names[place] == name
+
+
+def stem(name: str) -> str:
+    """``0300`` for ``img/0300.jpg``."""
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
+def read_list(tree: Tree, name: str) -> list[str]:
+    """The lines of a text file, such as a list of sequences; blank ones left out."""
+    lines = tree.read(name).decode("utf-8-sig", errors="replace").splitlines()
+    return [line.strip() for line in lines if line.strip()]
+
+
+def read_json(tree: Tree, name: str) -> Any:
+    try:
+        return json.loads(tree.read(name))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{tree.describe(name)}: not JSON ({error}); fetch the file again") from error
+
+
+def between_sightings(
+    labelled: Sequence[int], seen: Mapping[int, Sequence[float]]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """One object among several that come and go, from the first frame that shows it to the last.
+
+    Args:
+        labelled: positions of the frames in which all objects are marked, rising.
+        seen: its box, x y w h, by position.
+
+    Returns:
+        (N,) positions, (N, 4) boxes, NaN where a labelled frame does not show it, and (N,) whether it does.
+    """
+    first, last = min(seen), max(seen)
+    frames = np.array([position for position in labelled if first <= position <= last], np.int64)
+    rows = [seen.get(int(position), (math.nan,) * 4) for position in frames]
+    boxes, present = with_presence(np.array(rows, np.float64))
+    return frames, boxes, present
+
+
+class Item(NamedTuple):
+    """One object of a single picture."""
+
+    name: str
+    """Distinct among those of the picture."""
+    category: str
+    box: tuple[float, float, float, float]
+    """x y w h."""
+    occluded: bool = False
+
+
+def picture_of_items(video: str, picture: str, size: tuple[int, int], items: Sequence[Item]) -> VideoAnnotation:
+    """A picture as a video of one frame, each of its objects as a track."""
+    boxes, present = with_presence(np.array([item.box for item in items], np.float64).reshape(-1, 4))
+    occluded = np.array([item.occluded for item in items], bool)
+    first = np.zeros(1, np.int64)
+    tracks = []
+    for k, item in enumerate(items):
+        row = slice(k, k + 1)
+        name = f"{video}.{item.name}"
+        tracks.append(TrackAnnotation(name, first, boxes[row], present[row], occluded[row], item.category))
+    return VideoAnnotation(name=video, frame_names=[picture], size=size, tracks=tracks)

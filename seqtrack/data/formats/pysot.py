@@ -15,7 +15,6 @@ which pysot wants copied.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -25,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrack.data.formats import MANIFEST, Sizes, Tree, VideoAnnotation
-from seqtrack.data.formats.common import exists, frames_in, join, video_of_one_target
+from seqtrack.data.formats.common import exists, frames_in, join, read_json, video_of_one_target
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.errors import DataError
 
@@ -51,10 +50,7 @@ def find(tree: Tree, part: str) -> Iterator[Entry]:
     if len(names) > 1 and not own:
         raise DataError(f"{tree.source}: which of {', '.join(names)}? Call the data set by the name of one of them")
     for file in own or names:
-        try:
-            records = json.loads(tree.read(file))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{tree.describe(file)}: not JSON ({error}); get it again") from error
+        records = read_json(tree, file)
         if not isinstance(records, dict):
             raise DataError(f"{tree.describe(file)}: expected {EXPECTED}")
         for sequence, record in records.items():

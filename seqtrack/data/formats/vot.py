@@ -21,7 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
-from seqtrack.data.formats.common import exists, folders_with, frames_in, join, parse_rows, video_of_one_target
+from seqtrack.data.formats.common import (
+    exists,
+    folders_with,
+    frames_in,
+    join,
+    parse_rows,
+    read_list,
+    video_of_one_target,
+)
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.errors import DataError
 
@@ -36,11 +44,7 @@ def find(tree: Tree, part: str) -> list[str]:
     """Those that ``list.txt`` names, else every folder (or the tree itself) that holds ``groundtruth.txt``."""
     if not exists(tree, "list.txt"):
         return folders_with(tree, _TRUTH)
-    listed = [
-        line.strip()
-        for line in tree.read("list.txt").decode("utf-8-sig", errors="replace").splitlines()
-        if line.strip()
-    ]
+    listed = read_list(tree, "list.txt")
     for number, name in enumerate(listed, start=1):
         if not exists(tree, join(name, _TRUTH)):
             raise DataError(

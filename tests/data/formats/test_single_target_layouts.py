@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from seqtrack.data.formats import DatasetName, VideoAnnotation, read_videos
-from seqtrack.data.index import ensure_index
-from seqtrack.data.trees import TarTree
 from seqtrack.errors import DataError
-from tests.data.layouts import read, summary, write_tar
+from tests.data.layouts import read, summary
+from tests.data.round_trip import assert_round_trip
 from tests.data.single_target_layouts import FIXTURES, Fixture
 
 each = pytest.mark.parametrize("fixture", FIXTURES, ids=lambda fixture: f"{fixture.layout}{fixture.part}")
@@ -23,29 +20,6 @@ each_text = pytest.mark.parametrize(
 )
 
 
-def contents(videos: list[VideoAnnotation]) -> object:
-    """Everything, to be compared with ==: arrays as bytes, so that NaN equals NaN."""
-    return [
-        (
-            video.name,
-            video.frame_names,
-            video.size,
-            [
-                (
-                    track.name,
-                    track.frames.tolist(),
-                    track.boxes.tobytes(),
-                    track.present.tolist(),
-                    track.occluded.tolist(),
-                    None if track.polygons is None else track.polygons.tobytes(),
-                )
-                for track in video.tracks
-            ],
-        )
-        for video in videos
-    ]
-
-
 @each
 def test_videos_tracks_frames_boxes_and_absent(fixture: Fixture, tmp_path: Path) -> None:
     videos = read(fixture.layout, fixture.write(tmp_path / "data"), fixture.part)
@@ -54,24 +28,8 @@ def test_videos_tracks_frames_boxes_and_absent(fixture: Fixture, tmp_path: Path)
 
 
 @each
-def test_a_tar_gives_what_the_folder_gives_and_the_index_keeps_it(fixture: Fixture, tmp_path: Path) -> None:
-    root = fixture.write(tmp_path / "data")
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
-    members = {f"data/{path.relative_to(root).as_posix()}": path.read_bytes() for path in files}
-    tree = TarTree(write_tar(tmp_path / "data.tar", members), "data")
-    name = DatasetName(fixture.layout, "data", fixture.part)
-    videos = read(fixture.layout, root, fixture.part)
-    assert contents(list(read_videos(name, tree))) == contents(videos)
-
-    index = ensure_index(name, tree, tmp_path / "cache", on_message=lambda _: None)
-    assert (index.num_videos, index.num_tracks) == fixture.expected[:2]
-    tracks = [track for video in videos for track in video.tracks]
-    for number, track in enumerate(tracks):
-        kept = index.track(number)
-        assert index.track_name(number) == track.name
-        assert kept.frames.tolist() == track.frames.tolist()
-        np.testing.assert_array_equal(kept.boxes, track.boxes)
-        assert kept.present.tolist() == track.present.tolist()
+def test_a_tar_and_its_index_hold_what_the_folder_does(fixture: Fixture, tmp_path: Path) -> None:
+    assert_round_trip(fixture.layout, fixture.write(tmp_path / "data"), fixture.part, tmp_path / "packed")
 
 
 BAD_BOXES: list[tuple[tuple[object, ...], str]] = [
