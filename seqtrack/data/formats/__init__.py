@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LAYOUTS = ("otb", "vot", "tc128", "uav123", "dtb70", "nfs", "nuspro", "alov", "tlp", "pysot")
+LAYOUTS = (
+    "otb", "vot", "tc128", "uav123", "dtb70", "nfs", "nuspro", "alov", "tlp", "pysot",
+    "got10k", "lasot", "trackingnet", "ilsvrc", "det", "ytbb", "coco", "masks",
+)  # fmt: skip
 
 Sizes = Mapping[str, tuple[int, int]] | None
 """Original (width, height) by video, from the manifest of a resized version; None where frames tell it."""
@@ -175,7 +178,8 @@ def find_layout(layout: str) -> Layout:
 
 def code_digest(layout: str) -> str:
     """SHA-256 of the modules that read a layout: another reader, another index."""
-    files = [Path(__file__).with_name("common.py"), Path(str(getattr(find_layout(layout), "__file__", "")))]
+    shared = [Path(__file__).with_name(name) for name in ("common.py", "voc.py")]
+    files = [*shared, Path(str(getattr(find_layout(layout), "__file__", "")))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
