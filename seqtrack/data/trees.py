@@ -16,7 +16,8 @@ ANNOTATIONS = (".txt", ".tag", ".label", ".json", ".xml", ".csv", ".ini", ".valu
 
 
 def is_annotation(name: str) -> bool:
-    return name.lower().endswith(ANNOTATIONS)
+    # Masks are pictures, in the folder of this name that DAVIS and YouTube-VOS have.
+    return name.lower().endswith(ANNOTATIONS) or "/Annotations/" in f"/{name}"
 
 
 def is_hidden(name: str) -> bool:
