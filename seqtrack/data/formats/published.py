@@ -31,6 +31,21 @@ _TC128 = "https://www.dabi.temple.edu/~hbling/data/TColor-128/TColor-128.html"
 _UAV = "https://cemse.kaust.edu.sa/ivul/uav123"
 _NFS = "http://ci2cv.net/nfs/index.html"
 _VOT = "https://www.votchallenge.net/{}/dataset.html"
+_GOT10K = ("http://got-10k.aitestunion.com/downloads", "after registration; see its page")
+_LASOT = ("http://vision.cs.stonybrook.edu/~lasot/", "see its page")
+_TRACKINGNET = (
+    "https://github.com/SilvioGiancola/TrackingNet-devkit",
+    "GPL-3.0 as its data card says; the videos are their owners', on YouTube",
+)
+_IMAGENET = ("https://image-net.org/challenges/LSVRC/", "non-commercial research and education, after registration")
+_YTBB = (
+    "https://research.google.com/youtube-bb/",
+    "annotations CC BY 4.0; the videos are their owners', on YouTube",
+)
+_COCO = (
+    "https://cocodataset.org/#download",
+    "annotations CC BY 4.0; the pictures are their owners', from Flickr",
+)
 
 PUBLISHED: dict[str, Published] = {
     "otb": Published("otb", home=_OTB),
@@ -47,14 +62,14 @@ PUBLISHED: dict[str, Published] = {
     "vot2018": Published("vot", home=_VOT.format("vot2018")),
     "vot2018_longterm": Published("vot", home=_VOT.format("vot2018")),
     "vot2019": Published("vot", home=_VOT.format("vot2019")),
-    "got10k_train": Published("got10k", "train"),
-    "got10k_val": Published("got10k", "val"),
-    "got10k_test": Published("got10k", "test"),
-    "lasot_train": Published("lasot", "train"),
-    "lasot_test": Published("lasot", "test"),
-    "lasot_ext": Published("lasot", "ext"),
-    "trackingnet_train": Published("trackingnet", "train"),
-    "trackingnet_test": Published("trackingnet", "test"),
+    "got10k_train": Published("got10k", "train", *_GOT10K),
+    "got10k_val": Published("got10k", "val", *_GOT10K),
+    "got10k_test": Published("got10k", "test", *_GOT10K),
+    "lasot_train": Published("lasot", "train", *_LASOT),
+    "lasot_test": Published("lasot", "test", *_LASOT),
+    "lasot_ext": Published("lasot", "ext", *_LASOT),
+    "trackingnet_train": Published("trackingnet", "train", *_TRACKINGNET),
+    "trackingnet_test": Published("trackingnet", "test", *_TRACKINGNET),
     "uav123": Published("uav123", "uav123", home=_UAV),
     "uav20l": Published("uav123", "uav20l", home=_UAV),
     "dtb70": Published("dtb70", home="https://github.com/flyers/drone-tracking"),
@@ -63,13 +78,13 @@ PUBLISHED: dict[str, Published] = {
     "nuspro": Published("nuspro", home="https://sites.google.com/site/li00annan/nus-pro"),
     "alov": Published("alov", home="http://isis-data.science.uva.nl/alov/"),
     "tlp": Published("tlp", home="https://amoudgl.github.io/tlp/"),
-    "ilsvrc_train": Published("ilsvrc", "train"),
-    "ilsvrc_val": Published("ilsvrc", "val"),
-    "det_train": Published("det", "train"),
-    "ytbb_train": Published("ytbb", "train"),
-    "ytbb_val": Published("ytbb", "val"),
-    "coco_train": Published("coco", "train"),
-    "coco_val": Published("coco", "val"),
-    "davis": Published("masks", "davis"),
-    "ytbvos": Published("masks", "ytbvos"),
+    "ilsvrc_train": Published("ilsvrc", "train", *_IMAGENET),
+    "ilsvrc_val": Published("ilsvrc", "val", *_IMAGENET),
+    "det_train": Published("det", "train", *_IMAGENET),
+    "ytbb_train": Published("ytbb", "train", *_YTBB),
+    "ytbb_val": Published("ytbb", "val", *_YTBB),
+    "coco_train": Published("coco", "train", *_COCO),
+    "coco_val": Published("coco", "val", *_COCO),
+    "davis": Published("masks", "davis", "https://davischallenge.org/", "see its page"),
+    "ytbvos": Published("masks", "ytbvos", "https://youtube-vos.org/", "non-commercial research, see its page"),
 }
