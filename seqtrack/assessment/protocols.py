@@ -74,18 +74,25 @@ def dataset_of(eval_id: str) -> str:
     return name if name and sampler in SAMPLERS else eval_id
 
 
-def sequences(index: IndexView, sampler: str = "full", max_videos: int | None = None) -> list[Sequence]:
+def sequences(
+    index: IndexView,
+    sampler: str = "full",
+    max_videos: int | None = None,
+    videos: Iterable[int] | None = None,
+) -> list[Sequence]:
     """The sequences of a data set, in the order of its index.
 
     ``full``: every labelled frame of every track. ``sampling``: one clip per track (``sample_clip``).
-    ``max_videos``: a seeded subset of the videos, the same for all trials and samplers; None means all.
+    ``videos``: those that are assessed on; None means all. ``max_videos``: a seeded subset of them, the same for
+    all trials and samplers.
     A track whose target is never in view has no start and is left out. Raises UserError for an unknown
     sampler, and DataError where nothing is left.
     """
     if sampler not in SAMPLERS:
         raise UserError(f"--eval_samplers: {sampler!r} is not known; {nearest(sampler, SAMPLERS)}")
     chosen = []
-    for video in _choose_videos(index.name, index.num_videos, max_videos):
+    there = range(index.num_videos) if videos is None else videos
+    for video in _choose_videos(index.name, there, max_videos):
         for number in index.tracks_of(video):
             name, track = index.track_name(number), index.track(number)
             boxes = np.asarray(track.boxes, np.float64)
@@ -141,13 +148,14 @@ def tre_starts(sequence: Sequence, n: int = 1) -> list[int]:
     return [int(seen[k]) for k in sorted(set(steps))]
 
 
-def _choose_videos(dataset: str, total: int, max_videos: int | None) -> list[int]:
-    if max_videos is None or max_videos >= total:
-        return list(range(total))
+def _choose_videos(dataset: str, videos: Iterable[int], max_videos: int | None) -> list[int]:
+    there = sorted(videos)
+    if max_videos is None or max_videos >= len(there):
+        return there
     if max_videos < 1:
         raise UserError(f"--max_eval_videos: at least 1 expected, got {max_videos}")
-    order = generator(_SEED, "assessment-videos", dataset).permutation(total)
-    return sorted(int(video) for video in order[:max_videos])
+    order = generator(_SEED, "assessment-videos", dataset).permutation(len(there))
+    return sorted(there[video] for video in order[:max_videos])
 
 
 def _has_area(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -135,9 +135,7 @@ def prepare_data(request: Request, say: Say) -> None:
     """
     atomic.ensure_writable_folder(request.execution.data_cache_dir, "data_cache_dir")
     for name in request.datasets.values():
-        if request.execution.slurm:
-            locations.locate(name, request.locations)
-        else:
+        if not request.execution.slurm or datasets.is_indexed(name, request.locations):
             datasets.prepare(name, request.locations, say)
 
 
@@ -155,7 +153,7 @@ def check_changes(request: Request) -> None:
             return {}  # nothing to compare with before a job has read it
         return datasets.fingerprint(name, request.locations)
 
-    data = {name.folder: fingerprint(name) for name in request.training_datasets.values()}
+    data = {name.folder: fingerprint(name) for name in request.training_datasets.values()} | request.training_lists
     for trial in started:
         record.reconcile(request, trial, training_code, data)
         plan.check_assessments(request, trial, assessment_code, fingerprint)

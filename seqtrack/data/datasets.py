@@ -108,9 +108,10 @@ def open_index_of(name: DatasetName, locations: Locations, on_message: Say = pri
 
 
 def prepare(name: DatasetName, locations: Locations, on_message: Say = print) -> None:
-    """Checks that the data set is there and that its index is fresh; for the driver, before trials start."""
+    """Checks that the data set is there with every video that is meant, and that its index is fresh; for the driver,
+    before trials start."""
     locate(name, locations)
-    open_index_of(name, locations, on_message)
+    name.videos(open_index_of(name, locations, on_message))
 
 
 def is_indexed(name: DatasetName, locations: Locations) -> bool:

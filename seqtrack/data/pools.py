@@ -7,6 +7,7 @@ every machine and for every trial, and adding a data set to the pool does not mo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 from seqtrack.data.index import Index
@@ -16,7 +17,9 @@ PoolPart = Literal["pool_train", "pool_val"]
 POOLS: tuple[PoolPart, ...] = ("pool_train", "pool_val")
 
 
-def pool_members(index: Index, part: PoolPart, train_share: float, seed: int = 0) -> list[int]:
+def pool_members(
+    index: Index, part: PoolPart, train_share: float, seed: int = 0, videos: Sequence[int] | None = None
+) -> list[int]:
     """The videos (numbers, increasing) of a data set that belong to one part of the pool.
 
     Args:
@@ -26,13 +29,16 @@ def pool_members(index: Index, part: PoolPart, train_share: float, seed: int = 0
     Raises:
         UserError: ``pool_val`` of a data set that has nothing left for it.
     """
-    count = index.num_videos
+    videos = range(index.num_videos) if videos is None else videos
+    count = len(videos)
     # Ordered by a hash of the name: a video stays on its side when others are added or removed nearby.
-    keys = [
-        hashlib.sha256(f"{seed}\0{index.name}\0{index.video_name(video)}".encode("utf-8", "surrogateescape")).digest()
-        for video in range(count)
-    ]
-    order = sorted(range(count), key=lambda video: keys[video])
+    keys = {
+        video: hashlib.sha256(
+            f"{seed}\0{index.name}\0{index.video_name(video)}".encode("utf-8", "surrogateescape")
+        ).digest()
+        for video in videos
+    }
+    order = sorted(videos, key=lambda video: keys[video])
     train = round(train_share * count)
     if train_share < 1 and count > 1:
         train = min(max(train, 1), count - 1)

@@ -56,7 +56,7 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
         partial = final.with_name(f".partial-{final.name}-{digest(config)[:ASSESSMENT_DIGITS]}")
         runs = [
             (sequence, number, start)
-            for sequence in protocols.sequences(dataset.index, item.sampler, request.assess.max_eval_videos)
+            for sequence in item.sequences(dataset.index, request.assess.max_eval_videos)
             for number, start in enumerate(protocols.tre_starts(sequence, tre_num))
         ]
         done = results.read_sequences(partial)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,10 @@ from seqtrack.data.datasets import Dataset
 from seqtrack.data.draws import parse_negative_params
 from seqtrack.data.filters import parse_filter_params
 from seqtrack.data.formats import DatasetName
-from seqtrack.data.index import Index
 from seqtrack.data.mixture import Mixture, parse_mixture
 from seqtrack.data.motion import MotionParams, parse_motion_params
 from seqtrack.data.pairs import PairParams, PairSource
-from seqtrack.data.pools import POOLS, pool_members
+from seqtrack.data.pools import POOLS, PoolPart, pool_members
 from seqtrack.data.samplers import parse_sampler_params
 from seqtrack.pipeline.request import Request
 from seqtrack.training.task import PairSizes
@@ -54,7 +53,7 @@ def pair_source(
         train.batchsz,
         seed,
         stream=flag,
-        subsets=_pools(request, sets, mixture),
+        subsets=_subsets(request, sets, mixture),
         augment=augment,
         filters=parse_filter_params(train.filter_params),
         negatives=parse_negative_params(train.negative_params),
@@ -69,19 +68,22 @@ def _members(mixture: Mixture, request: Request) -> list[str]:
     return list(dict.fromkeys(members))
 
 
-def _pools(
+def _subsets(
     request: Request, sets: Mapping[str, Dataset], mixture: Mixture
 ) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
-    """Tracks of each pool in the mixture, by data set."""
-    return {
-        part: {
-            name: _tracks(sets[name].index, pool_members(sets[name].index, part, request.train.pool_split))
-            for name in request.train.pool_datasets
-        }
-        for part in POOLS
-        if part in mixture.names()
-    }
+    """Tracks of each pool, and of each data set with a list, in the mixture, by data set."""
 
+    def tracks(called: str, part: PoolPart | None = None) -> np.ndarray[Any, Any]:
+        index = sets[called].index
+        videos = request.training_datasets[called].videos(index)
+        if part is not None:
+            videos = pool_members(index, part, request.train.pool_split, videos=videos)
+        return np.array([track for video in videos for track in index.tracks_of(video)], dtype=np.int64)
 
-def _tracks(index: Index, videos: Sequence[int]) -> np.ndarray[Any, Any]:
-    return np.array([track for video in videos for track in index.tracks_of(video)], dtype=np.int64)
+    found: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
+    for name in mixture.names():
+        if name in POOLS:
+            found[name] = {called: tracks(called, name) for called in request.train.pool_datasets}
+        elif request.training_datasets[name].only:
+            found[name] = {name: tracks(name)}
+    return found

@@ -17,12 +17,14 @@ from typing import Any
 
 from seqtrack import config as configuration
 from seqtrack.assessment.metrics import Metric, find_metric
-from seqtrack.assessment.protocols import eval_id
+from seqtrack.assessment.protocols import Sequence, eval_id, sequences
 from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
 from seqtrack.data.augment import AugmentParams, parse_augment_params
 from seqtrack.data.draws import NegativeParams, parse_negative_params
 from seqtrack.data.filters import FilterParams, parse_filter_params
-from seqtrack.data.formats import DatasetName, parse_dataset_name
+from seqtrack.data.formats import DatasetName
+from seqtrack.data.index import Index
+from seqtrack.data.lists import MARK, parse_restricted, read_list, split
 from seqtrack.data.locations import Locations, locations_of
 from seqtrack.data.mixture import Mixture, parse_mixture
 from seqtrack.data.motion import MotionParams, parse_motion_params
@@ -50,7 +52,11 @@ class EvalSet:
 
     @property
     def eval_id(self) -> str:
-        return eval_id(self.dataset.folder, self.sampler)
+        return eval_id(self.dataset.label, self.sampler)
+
+    def sequences(self, index: Index, max_videos: int | None) -> list[Sequence]:
+        """What is assessed, in the order of the index; see ``protocols.sequences``."""
+        return sequences(index, self.sampler, max_videos, self.dataset.videos(index))
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ class NamedFile:
 
 @dataclass(frozen=True)
 class Request:
-    """One command, resolved. ``files`` are by the text that names them in the configuration."""
+    """One command, resolved. ``files`` are by the text that names them in the configuration, lists of sequences
+    (``NAME@FILE``) as ``@FILE``; the run keeps copies of those, which its workers read."""
 
     train: TrainConfig
     assess: AssessConfig
@@ -98,7 +105,7 @@ class Request:
     def eval_sets(self) -> list[EvalSet]:
         """In the order given, each once."""
         sets = [
-            EvalSet(_dataset_name("eval_datasets", name), sampler)
+            EvalSet(self._dataset_name("eval_datasets", name), sampler)
             for name in self.assess.eval_datasets
             for sampler in self.assess.eval_samplers
         ]
@@ -111,7 +118,7 @@ class Request:
         if wanted is None:
             return self.eval_sets[0]
         for item in self.eval_sets:
-            if wanted in (item.eval_id, item.dataset.folder):
+            if wanted in (item.eval_id, str(item.dataset), item.dataset.label):
                 return item
         known = [item.eval_id for item in self.eval_sets]
         raise UserError(f"--optimize_dataset: {wanted!r} is not assessed; {nearest(wanted, known)}")
@@ -142,23 +149,43 @@ class Request:
             found["val_dataset"] = parse_mixture(self.execution.val_dataset, "--val_dataset")
         return found
 
-    @property
+    @cached_property
     def training_datasets(self) -> dict[str, DatasetName]:
         """Every data set that training reads, by the name that mixtures call it; pools spelled out."""
         found: dict[str, DatasetName] = {}
         for flag, mixture in self.mixtures.items():
             for name in mixture.names():
                 if name in POOLS:
-                    found.update((p, _dataset_name("pool_datasets", p)) for p in self.train.pool_datasets)
+                    found.update((p, self._dataset_name("pool_datasets", p)) for p in self.train.pool_datasets)
                 else:
-                    found[name] = _dataset_name(flag, name)
+                    found[name] = self._dataset_name(flag, name)
+        return found
+
+    def _dataset_name(self, flag: str, text: str) -> DatasetName:
+        """The name in ``text``; of its list, the run's copy where there is one."""
+        try:
+            name, listed = split(text)
+            if not listed:
+                return parse_restricted(name)
+            file = self.files[MARK + listed]
+            copy = self.run.sequence_list(file.sha256)
+            found = parse_restricted(text, copy if copy.exists() else Path(file.path))
+        except UserError as error:
+            raise UserError(f"--{flag}: {error}") from error
+        if found.only is None or found.only.sha256 != file.sha256:
+            raise UserError(f"--{flag}: {text}: the list has changed in the meantime; give the command again")
         return found
 
     @property
     def datasets(self) -> dict[str, DatasetName]:
-        """Every data set that the request reads, by folder."""
+        """Every data set that the request reads, each with each of its lists, by label."""
         names = [*self.training_datasets.values(), *(item.dataset for item in self.eval_sets)]
-        return {name.folder: name for name in names}
+        return {name.label: name for name in names}
+
+    @property
+    def training_lists(self) -> dict[str, dict[str, str]]:
+        """Digests of the lists of ``training_datasets``, in the form of ``Dataset.data_fingerprint``."""
+        return {text: {"list": name.only.sha256} for text, name in self.training_datasets.items() if name.only}
 
     @cached_property
     def training_code(self) -> dict[str, str]:
@@ -213,6 +240,7 @@ def resolve(config: Config) -> Request:
     if train.init_from:
         path = str(_initial_weights(execution.cache_dir, train.init_from))
         files[train.init_from] = NamedFile(path, identity.file_digest(Path(path), "init_from"))
+    files.update(_lists(train, assess, execution))
     run_id = identity.run_id(train, {name: file.sha256 for name, file in files.items()})
     request = Request(train, assess, execution, run_id, files)
     _check(request)
@@ -222,6 +250,27 @@ def resolve(config: Config) -> Request:
 def _departures(params: AugmentParams | FilterParams | NegativeParams) -> dict[str, Any]:
     """Complete, defaults included; but {} for what leaves everything off, the one spelling of that."""
     return {} if params == type(params)() else plain(params)
+
+
+def _lists(train: TrainConfig, assess: AssessConfig, execution: ExecutionConfig) -> dict[str, NamedFile]:
+    """The file of each ``NAME@FILE``, by ``@FILE``; its digest is that of what it says, not of its bytes."""
+    named = {
+        "train_dataset": parse_mixture(train.train_dataset).names(),
+        "val_dataset": [] if execution.val_dataset is None else parse_mixture(execution.val_dataset).names(),
+        "pool_datasets": train.pool_datasets,
+        "eval_datasets": assess.eval_datasets,
+    }
+    found = {}
+    for flag, names in named.items():
+        for name in names:
+            try:
+                _, file = split(name)
+                if file:
+                    path = Path(file).expanduser().absolute()
+                    found[MARK + file] = NamedFile(str(path), read_list(path, file).sha256)
+            except UserError as error:
+                raise UserError(f"--{flag}: {error}") from error
+    return found
 
 
 def _check(request: Request) -> None:
@@ -235,13 +284,6 @@ def _check(request: Request) -> None:
     for name in ("pool_datasets", "pool_split"):
         if not uses_pools and getattr(train, name) != getattr(TrainConfig, name):
             raise UserError(f"--{name}: neither --train_dataset nor --val_dataset uses {' or '.join(POOLS)}")
-
-
-def _dataset_name(flag: str, name: str) -> DatasetName:
-    try:
-        return parse_dataset_name(name)
-    except UserError as error:
-        raise UserError(f"--{flag}: {error}") from error
 
 
 def _absolute(execution: ExecutionConfig) -> ExecutionConfig:
@@ -298,6 +340,10 @@ def submit(request: Request) -> str:
     }
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     atomic.create_exclusively(request.run.train_yaml, text.encode())
+    for name in request.datasets.values():
+        if name.only:  # jobs may start when its file has been edited, or is not in their reach
+            copy = request.run.sequence_list(name.only.sha256)
+            atomic.create_exclusively(copy, name.only.text.encode())
     submission = uuid.uuid4().hex[:12]
     events.append(
         request.run.submissions,

@@ -55,7 +55,7 @@ def train_trial(
     trial = attempt.trial
     device = find_device(request.execution.device)
     with opened(request, request.training_datasets, log.info) as sets:
-        data = {dataset.name: dataset.data_fingerprint for dataset in sets.values()}
+        data = {dataset.name: dataset.data_fingerprint for dataset in sets.values()} | request.training_lists
         record.reconcile(request, trial, request.training_code, data)
         fixed = _fix(request, attempt, data, describe_device(device))
         set_determinism(fixed.cpu_threads, fixed.deterministic)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from seqtrack.assessment import protocols, results
+from seqtrack.assessment import results
 from seqtrack.data import datasets
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.assess_trial import read_frames
@@ -31,7 +31,7 @@ def visualize(request: Request, attempt: Attempt, should_stop: Callable[[], bool
         folder = plan.video_folder(request, attempt.trial, assessment)
         dataset = datasets.open_dataset(item.dataset, request.locations, log.info)
         try:
-            for sequence in protocols.sequences(dataset.index, item.sampler, request.assess.max_eval_videos):
+            for sequence in item.sequences(dataset.index, request.assess.max_eval_videos):
                 path = folder / f"{quote(sequence.name, safe=' ')}.mp4"
                 if path.exists() and (path.with_suffix("").exists() or not request.execution.keep_frames):
                     continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,28 +31,38 @@ def identity(train: TrainConfig, file_digests: Mapping[str, str]) -> dict[str, A
 
     Args:
         train: complete and resolved, defaults of nested parameters included.
-        file_digests: content digest of each file that ``train`` names, by the path it is named by. Wherever
-            that path stands as a value, the digest stands in the identity: a file enters by content.
+        file_digests: content digest of each file that ``train`` names, by the path it is named by, ``@`` before
+            that of a list of sequences. Wherever that path stands as a value, or ``NAME@path`` does, the digest
+            stands in the identity: a file enters by content.
     """
 
-    def by_content(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: by_content(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [by_content(item) for item in value]
-        if isinstance(value, str) and value in file_digests:
-            return "sha256:" + file_digests[value]
-        return value
+    def by_content(value: str) -> str:
+        return "sha256:" + file_digests[value] if value in file_digests else value
+
+    def lists_by_content(value: str) -> str:
+        name, mark, path = value.partition("@")
+        return f"{name}@sha256:{file_digests[mark + path]}" if mark else value
 
     values = to_dict(train)
-    names_of_files = ("init_from", "model_params")
+    files = dict.fromkeys(("init_from", "model_params"), by_content)
+    lists = dict.fromkeys(("train_dataset", "pool_datasets"), lists_by_content)
+    translate = {**files, **lists}
     result = {}
     for name, value in values.items():
         unhashed_at = FIELDS[name].metadata["unhashed_at"]
         if unhashed_at is not dataclasses.MISSING and value == unhashed_at:
             continue
-        result[name] = by_content(value) if name in names_of_files else value
+        result[name] = _translated(value, translate[name]) if name in translate else value
     return result
+
+
+def _translated(value: Any, translate: Callable[[str], str]) -> Any:
+    """The same JSON value with every text in it replaced."""
+    if isinstance(value, dict):
+        return {key: _translated(item, translate) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_translated(item, translate) for item in value]
+    return translate(value) if isinstance(value, str) else value
 
 
 def run_id(train: TrainConfig, file_digests: Mapping[str, str]) -> str:

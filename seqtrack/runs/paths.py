@@ -2,6 +2,7 @@
 
 cache/<run_id>/
   train.yaml  submissions.jsonl  accepted.jsonl
+  lists/<digest>.txt                 sequences that data sets are restricted to
   slurm/                             jobs.jsonl; scripts and outputs of jobs, by SLURM's ids
   seed_0/
     trial.json                       what was fixed when the trial started: threads, code, data, machine
@@ -138,6 +139,9 @@ class RunFolder:
     @property
     def submissions(self) -> Path:
         return self.path / "submissions.jsonl"
+
+    def sequence_list(self, sha256: str) -> Path:
+        return self.path / "lists" / f"{sha256}.txt"
 
     @property
     def slurm(self) -> Path:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from seqtrack.data.index import Index
+    from seqtrack.data.lists import VideoList
+
 LAYOUTS = (
     "otb", "vot", "tc128", "uav123", "dtb70", "nfs", "nuspro", "alov", "tlp", "pysot",
     "got10k", "lasot", "trackingnet", "ilsvrc", "det", "ytbb", "coco", "masks",
@@ -113,14 +116,27 @@ class Layout(Protocol):
 
 @dataclass(frozen=True)
 class DatasetName:
-    """A data set as a flag names it: where it lies is ``folder``, how to read it ``layout`` and ``part``."""
+    """A data set as a flag names it: where it lies is ``folder``, how to read it ``layout`` and ``part``, and which
+    of its videos are meant ``only`` (None: all of them)."""
 
     layout: str
     folder: str
     part: str = ""
+    only: VideoList | None = None
 
     def __str__(self) -> str:
-        return self.folder if _published(self.folder) == (self.layout, self.part) else f"{self.layout}:{self.folder}"
+        is_published = _published(self.folder) == (self.layout, self.part)
+        name = self.folder if is_published else f"{self.layout}:{self.folder}"
+        return f"{name}@{self.only.file}" if self.only else name
+
+    @property
+    def label(self) -> str:
+        """For names of folders: another for each list of videos, whatever its file is called."""
+        return f"{self.folder}@{self.only.label}" if self.only else self.folder
+
+    def videos(self, index: Index) -> list[int]:
+        """The videos (numbers, increasing) that are meant. UserError if the list names one that is not there."""
+        return self.only.members(index) if self.only else list(range(index.num_videos))
 
 
 def _published(name: str) -> tuple[str, str] | None:
@@ -134,6 +150,8 @@ def parse_dataset_name(text: str) -> DatasetName:
     Raises:
         UserError: unknown name or layout (with the nearest valid one), or a folder that is not a plain name.
     """
+    if "@" in text:
+        raise UserError(f"data set {text!r}: a list of sequences cannot be given here; leave @… out")
     layout, colon, folder = text.partition(":")
     if not colon:
         if known := _published(text):
