@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from seqtrack.data.formats import LAYOUTS
 from seqtrack.errors import UserError
 from seqtrack.tools.cli import Parser, run
 
@@ -29,7 +28,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="python -m seqtrack.tools.pack", description=__doc__, epilog=_EPILOG)
     add = parser.add_argument
     add("--dataset", metavar="NAME", help="a published name (seqtrack datasets lists them), or LAYOUT:NAME")
-    add("--layout", choices=sorted(LAYOUTS), help="instead of --dataset, with --name: how the publisher lays it out")
+    add("--layout", help="instead of --dataset, with --name: how the publisher lays it out")
     add("--source", required=True, type=Path, help="folder that holds the sequences, or that of a single one")
     add("--sequences", nargs="+", default=[], metavar="SEQ", help="pack only these sequences (default: all)")
     add("--name", help="name of the data set: of the tar and of the folder in it")

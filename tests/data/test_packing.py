@@ -158,7 +158,7 @@ class TestCommandLine:
             (["--source", "nowhere"], "--source: nowhere is not a folder"),
             (["--name", "a/b"], "data set 'otb:a/b': 'a/b' is not a folder's name"),
             (["--preproc", "../x"], "--preproc: '../x' is not a folder's name"),
-            (["--layout", "vott"], "--layout"),
+            (["--layout", "vott"], "data set 'vott:train': layout 'vott' is not known; did you mean vot?"),
             (["--sequence", "Seq0"], "--sequence: no such flag; did you mean --sequences?"),
         ],
     )

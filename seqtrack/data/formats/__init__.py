@@ -1,8 +1,8 @@
 """The layouts in which data sets are published, and what is read from each of them.
 
-A layout is one module here that ``LAYOUTS`` names, with what ``Layout`` asks for: ``find`` lists the videos without
-reading their labels, ``read`` reads one of them. Both need a ``Tree`` only, so that an unpacked folder and a tar give
-the same; videos are independent, so that many processes may share them.
+A layout is one module here that ``LAYOUTS`` names, or one of a person's own (``plugins``), with what ``Layout`` asks
+for: ``find`` lists the videos without reading their labels, ``read`` reads one of them. Both need a ``Tree`` only, so
+that an unpacked folder and a tar give the same; videos are independent, so that many processes may share them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from seqtrack.data.formats import plugins
 from seqtrack.data.formats.published import PUBLISHED
 from seqtrack.errors import DataError, UserError
 from seqtrack.schema import nearest
@@ -158,10 +159,10 @@ def parse_dataset_name(text: str) -> DatasetName:
             return DatasetName(known[0], text, known[1])
         raise UserError(
             f"data set {text!r} is not known; {nearest(text, PUBLISHED)};"
-            f" a folder of your own is named LAYOUT:FOLDER with LAYOUT one of {', '.join(LAYOUTS)}"
+            f" a folder of your own is named LAYOUT:FOLDER with LAYOUT one of {', '.join(all_layouts())}"
         )
-    if layout not in LAYOUTS:
-        raise UserError(f"data set {text!r}: layout {layout!r} is not known; {nearest(layout, LAYOUTS)}")
+    if layout not in LAYOUTS and layout not in plugins.plugin_layouts():
+        raise UserError(f"data set {text!r}: layout {layout!r} is not known; {nearest(layout, all_layouts())}")
     if not _FOLDER.fullmatch(folder):
         raise UserError(
             f"data set {text!r}: {folder!r} is not a folder's name (letters, digits, '_', '.', '-', '+');"
@@ -188,7 +189,15 @@ def read_manifest(tree: Tree) -> dict[str, tuple[int, int]] | None:
     return read
 
 
+def all_layouts() -> list[str]:
+    """Ours, then those of people's own that are installed here."""
+    return [*LAYOUTS, *(name for name in plugins.plugin_layouts() if name not in LAYOUTS)]
+
+
 def find_layout(layout: str) -> Layout:
+    """UserError where a person's own cannot be imported, or is no layout."""
+    if layout not in LAYOUTS:
+        return plugins.load(layout)
     # By name, so that ``runs.code`` does not take readers for code that learns: what they have read is in the
     # fingerprint of the index, and an edited reader makes a new one (``code_digest``).
     return cast(Layout, importlib.import_module(f"seqtrack.data.formats.{layout}"))
@@ -197,7 +206,8 @@ def find_layout(layout: str) -> Layout:
 def code_digest(layout: str) -> str:
     """SHA-256 of the modules that read a layout: another reader, another index."""
     shared = [Path(__file__).with_name(name) for name in ("common.py", "voc.py")]
-    files = [*shared, Path(str(getattr(find_layout(layout), "__file__", "")))]
+    own = Path(__file__).with_name(f"{layout}.py") if layout in LAYOUTS else plugins.module_file(layout)
+    files = [*shared, own]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
