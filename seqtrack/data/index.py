@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import filelock
 import numpy as np
@@ -52,6 +52,19 @@ class Track:
     visibility: NDArray[np.float16]
     """(N,) share of the target that can be seen, in [0, 1]."""
     category: str
+
+
+class Totals(NamedTuple):
+    """How much there is in a data set."""
+
+    videos: int
+    tracks: int
+    frames: int
+    """Of all videos, labelled or not."""
+    boxes: int
+    """Labels of a target that is in view."""
+    absent: int
+    """Labels that say that it is not."""
 
 
 class Index:
@@ -99,6 +112,10 @@ class Index:
 
     def __reduce__(self) -> tuple[Callable[[Path], Index], tuple[Path]]:
         return open_index, (self.path,)
+
+    def totals(self) -> Totals:
+        present = int(np.count_nonzero(self._present))
+        return Totals(self.num_videos, self.num_tracks, sum(self._lengths), present, len(self._present) - present)
 
     def video_name(self, video: int) -> str:
         return self._names[video]

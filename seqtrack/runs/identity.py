@@ -41,7 +41,7 @@ def identity(train: TrainConfig, file_digests: Mapping[str, str]) -> dict[str, A
 
     def lists_by_content(value: str) -> str:
         name, mark, path = value.partition("@")
-        return f"{name}@sha256:{file_digests[mark + path]}" if mark else value
+        return f"{name}@sha256:{file_digests[mark + path]}" if mark + path in file_digests else value
 
     values = to_dict(train)
     files = dict.fromkeys(("init_from", "model_params"), by_content)

@@ -15,6 +15,7 @@ VERBS = {
     "status": "show how a run is doing, and why what failed did",
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
+    "datasets": "list the data sets there are, what is here of each, and where to get it",
     "index": "build, show or verify the index of a data set",
     "pack": "pack sequences into the tar that training stages",
     "doctor": "say what this machine and its SLURM do, and what that means for you",

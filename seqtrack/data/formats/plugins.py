@@ -31,8 +31,8 @@ def plugin_layouts() -> dict[str, EntryPoint]:
         known = found.setdefault(point.name, point)
         if known.value != point.value:
             raise UserError(
-                f"layout {point.name!r} is {known.value} in {_package(known)} and {point.value} in {_package(point)};"
-                " remove one of these packages"
+                f"layout {point.name!r} is {known.value} in {package_of(known)} and {point.value} in"
+                f" {package_of(point)}; remove one of these packages"
             )
     return found
 
@@ -42,7 +42,7 @@ def load(layout: str) -> Layout:
     point = plugin_layouts().get(layout)
     if point is None:
         raise UserError(f"layout {layout!r} is neither ours nor in the group {GROUP} of a package that is installed")
-    where = f"layout {layout!r} ({point.value} in {_package(point)})"
+    where = f"layout {layout!r} ({point.value} in {package_of(point)})"
     try:
         loaded: Any = point.load()
     except (ImportError, AttributeError, SyntaxError) as error:
@@ -59,5 +59,6 @@ def module_file(layout: str) -> Path:
     return Path(str(importlib.import_module(plugin_layouts()[layout].module).__file__))
 
 
-def _package(point: EntryPoint) -> str:
+def package_of(point: EntryPoint) -> str:
+    """Its name and version."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "an unnamed package"
