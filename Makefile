@@ -25,8 +25,10 @@ slurm-demo: $(STAMP)
 	$(RUN) aux/slurm/cluster.py run -- $(RUN) aux/demo.py --slurm
 
 # SEQTRACK_INSTALL_SLURM=1 has what tests/slurm needs installed; SEQTRACK_REQUIRE_SLURM=1 fails without it.
+# SEQTRACK_INSTALL_BROWSER and SEQTRACK_REQUIRE_BROWSER likewise, for the pages of seqtrack view.
 test: $(STAMP)
 	aux/slurm/install.sh
+	aux/browser/install.sh
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
 # Whatever starts processes, where each of them starts from nothing, as on macOS. (Jobs of SLURM do so anyway.)

@@ -45,7 +45,7 @@ def pair_source(
     motion: MotionParams | None = parse_motion_params(train.motion_params) if train.augment_motion else None
     augment = parse_augment_params(train.augment_params) if train.augment_params else None
     return PairSource(
-        {name: sets[name] for name in _members(mixture, request)},
+        {name: sets[name] for name in members(mixture, request)},
         mixture,
         parse_sampler_params(train.sampler_params),
         PairParams(sizes.exemplar, sizes.search, sizes.context, request.view_size),
@@ -60,12 +60,12 @@ def pair_source(
     )
 
 
-def _members(mixture: Mixture, request: Request) -> list[str]:
-    """Data sets behind the names of a mixture, each once, pools spelled out."""
-    members: list[str] = []
+def members(mixture: Mixture, request: Request) -> list[str]:
+    """Data sets behind the names of a mixture, each once, pools spelled out, as batches number them."""
+    found: list[str] = []
     for name in mixture.names():
-        members += request.train.pool_datasets if name in POOLS else [name]
-    return list(dict.fromkeys(members))
+        found += request.train.pool_datasets if name in POOLS else [name]
+    return list(dict.fromkeys(found))
 
 
 def _subsets(

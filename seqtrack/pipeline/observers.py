@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqtrack.pipeline.train_trial import Observers
-from seqtrack.reporting.preview import render_pairs, write_preview
+from seqtrack.reporting.preview import render_pairs
+from seqtrack.reporting.sheet import write_png
 from seqtrack.runs.paths import TrialFolder
 
 
@@ -35,7 +36,7 @@ class TrialObservers:
             arrays["exemplar"], arrays["search"], arrays["search_box"], arrays["response"], arrays["labels"],
             is_positive=arrays.get("is_positive"),
         )  # fmt: skip
-        write_preview(self._trial.previews / f"step_{step:08d}.png", sheet)
+        write_png(self._trial.previews / f"step_{step:08d}.png", sheet)
         self._writer().add_image("pairs", sheet, step, dataformats="HWC")
 
     def close(self) -> None:

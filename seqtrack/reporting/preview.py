@@ -7,20 +7,13 @@ high, over each pair's own range; the peak has a cross.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.runs import atomic
+from seqtrack.reporting import sheet
+from seqtrack.reporting.sheet import CELL, Image
 
-Image = NDArray[np.uint8]
-CELL = 160  # px: the side of each picture in the sheet
-_GAP = 6
-_CAPTION = 16
-_BACKGROUND = 32
-_BOX_COLOUR, _NEGATIVE_COLOUR = (0, 220, 0), (230, 60, 60)
 _TITLES = ("exemplar", "search + truth", "response overlaid", "response", "labels")
 
 
@@ -48,60 +41,21 @@ def render_pairs(
     for k in range(min(count, max_pairs)):
         plain = np.asarray(response[k], np.float64)
         positive = is_positive is None or bool(is_positive[k])
-        boxed = _boxed(search[k], search_box[k], _BOX_COLOUR if positive else _NEGATIVE_COLOUR)
+        boxed = sheet.boxed(search[k], search_box[k], sheet.TRUTH_COLOUR if positive else sheet.NEGATIVE_COLOUR)
         heat = _heat(plain)
         cells = (
-            (_fit(exemplar[k]), f"#{k}  {exemplar.shape[1]} px"),
+            (sheet.fit(exemplar[k]), f"#{k}  {exemplar.shape[1]} px"),
             (boxed, f"{search.shape[1]} px{'' if positive else '  negative'}"),
             (_overlaid(search[k], plain, exemplar.shape[1]), f"peak {_peak_text(plain)}"),
-            (_cross(_fit(heat), plain), _range_text(plain)),
-            (_fit(_heat(np.asarray(labels[k], np.float64))), f"{int((labels[k] > 0).sum())} positive"),
+            (_cross(sheet.fit(heat), plain), _range_text(plain)),
+            (sheet.fit(_heat(np.asarray(labels[k], np.float64))), f"{int((labels[k] > 0).sum())} positive"),
         )
-        rows.append(_row(cells))
+        rows.append(sheet.row(cells))
     return np.concatenate(rows)
 
 
-def write_preview(path: Path, sheet: Image) -> None:
-    """Writes an RGB picture as PNG, atomically."""
-    ok, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    if not ok:
-        raise ValueError(f"{path}: a picture of shape {sheet.shape} cannot be encoded")
-    atomic.write_bytes(path, data.tobytes())
-
-
 def _header() -> Image:
-    return _row(tuple((None, title) for title in _TITLES))
-
-
-def _row(cells: tuple[tuple[Image | None, str], ...]) -> Image:
-    """Pictures of side CELL, each with its caption below; without pictures the captions alone."""
-    pictured = cells[0][0] is not None
-    height = _CAPTION + (CELL + _GAP if pictured else 0)
-    row = np.full((height, _GAP + len(cells) * (CELL + _GAP), 3), _BACKGROUND, np.uint8)
-    for k, (picture, caption) in enumerate(cells):
-        left = _GAP + k * (CELL + _GAP)
-        if picture is not None:
-            row[_GAP : _GAP + CELL, left : left + CELL] = picture
-        place = (left, height - 4)
-        cv2.putText(row, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (230, 230, 230), 1, cv2.LINE_AA)
-    return row
-
-
-def _fit(image: Image) -> Image:
-    # the cells of a small map stay visible as squares; pictures are smoothed
-    small = cv2.INTER_NEAREST if image.shape[0] <= CELL // 2 else cv2.INTER_LINEAR
-    method = cv2.INTER_AREA if image.shape[0] >= CELL else small
-    return np.asarray(cv2.resize(image, (CELL, CELL), interpolation=method), dtype=np.uint8)
-
-
-def _boxed(search: Image, box: NDArray[np.float32], colour: tuple[int, int, int]) -> Image:
-    scale = CELL / search.shape[0]
-    picture: Image = _fit(search).copy()
-    if np.isfinite(box).all():
-        x, y, w, h = (float(value) * scale for value in box)
-        corners = np.clip(np.rint([x, y, x + w, y + h]), -10_000, 10_000).astype(int).tolist()
-        cv2.rectangle(picture, tuple(corners[:2]), tuple(corners[2:]), colour, 1)
-    return picture
+    return sheet.row(tuple((None, title) for title in _TITLES))
 
 
 def _heat(values: NDArray[np.float64]) -> Image:
@@ -119,7 +73,7 @@ def _overlaid(search: Image, values: NDArray[np.float64], exemplar_side: int) ->
     cells, side = values.shape[0], search.shape[0]
     stride = (side - exemplar_side) / (cells - 1) if cells > 1 else side
     covered = max(1, min(CELL, round(cells * stride * CELL / side)))
-    picture: Image = _fit(search).copy()
+    picture: Image = sheet.fit(search).copy()
     begin = (CELL - covered) // 2
     patch = picture[begin : begin + covered, begin : begin + covered]
     heat = cv2.resize(_heat(values), (covered, covered), interpolation=cv2.INTER_LINEAR)

@@ -16,6 +16,7 @@ VERBS = {
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
     "datasets": "list the data sets there are, what is here of each, and where to get it",
+    "view": "show a data set and the pairs that training sees: PNG sheets and a page for a browser",
     "index": "build, show or verify the index of a data set",
     "pack": "pack sequences into the tar that training stages",
     "doctor": "say what this machine and its SLURM do, and what that means for you",

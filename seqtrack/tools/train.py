@@ -59,10 +59,15 @@ def build_parser(prog: str | None = None) -> cli.Parser:
     parser.add_argument("--dry_run", action="store_true", help="say what would run, and stop")
     parser.add_argument("--print_config", action="store_true", help="print the complete configuration, and stop")
     for key, section in SECTIONS.items():
-        group = parser.add_argument_group(TITLES[key])
-        for field in dataclasses.fields(section):
-            _add_flag(group, field)
+        add_flags(parser.add_argument_group(TITLES[key]), section)
     return parser
+
+
+def add_flags(group: Any, section: type[Any], only: Sequence[str] | None = None, without: Sequence[str] = ()) -> None:
+    """One flag per field of a configuration class; of all its fields, or of these."""
+    for field in dataclasses.fields(section):
+        if (only is None or field.name in only) and field.name not in without:
+            _add_flag(group, field)
 
 
 def _add_flag(group: Any, field: dataclasses.Field[Any]) -> None:

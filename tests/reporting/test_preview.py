@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from seqtrack.reporting.preview import CELL, render_pairs, write_preview
+from seqtrack.reporting.preview import CELL, render_pairs
+from seqtrack.reporting.sheet import write_png
 
 
 def pairs(count: int = 2, response_size: int = 17) -> list[np.ndarray]:
@@ -95,7 +96,7 @@ def test_arrays_of_different_lengths_are_refused() -> None:
 
 def test_the_png_is_the_sheet(tmp_path: Path) -> None:
     sheet = render_pairs(*pairs())
-    write_preview(tmp_path / "preview" / "step.png", sheet)
+    write_png(tmp_path / "preview" / "step.png", sheet)
     back = cv2.cvtColor(cv2.imread(str(tmp_path / "preview" / "step.png")), cv2.COLOR_BGR2RGB)
     assert (back == sheet).all()
     assert len(list((tmp_path / "preview").iterdir())) == 1

@@ -1,0 +1,249 @@
+"""A data set as one HTML page that needs nothing else: pictures are in it, and it asks no network for anything."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtrack.data.index import Index, Totals
+from seqtrack.data.rng import generator
+from seqtrack.reporting.contact_sheet import Pair
+from seqtrack.reporting.film_strip import Strip, Tile
+from seqtrack.reporting.histogram import histogram
+
+Image = NDArray[np.uint8]
+MEASURED_TRACKS = 20_000  # histograms of a data set with more are of a random part of it
+_QUALITY = 80  # of JPEG
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A data set in numbers; ``sides`` (M,) are of targets in view, sqrt(width height) in pixels of the original,
+    ``lengths`` (T,) how many labels a track has, both of ``measured`` tracks."""
+
+    totals: Totals
+    sides: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+    measured: int
+
+
+def overview(index: Index, videos: Sequence[int]) -> Overview:
+    """Of these videos."""
+    tracks = [track for video in videos for track in index.tracks_of(video)]
+    frames = sum(index.video_length(video) for video in videos)
+    measured = tracks
+    if len(tracks) > MEASURED_TRACKS:
+        measured = generator(0, "overview", index.name).choice(tracks, MEASURED_TRACKS, replace=False).tolist()
+    labels = [index.track(number) for number in measured]
+    areas = [track.boxes[track.present, 2] * track.boxes[track.present, 3] for track in labels]
+    lengths = np.array([len(track.frames) for track in labels], np.float64)
+    if len(videos) == index.num_videos:
+        totals = index.totals()
+    else:
+        present = sum(int(index.track(number).present.sum()) for number in tracks)
+        rows = sum(len(index.track(number).frames) for number in tracks)
+        totals = Totals(len(videos), len(tracks), frames, present, rows - present)
+    return Overview(totals, np.sqrt(np.concatenate([np.zeros(0), *areas])), lengths, len(measured))
+
+
+def render(title: str, subtitle: str, numbers: Overview, strips: Iterable[Strip], pairs: Sequence[Pair] = ()) -> str:
+    """The whole page. Names are escaped; whatever they contain, they are text."""
+    articles = [_article(strip) for strip in strips]
+    seen = "".join(_pair(pair) for pair in pairs)
+    sections = [f'<section class="videos">{"".join(articles)}</section>']
+    if seen:
+        sections.append(f'<h2>What training sees</h2><section class="pairs">{seen}</section>')
+    return _PAGE.format(
+        title=escape(title),
+        subtitle=escape(subtitle),
+        style=_STYLE,
+        script=_SCRIPT,
+        facts=_facts(numbers),
+        shown=len(articles),
+        body="".join(sections),
+    )
+
+
+def _facts(numbers: Overview) -> str:
+    counts = "".join(
+        f"<div><dt>{name}</dt><dd>{count:,}</dd></div>" for name, count in numbers.totals._asdict().items()
+    )
+    of = "" if numbers.measured == numbers.totals.tracks else f" ({numbers.measured:,} tracks)"
+    drawn = histogram(numbers.sides, f"size of targets{of}", "px") + histogram(
+        numbers.lengths, f"labels of a track{of}", "frames"
+    )
+    return f'<dl>{counts}</dl><div class="histograms">{drawn}</div>'
+
+
+def _article(strip: Strip) -> str:
+    facts = [
+        f"{strip.size[0]}×{strip.size[1]}",
+        _count(strip.frames, "frame"),
+        _count(strip.labels, "label"),
+        _count(strip.tracks, "target"),
+    ]
+    facts += [f"{strip.absent:,} absent"] * (strip.absent > 0) + [f"{strip.occluded:,} occluded"] * (
+        strip.occluded > 0
+    )
+    facts += [f"visibility {strip.visibility:.2f}"] if strip.labels else ["no labels"]
+    categories = ", ".join(strip.categories)
+    text = f"{strip.video} {categories}".lower()
+    tag = f'<span class="category">{escape(categories)}</span>' if categories else ""
+    tiles = "".join(_figure(strip.video, tile) for tile in strip.tiles)
+    return (
+        f'<article data-text="{escape(text)}"><h3>{escape(strip.video)} {tag}</h3>'
+        f'<p>{" · ".join(facts)}</p><div class="strip" tabindex="0">{tiles}</div></article>'
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _figure(video: str, tile: Tile) -> str:
+    if tile.picture is None:
+        return (
+            f'<figure class="broken"><div class="picture">{escape(tile.problem)}</div>'
+            f"<figcaption>{tile.frame} · does not decode</figcaption></figure>"
+        )
+    boxes = [(mark.box, "occluded" if mark.is_occluded else "") for mark in tile.marks]
+    absent = ' · <b class="absent">absent</b>' if tile.absent else ""
+    picture = _picture(tile.picture, boxes, f"frame {tile.frame} of {video}")
+    kind = ' class="out"' if tile.absent else ""
+    return f"<figure{kind}>{picture}<figcaption>{tile.frame}{absent}</figcaption></figure>"
+
+
+def _pair(pair: Pair) -> str:
+    pictures = "".join(
+        _picture(crop, [(tuple(box.tolist()), kind)], what)
+        for crop, box, kind, what in (
+            (pair.exemplar, pair.exemplar_box, "", "exemplar"),
+            (pair.search, pair.search_box, "" if pair.is_positive else "negative", "search region"),
+        )
+    )
+    kind = "" if pair.is_positive else '<b class="absent">negative</b> '
+    return f"<figure><div class=both>{pictures}</div><figcaption>{kind}{escape(pair.text)}</figcaption></figure>"
+
+
+def _picture(image: Image, boxes: Iterable[tuple[Sequence[float], str]], text: str) -> str:
+    height, width = image.shape[:2]
+    rectangles = "".join(
+        f'<rect class="{kind}" x="{box[0]:.1f}" y="{box[1]:.1f}" width="{box[2]:.1f}" height="{box[3]:.1f}"/>'
+        for box, kind in boxes
+        if np.isfinite(box).all()
+    )
+    return (
+        f'<div class="picture"><img src="{data_uri(image)}" width="{width}" height="{height}" alt="{escape(text)}">'
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none">{rectangles}</svg></div>'
+    )
+
+
+def data_uri(image: Image) -> str:
+    """An RGB picture as a JPEG inside of a URI."""
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    if not ok:
+        raise ValueError(f"a picture of shape {image.shape} cannot be encoded")
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+# The policy makes sure that nothing is asked of any network, whatever a name might contain.
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>{title}</h1>
+<p>{subtitle}</p>
+{facts}
+<p class="tools"><label>Show videos with <input id="filter" type="search" placeholder="name or category"></label>
+<span id="count">{shown} videos</span></p>
+<p class="legend"><i></i> target <i class="occluded"></i> occluded <b class="absent">absent</b> not in view
+<i class="broken"></i> does not decode</p>
+</header>
+<main>{body}</main>
+<script>{script}</script>
+</body>
+</html>
+"""
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #666; --truth: #0c2; --bad: #c22; }
+@media screen and (prefers-color-scheme: dark) { :root { --soft: #aaa; --bad: #f55; } }
+* { box-sizing: border-box; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 100rem; }
+h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere; }
+h2 { margin: 1.5rem 0 .5rem; font-size: 1.2rem; }
+h3 { margin: 0; font-size: 1rem; overflow-wrap: anywhere; }
+p { margin: .2rem 0; color: var(--soft); overflow-wrap: anywhere; }
+dl { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: .75rem 0; }
+dt { color: var(--soft); font-size: .8rem; }
+dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
+.histograms { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
+.histogram { max-width: 100%; height: auto; fill: currentColor; }
+.histogram rect { fill: #48c; }
+.histogram .title { font-size: 11px; }
+.histogram .tick { font-size: 8px; text-anchor: middle; }
+.tools input { font: inherit; padding: .25rem .5rem; max-width: 100%; }
+.legend i { display: inline-block; width: 1.1rem; height: .8rem; border: 2px solid var(--truth); margin-left: .6rem; }
+.legend i:first-child { margin-left: 0; }
+.legend i.occluded { border-style: dashed; }
+.legend i.broken { border: 0; background: var(--bad); }
+.legend b.absent { margin-left: .6rem; }
+article { border-top: 1px solid var(--line); padding: .6rem 0; break-inside: avoid; }
+.category { font-weight: normal; font-size: .8rem; border: 1px solid var(--line); border-radius: 1rem;
+ padding: 0 .5rem; }
+.strip { display: flex; gap: .4rem; overflow-x: auto; padding-bottom: .3rem; }
+figure { margin: 0; flex: none; }
+figcaption { font-size: .75rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+.picture { position: relative; display: block; line-height: 0; }
+.strip .picture { height: 8.5rem; }
+.picture img { display: block; height: 100%; width: auto; }
+.picture svg { position: absolute; inset: 0; width: 100%; height: 100%; }
+.picture rect { fill: none; stroke: var(--truth); stroke-width: 2; vector-effect: non-scaling-stroke; }
+.picture rect.negative { stroke: var(--bad); }
+.picture rect.occluded { stroke-dasharray: 5 4; }
+.out .picture { outline: 2px solid var(--bad); outline-offset: -2px; }
+b.absent { color: var(--bad); }
+.broken .picture { width: 12rem; padding: .5rem; background: var(--bad); color: #fff; overflow: auto;
+ line-height: 1.3; font-size: .75rem; overflow-wrap: anywhere; }
+.pairs { display: flex; flex-wrap: wrap; gap: .8rem; }
+.pairs figure { max-width: 100%; }
+.both { display: flex; gap: .3rem; align-items: center; }
+.both .picture { min-width: 0; flex: 0 1 auto; }
+.both img { max-width: 100%; height: auto; }
+.pairs figcaption { max-width: 24rem; overflow-wrap: anywhere; }
+[hidden] { display: none; }
+@media print {
+ :root { color-scheme: light; }
+ .tools { display: none; }
+ .strip { flex-wrap: wrap; overflow: visible; }
+ .strip .picture { height: 6rem; }
+ * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+}
+"""
+
+_SCRIPT = """
+const field = document.getElementById("filter");
+const articles = [...document.querySelectorAll("article")];
+field.addEventListener("input", () => {
+  const words = field.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  for (const article of articles) {
+    article.hidden = !words.every((word) => article.dataset.text.includes(word));
+  }
+  const shown = articles.filter((article) => !article.hidden).length;
+  document.getElementById("count").textContent = `${shown} of ${articles.length} videos`;
+});
+"""

@@ -1,0 +1,138 @@
+"""The page of a data set: what it says, and that a browser shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqtrack.reporting.contact_sheet import Pair, render_pairs, render_strips
+from seqtrack.reporting.data_page import overview, render
+from seqtrack.reporting.film_strip import film_strips
+from seqtrack.reporting.histogram import histogram, octaves
+from seqtrack.reporting.sheet import CELL
+from tests.reporting.viewed import FRAMES, NASTY, opened
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Runs before anything of the page: what went wrong in it, and what came of it, end up in the title.
+PROBE = """<script>
+const errors = [];
+window.addEventListener("error", (event) => errors.push(String(event.message)));
+document.addEventListener("securitypolicyviolation", (event) => errors.push(event.violatedDirective));
+window.addEventListener("load", () => {
+  const images = [...document.images], shown = () => document.querySelectorAll("article:not([hidden])").length;
+  const found = {errors, images: images.length, decoded: images.filter((image) => image.naturalWidth > 0).length,
+    videos: shown(), sticksOut: document.documentElement.scrollWidth > document.documentElement.clientWidth};
+  const field = document.getElementById("filter");
+  field.value = "HIDDEN";
+  field.dispatchEvent(new Event("input"));
+  document.title = JSON.stringify({...found, filtered: shown(), text: document.getElementById("count").textContent});
+});
+</script>"""
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> str:
+    dataset = opened(tmp_path)
+    videos = range(dataset.index.num_videos)
+    pairs = [a_pair("viewed: plain, 0 and 3"), a_pair("viewed: plain, 1 and 2", is_positive=False)]
+    text = render(
+        "vot:viewed", "original", overview(dataset.index, videos), film_strips(dataset, videos, FRAMES), pairs
+    )
+    dataset.close()
+    return text
+
+
+def a_pair(text: str, is_positive: bool = True) -> Pair:
+    exemplar, search = np.full((127, 127, 3), 60, np.uint8), np.full((255, 255, 3), 120, np.uint8)
+    return Pair(text, exemplar, search, np.float32([32, 32, 63, 63]), np.float32([96, 96, 63, 63]), is_positive)
+
+
+def test_the_page_names_everything_and_asks_for_nothing(page: str) -> None:
+    assert page.count("<article") == 5
+    for name in ("plain", "hidden", "broken", NASTY):
+        assert f"<h3>{escape(name)} " in page
+    assert NASTY not in page
+    assert "6 labels · 1 target · 1 absent · 1 occluded · visibility 0.83" in page
+    assert "video broken, frame 4" in page
+    assert '<rect class="occluded"' in page
+    assert re.findall(r"<dt>(\w+)</dt><dd>([\d,]+)</dd>", page) == [
+        ("videos", "5"), ("tracks", "5"), ("frames", "25"), ("boxes", "24"), ("absent", "1"),
+    ]  # fmt: skip
+    assert page.count("data:image/jpeg;base64,") == 24 + 4
+    assert "negative" in page
+    assert "//" not in re.sub(r"base64,[^\"]*", "", page), "an address"
+
+
+def test_a_part_of_a_data_set_is_counted_by_itself(tmp_path: Path) -> None:
+    dataset = opened(tmp_path)
+    (hidden,) = (v for v in range(5) if dataset.index.video_name(v) == "hidden")
+    numbers = overview(dataset.index, [hidden])
+    assert numbers.totals == (1, 1, 6, 5, 1)
+    assert numbers.sides.tolist() == [np.sqrt(24 * 32)] * 5
+    assert numbers.lengths.tolist() == [6]
+
+
+@given(st.lists(st.floats(-10, 1e6) | st.sampled_from([0.0, 8.0, 2.0**-3, np.nan, np.inf]), max_size=40))
+def test_every_positive_number_is_in_its_octave(values: list[float]) -> None:
+    exponents, counts = octaves(np.array(values))
+    good = [value for value in values if np.isfinite(value) and value > 0]
+    assert counts == [sum(2.0**e <= value < 2.0 ** (e + 1) for value in good) for e in exponents]
+    assert sum(counts) == len(good)
+    assert histogram(np.array(values), "size", "px").count("<rect") == len(exponents)
+
+
+def test_contact_sheets_show_the_same(tmp_path: Path) -> None:
+    dataset = opened(tmp_path)
+    strips = list(film_strips(dataset, range(5), FRAMES))
+    sheet = render_strips(strips, FRAMES)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[1] == 6 + FRAMES * (CELL + 6)
+    per_strip = sheet.shape[0] // 5
+    broken = [strip.video for strip in strips].index("broken")
+    rows = sheet[broken * per_strip : (broken + 1) * per_strip].reshape(-1, 3).tolist()
+    assert sum(pixel == [150, 20, 20] for pixel in rows) > 5000, "the red tile"
+    assert sum(pixel == [0, 220, 0] for pixel in sheet.reshape(-1, 3).tolist()) > 24 * 4 * 20, "boxes"
+    pairs = render_pairs([a_pair("one"), a_pair("two"), a_pair("three")])
+    assert pairs.shape == (2 * (CELL + 22), 6 + 4 * (CELL + 6), 3)
+    dataset.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> str:
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        text = f"needs a browser ({BROWSERS[0]}); as root on Debian: SEQTRACK_INSTALL_BROWSER=1 make test"
+        if os.environ.get("SEQTRACK_REQUIRE_BROWSER") == "1":
+            pytest.fail(text)
+        pytest.skip(text)
+    return found
+
+
+@pytest.mark.parametrize("width", [1200, 500])
+def test_a_browser_shows_every_picture_without_an_error(page: str, browser: str, tmp_path: Path, width: int) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(page.replace("<head>", "<head>" + PROBE), encoding="utf-8")
+    answer = subprocess.run(
+        [
+            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
+            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--dump-dom", file.as_uri(),
+        ],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    (title,) = re.findall("<title>(.*?)</title>", answer.stdout.split("</style>")[0], re.DOTALL)
+    found = json.loads(title.replace("&quot;", '"'))
+    assert found == {
+        "errors": [], "images": 28, "decoded": 28, "videos": 5, "filtered": 1, "text": "1 of 5 videos",
+        "sticksOut": False,
+    }  # fmt: skip
