@@ -185,7 +185,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 100rem; }
 h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere; }
-h2 { margin: 1.5rem 0 .5rem; font-size: 1.2rem; }
+h2 { margin: 1.5rem 0 .5rem; font-size: 1.2rem; break-after: avoid; }
 h3 { margin: 0; font-size: 1rem; overflow-wrap: anywhere; }
 p { margin: .2rem 0; color: var(--soft); overflow-wrap: anywhere; }
 dl { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: .75rem 0; }

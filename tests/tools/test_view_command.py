@@ -86,7 +86,7 @@ def test_pairs_are_written_and_those_that_cannot_be_made_are_named(
         path.write_bytes(b"\xff\xd8")
     assert show(f"vot:viewed@{tmp_path / 'broken.txt'}", *words) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert [line[:37] for line in lines[-3:]] == [f"the pairs of step {k} cannot be shown:" for k in range(3)]
+    assert [line[:36] for line in lines[-3:]] == [f"the pairs of step {k} cannot be shown:" for k in range(3)]
 
 
 @pytest.mark.parametrize(
