@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,17 @@ def test_its_data_sets_are_used_like_any_other(site: Path, videos: Path, tmp_pat
     dataset = open_dataset(name, Locations(data_paths={"mine": videos}, cache_dir=tmp_path / "cache"), lambda _: None)
     assert [dataset.index.video_name(video) for video in range(2)] == ["street", "yard"]
     assert dataset.index.track(0).boxes.tolist() == [[1, 2, 10, 20], [2, 2, 10, 20], [3, 2, 10, 20]]
+
+
+def test_the_example_of_the_documentation_works(site: Path, videos: Path, tmp_path: Path, repository: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (repository / "docs/datasets.md").read_text(), re.M | re.S)
+    (example,) = [block for block in blocks if "EXPECTED" in block]
+    install(site, "my-package", "mine = example_layout", example_layout=example)
+    (videos / "yard/boxes.txt").write_text("1,2,11,22\nnan,nan,nan,nan\n3,2,13,22\n")
+    places = Locations(data_paths={"own": videos}, cache_dir=tmp_path / "cache")
+    index = open_dataset(parse_dataset_name("mine:own"), places, lambda _: None).index
+    assert index.totals() == (1, 1, 3, 2, 1)
+    assert index.track(0).boxes[2].tolist() == [3, 2, 13, 22]
 
 
 def test_commands_find_it_and_an_edited_reader_reads_again(bench: Workbench, site: Path, videos: Path) -> None:

@@ -70,12 +70,12 @@ def test_one_in_detail_says_where_it_was_looked_for(
     assert "expected   <seq>/groundtruth.txt with frames beside it" in out
     assert f"not here   original: data set vot2018: not found; looked for {tmp_path}/data/original/vot2018/" in out
     assert f"index      none in {tmp_path}/indexes; seqtrack index build vot2018 makes it" in out
-    index.main(["build", "otb_50", *places])
+    index.main(["build", "otb:mine", *places])
     capsys.readouterr()
-    assert datasets.main(["otb_50", *places]) == 0
+    assert datasets.main(["otb:mine", *places]) == 0
     out = capsys.readouterr().out
-    assert f"here       original: {tmp_path}/data/original/otb_50 (dir)" in out
-    assert "3 videos, 3 tracks, 12 frames, 12 boxes, 0 absent" in out
+    assert f"here       original: {tmp_path}/data/original/mine (dir)" in out
+    assert "2 videos, 2 tracks, 8 frames, 8 boxes, 0 absent" in out
 
 
 def test_layouts_of_ones_own_are_listed(capsys: pytest.CaptureFixture[str], site: Path) -> None:  # noqa: F811
