@@ -167,7 +167,9 @@ class Request:
             name, listed = split(text)
             if not listed:
                 return parse_restricted(name)
-            file = self.files[MARK + listed]
+            file = self.files.get(MARK + listed)
+            if file is None:
+                raise UserError(f"{text}: this trial started with that list; give it again")
             copy = self.run.sequence_list(file.sha256)
             found = parse_restricted(text, copy if copy.exists() else Path(file.path))
         except UserError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from seqtrack.pipeline.record import TrialRecord
 from seqtrack.pipeline.request import Request
 from seqtrack.runs import environment
 from seqtrack.runs.attempts import Attempt
+from seqtrack.runs.paths import TrialFolder
 from seqtrack.training import checkpoints, loader, loop
 from seqtrack.training.csvlog import TrainCsv
 from seqtrack.training.loop import LoopSettings
@@ -53,6 +54,7 @@ def train_trial(
     ``make_observers`` is given the step that training starts from.
     """
     trial = attempt.trial
+    request = _as_started(request, trial)
     device = find_device(request.execution.device)
     with opened(request, request.training_datasets, log.info) as sets:
         data = {dataset.name: dataset.data_fingerprint for dataset in sets.values()} | request.training_lists
@@ -91,6 +93,15 @@ def train_trial(
     return done == request.train.num_steps
 
 
+def _as_started(request: Request, trial: TrialFolder) -> Request:
+    """A trial goes on validating on what it started with, or its ``train.csv`` would change its meaning midway."""
+    before = record.read(trial)
+    if before is None or before.val_dataset == request.execution.val_dataset:
+        return request
+    log.warning("--val_dataset stays %s, with which this trial started", before.val_dataset)
+    return replace(request, execution=replace(request.execution, val_dataset=before.val_dataset))
+
+
 def _fix(request: Request, attempt: Attempt, data: dict[str, dict[str, str]], device: str) -> TrialRecord:
     """What the trial started with; notes in the summary if it now runs on something else."""
     execution = request.execution
@@ -111,7 +122,7 @@ def _fix(request: Request, attempt: Attempt, data: dict[str, dict[str, str]], de
     if moved := environment.differences(fixed.environment, now):
         log.warning("this trial started elsewhere, so its last bits may differ: %s", "; ".join(moved))
         record.accept(request.run, f"seed {attempt.trial.seed}: resumed elsewhere ({'; '.join(moved)})")
-    for name in ("cpu_threads", "deterministic", "period_summary", "val_dataset"):
+    for name in ("cpu_threads", "deterministic", "period_summary"):
         if getattr(fixed, name) != getattr(execution, name):
             log.warning("--%s stays %s, with which this trial started", name, getattr(fixed, name))
     return fixed

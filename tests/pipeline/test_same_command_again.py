@@ -321,3 +321,21 @@ def test_sequences_that_ope_has_tracked_are_not_tracked_again_for_tre(
     for path in fresh.cache.glob("*/seed_*/assess/*/step_*/*"):
         if path.name != "speed.json":
             assert (continued.cache / path.relative_to(fresh.cache)).read_bytes() == path.read_bytes()
+
+
+def test_a_trial_goes_on_validating_on_what_it_started_with(bench: Workbench) -> None:
+    """Else the column of its train.csv would change its meaning midway."""
+    flags = [f"--val_dataset=otb:{EVAL}", "--num_steps=10"]
+    assert bench.train(*flags).code == 0
+    trial = bench.run_folder().trial(0)
+    before = trial.train_csv.read_bytes()
+    shutil.rmtree(trial.checkpoint(10).path)  # as if it had been killed on the way
+    shutil.rmtree(trial.path / "assess")
+
+    result = bench.train("--num_steps=10")
+
+    assert result.code == 0, result
+    assert trial.train_csv.read_bytes() == before
+    assert b"val_loss" in before
+    log = trial.attempts()[-1].log.read_text()
+    assert f"--val_dataset stays otb:{EVAL}, with which this trial started" in log
