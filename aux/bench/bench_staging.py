@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from table import Row, main, paired
 
 from seqtrack.data.staging import stage
-from seqtrack.data.storage import DirectoryFrames, TarFrames, open_tar_frames
+from seqtrack.data.storage import DirectoryFrames, ArchiveFrames, open_archive
 
 FILES, FILE_BYTES, ROUNDS, READS = 20_000, 50_000, 5, 4_000
 
@@ -121,8 +121,8 @@ def _staging(folder: Path, tar: Path) -> Iterator[Row]:
 def _reading(folder: Path, tar: Path) -> Iterator[Row]:
     stage(tar, folder / "node", "original", "big", "untar", lambda _: None).close()
     root = folder / "node" / "original" / "big"
-    inside: TarFrames = open_tar_frames(tar, "big", folder / "cache", mapped=True)  # as a staged copy is
-    shared: TarFrames = open_tar_frames(tar, "big", folder / "cache")
+    inside: ArchiveFrames = open_archive(tar, "big", folder / "cache", mapped=True)  # as a staged copy is
+    shared: ArchiveFrames = open_archive(tar, "big", folder / "cache")
     names = inside.table.names()
     random.Random(1).shuffle(names)
     names = names[:READS]
