@@ -100,17 +100,17 @@ class Shards:
 
 def parse(record: bytes, where: str) -> Any:
     """The features of a tf.train.Example by key."""
-    protos = need("tensorflow_datasets.proto.tf_example_pb2")
+    protos = need("tensorflow_datasets.proto")
     try:
-        return protos.Example.FromString(record).features.feature
+        return protos.tf_example_pb2.Example.FromString(record).features.feature
     except Exception as error:  # google.protobuf's DecodeError, which has moved between its versions
         raise DataError(f"{where}: no tf.train.Example ({error})") from error
 
 
 def serialise(example: Example) -> bytes:
     """A tf.train.Example; the same values give the same bytes."""
-    examples = need("tensorflow_datasets.proto.tf_example_pb2")
-    kinds = need("tensorflow_datasets.proto.tf_feature_pb2")
+    protos = need("tensorflow_datasets.proto")
+    examples, kinds = protos.tf_example_pb2, protos.tf_feature_pb2
 
     def feature(value: Value) -> Any:
         if not isinstance(value, np.ndarray):

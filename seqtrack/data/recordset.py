@@ -6,7 +6,7 @@ A TFDS builder with one record per file, ``name`` and ``data``, which ``tfds.dat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from seqtrack.data.records import (
     write_info,
     write_shard,
 )
-from seqtrack.data.storage import MemberTable, read_file, table_arrays
+from seqtrack.data.storage import MemberTable, table_arrays
 from seqtrack.data.tarscan import Members, tar_digest
 from seqtrack.data.trees import DirectoryTree, is_hidden, listings, size_and_time
 from seqtrack.errors import DataError
@@ -61,7 +61,7 @@ class RecordFrames:
 
 
 def open_records(folder: Path, cache_dir: Path | None = None) -> RecordFrames:
-    """DataError when the folder is not what ``pack_records`` makes."""
+    """DataError when the folder is not what ``write_records`` makes."""
     builder = open_builder(folder)
     try:
         table = MemberTable(*open_arrays(folder / MEMBERS))
@@ -112,27 +112,27 @@ class RecordTree(DirectoryTree):
         return {"folders": {}, "files": {name: size_and_time(self.root / name) for name in (INFO, MEMBERS)}}
 
 
-def pack_records(folder: Path, name: str, files: Mapping[str, Path], on_bytes: Callable[[int], object]) -> None:
-    """Writes the files (name in the data set → path) into such a folder, a new one, which the caller publishes."""
+def write_records(
+    folder: Path, name: str, names: Sequence[str], read: Callable[[str], bytes], on_bytes: Callable[[int], object]
+) -> None:
+    """Writes files into such a folder, a new one, which the caller publishes. ``read``: name → bytes."""
     features = need("tensorflow_datasets").features
     members = Members(folder, 0)
-    names = sorted(files)
     shards: list[tuple[int, int]] = []
-    position = 0
 
     def shard() -> Iterator[Example]:
-        nonlocal position
         size = 0
-        while position < len(names) and size < _SHARD_BYTES:
-            data = read_file(str(files[names[position]]))
-            members.names.append(names[position])
-            members.offsets.append(position)
+        while len(members.names) < len(names) and size < _SHARD_BYTES:
+            file = names[len(members.names)]
+            data = read(file)
+            members.offsets.append(len(members.names))
+            members.names.append(file)
             members.sizes.append(len(data))
-            yield {"name": [names[position].encode("utf-8", "surrogateescape")], "data": [data]}
-            position, size = position + 1, size + len(data)
+            yield {"name": [file.encode("utf-8", "surrogateescape")], "data": [data]}
+            size += len(data)
             on_bytes(len(data))
 
-    while position < len(names):
+    while len(members.names) < len(names):
         shards.append(write_shard(folder / shard_name(name, _SPLIT, len(shards)), shard()))
     arrays, meta = table_arrays(members)
     write_arrays(folder / MEMBERS, {key: [array] for key, array in arrays.items()}, meta)

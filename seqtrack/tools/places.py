@@ -1,0 +1,31 @@
+"""How the tools that look at data are told where they lie: the flags of training, and the machine's files."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from seqtrack.tools.cli import Parser
+
+if TYPE_CHECKING:
+    from seqtrack.data.locations import Locations
+
+EPILOG = "Paths are also taken from ~/.config/seqtrack.yaml and ./seqtrack.local.yaml, as for training."
+_FLAGS = ("data_dir", "tar_dir", "data_paths", "data_cache_dir", "preproc")
+
+
+def add_places(parser: Parser) -> None:
+    add = parser.add_argument
+    add("--data_dir", metavar="PATH", help="folder of {preproc}/{dataset}/ folders")
+    add("--tar_dir", metavar="PATH", help="folder of {preproc}/{dataset}.tar files")
+    add("--data_paths", nargs="+", metavar="NAME=DIR", help="data sets that lie elsewhere")
+    add("--data_cache_dir", metavar="PATH", help="folder of data-set indexes [dataset_cache]")
+    add("--preproc", metavar="NAME", help="version of the data [original]")
+
+
+def places_of(args: argparse.Namespace) -> Locations:
+    from seqtrack.config import build, machine_values
+    from seqtrack.data.locations import locations_of
+
+    given = {flag: value for flag in _FLAGS if (value := getattr(args, flag)) is not None}
+    return locations_of(build(machine_values() | given))
