@@ -20,7 +20,7 @@ import numpy as np
 
 from seqtrack.errors import DataError
 
-_DTYPE = re.compile(r"[<>|=]?([biufcSUV?])(\d{0,4})")
+_DTYPE = re.compile(r"[<>|=]?([biufcSU?])(\d{0,4})")
 _REFUSED = frozenset(
     {
         "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER",
@@ -224,6 +224,7 @@ _ALLOWED: dict[tuple[str, str], _Named] = {
     ("numpy.core.multiarray", "scalar"): _Named(_scalar),
     ("numpy.core.numeric", "_frombuffer"): _Named(_frombuffer),
     ("_codecs", "encode"): _Named(_encode),
+    ("builtins", "bytes"): _Named(lambda: b""),  # empty ones, in protocols 0 to 2
     ("builtins", "set"): _Named(set),
     ("builtins", "frozenset"): _Named(frozenset),
 }

@@ -68,7 +68,8 @@ class TestLocate:
             locate(parse_dataset_name("otb_50"), places)
         assert str(caught.value) == (
             f"data set otb_50: not found; looked for {tmp_path}/data/original/otb_50/ (--data_dir)"
-            f" and {tmp_path}/tars/original/otb_50.tar (--tar_dir) and {tmp_path}/tars/original/otb_50.zip (--tar_dir)"
+            f" and {tmp_path}/tars/original/otb_50.tar (--tar_dir)"
+            f" and {tmp_path}/tars/original/otb_50.zip (--tar_dir)"
             f" and {tmp_path}/tars/original/otb_50.array_record/ (--tar_dir)"
         )
         with pytest.raises(

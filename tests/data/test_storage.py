@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtrack.data.storage import DirectoryFrames, ArchiveFrames, MemberTable, open_archive, table_arrays, table_path
+from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, MemberTable, open_archive, table_arrays, table_path
 from seqtrack.data.tarscan import Members, scan_tar, tar_digest
 from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError
