@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -172,26 +171,3 @@ def write_info(
         ],
     }
     write_json(folder / INFO, info)
-
-
-def open_builder(folder: Path) -> Any:
-    """TFDS's own builder of a folder. DataError when it is none, or its records are not ArrayRecord."""
-    tfds = need("tensorflow_datasets")
-    if not (folder / INFO).is_file() or not (folder / FEATURES).is_file():
-        raise DataError(f"{folder}: expected {INFO} and {FEATURES}, as TFDS prepares a data set")
-    try:
-        builder = tfds.builder_from_directory(str(folder))
-        kind = builder.info.file_format
-    except (json.JSONDecodeError, ValueError, KeyError, TypeError, AttributeError, OSError, ImportError) as error:
-        raise DataError(f"{folder}: TFDS cannot open it ({' '.join(str(error).split())[:200]})") from error
-    if kind is None or kind.value != "array_record":
-        raise DataError(
-            f"{folder}: its records are {getattr(kind, 'value', 'of no known kind')}, which cannot be read at random;"
-            " prepare it with file_format='array_record'"
-        )
-    return builder
-
-
-def shards_of(builder: Any, split: str) -> Shards:
-    info = builder.info.splits[split]
-    return Shards([Path(path) for path in info.filepaths], [int(length) for length in info.shard_lengths])

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from seqtrack.data.arrayfile import open_arrays, write_arrays
+from seqtrack.data.builders import open_builder
 from seqtrack.data.formats import Listing
 from seqtrack.data.records import (
     INFO,
     Example,
     Shards,
     need,
-    open_builder,
     parse,
     shard_name,
-    shards_of,
     write_info,
     write_shard,
 )
@@ -65,7 +64,7 @@ def open_records(folder: Path, cache_dir: Path | None = None) -> RecordFrames:
     builder = open_builder(folder)
     try:
         table = MemberTable(*open_arrays(folder / MEMBERS))
-        return RecordFrames(folder, shards_of(builder, _SPLIT), table, records_digest(folder))
+        return RecordFrames(folder, builder.splits[_SPLIT], table, records_digest(folder))
     except (FileNotFoundError, KeyError) as error:
         raise DataError(
             f"{folder}: no {MEMBERS} or no split {_SPLIT!r}; expected what seqtrack pack --format array_record makes"

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from seqtrack.data.builders import open_builder
 from seqtrack.data.formats import DatasetName, Listing
 from seqtrack.data.locations import ORIGINAL, Locations, Pictures, Source, Storage, given_path, not_found
-from seqtrack.data.records import FEATURES, INFO, Shards, open_builder, parse, shards_of
+from seqtrack.data.records import FEATURES, INFO, parse
 from seqtrack.data.tarscan import tar_digest
 from seqtrack.data.trees import DirectoryTree, size_and_time
 from seqtrack.errors import DataError, UserError
@@ -30,7 +31,7 @@ DIGESTS = "shards.json"
 """A file that is not there: the digest of each shard, so that other labels are another source of an index."""
 PICTURE = ".image"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-_NAME = re.compile(r"([^/]+)/(\d+)(?:/(\d+))?(\.image)?")
+_NAME = re.compile(r"([^/]+)/(\d+)(?:/\d+)?(?:\.image)?")
 
 
 def find(name: DatasetName, locations: Locations) -> Source:
@@ -76,21 +77,17 @@ class Records:
     """The records of all splits of a builder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        builder = open_builder(folder)
-        self.features = builder.info.features
-        self.splits: dict[str, Shards] = {name: shards_of(builder, name) for name in builder.info.splits}
+        self.builder = open_builder(folder)
 
-    def read(self, name: str) -> tuple[bytes, int | None]:
-        """A record by ``{split}/{record}…``, and the number of the frame if the name has one."""
+    def read(self, name: str) -> bytes:
+        """A record by ``{split}/{record}…``."""
         found = _NAME.fullmatch(name)
-        if found is None or found.group(1) not in self.splits:
-            raise DataError(f"{self.folder}: {name}: no such record; is the data set complete?")
-        frame = found.group(3)
-        return self.splits[found.group(1)].read(int(found.group(2))), None if frame is None else int(frame)
+        if found is None or found.group(1) not in self.builder.splits:
+            raise DataError(f"{self.builder.folder}: {name}: no such record; is the data set complete?")
+        return self.builder.splits[found.group(1)].read(int(found.group(2)))
 
     def close(self) -> None:
-        for shards in self.splits.values():
+        for shards in self.builder.splits.values():
             shards.close()
 
 
@@ -116,7 +113,7 @@ class RecordsTree(DirectoryTree):
     def read(self, name: str) -> bytes:
         if name == DIGESTS:
             return json.dumps({path.name: tar_digest(path) for path in self._shards()}).encode()
-        return super().read(name) if name in (INFO, FEATURES) else self.records.read(name)[0]
+        return super().read(name) if name in (INFO, FEATURES) else self.records.read(name)
 
     def _shards(self) -> Sequence[Path]:
         return sorted(self.root.glob("*.array_record*"))
@@ -133,11 +130,11 @@ class PictureFrames:
     """Frames inside records. The last record stays parsed: frames of one video are asked for one after another."""
 
     def __init__(self, folder: Path) -> None:
-        from seqtrack.data.formats.tfds import picture_key
+        from seqtrack.data.formats.tfds import structure
 
         self.folder = folder
         self._records = Records(folder)
-        self._key = picture_key(self._records.features, str(folder))
+        self._key = structure(self._records.builder.leaves, str(folder)).picture.key
         self._last: tuple[str, Any] = ("", None)
 
     def __reduce__(self) -> tuple[Callable[..., PictureFrames], tuple[Any, ...]]:
@@ -146,8 +143,7 @@ class PictureFrames:
     def read(self, name: str) -> bytes:
         record_name, slash, _ = name.rpartition("/") if name.count("/") > 1 else (name, "", "")
         if self._last[0] != record_name or not slash:
-            record, _ = self._records.read(name)
-            self._last = (record_name, parse(record, self.describe(name)))
+            self._last = (record_name, parse(self._records.read(name), self.describe(name)))
         values = self._last[1][self._key].bytes_list.value
         frame = int(name.rpartition("/")[2].removesuffix(PICTURE)) if slash else 0
         if frame >= len(values):

@@ -1,24 +1,25 @@
 """Prepared TFDS builders with a bounding-box feature: ``tfds:coco/2017``, ``tfds:youtube_vis``, ``tfds:tao``.
 
 Which feature means what is read off ``features.json``: the picture (``Image``) or video (a sequence of them), the
-boxes (``BBoxFeature``: y1 x1 y2 x2 relative to the picture, float32), and beside the boxes their category, the
-numbers of their frames and, if there, ``present``, ``occluded``, ``visibility``. Objects of a picture are tracks of
-one frame. What seqtrack exports also holds ``xywh_bits``, the float64 boxes in pixels as integers of the same bits,
-and is read back exactly. From others, boxes are as exact as float32 is: 1e-4 px at 1000 px.
+boxes (``BBoxFeature``, as a rule y1 x1 y2 x2 relative to the picture, float32), and beside the boxes their category,
+the numbers of their frames and, if there, ``present``, ``occluded``, ``visibility``. Objects of a picture are tracks
+of one frame. What seqtrack exports also holds ``xywh_bits``, the float64 boxes in pixels as integers of the same
+bits, and is read back exactly. From others, boxes are as exact as float32 is: 1e-4 px at 1000 px.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrack.data.builders import Builder, Leaf
 from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.common import image_size
-from seqtrack.data.records import need, parse
+from seqtrack.data.records import parse
 from seqtrack.errors import DataError
 
 EXPECTED = "dataset_info.json, features.json and *.array_record* shards, with an image or video and a bbox feature"
@@ -33,76 +34,49 @@ class Entry(NamedTuple):
     record: int
 
 
-class Found(NamedTuple):
-    key: str
-    """The feature's path, '/'-separated: the key in the example."""
-    feature: Any
-    depth: int
-    """How many sequences it is in; a Video counts as one."""
-
-
 @dataclass(frozen=True)
 class Structure:
     """Which features of a builder mean what."""
 
-    picture: Found
-    boxes: Found
-    beside: Mapping[str, Found]
+    picture: Leaf
+    boxes: Leaf
+    beside: Mapping[str, Leaf]
     """The features in the same dict as the boxes, by their own names."""
-    names: Mapping[str, Found]
-    """Text features outside of any sequence."""
+    names: tuple[str, ...]
+    """Keys of texts outside of any sequence."""
 
     @property
     def is_video(self) -> bool:
         return self.picture.depth > 0
 
 
-def structure(features: Any, where: str) -> Structure:
+def structure(leaves: Sequence[Leaf], where: str) -> Structure:
     """DataError when there is no picture, or no box."""
-    kinds = need("tensorflow_datasets").features
-    found = list(_leaves(features, "", 0))
-    pictures = [leaf for leaf in found if isinstance(leaf.feature, kinds.Image) and leaf.depth < 2]
-    boxes = [leaf for leaf in found if isinstance(leaf.feature, kinds.BBoxFeature)]
+    pictures = [leaf for leaf in leaves if leaf.kind == "image" and leaf.depth < 2]
+    boxes = [leaf for leaf in leaves if leaf.kind == "boundingBox"]
     if not pictures or not boxes:
         raise DataError(
-            f"{where}: no {'picture' if not pictures else 'bbox feature'} among {', '.join(f.key for f in found)};"
+            f"{where}: no {'bbox feature' if pictures else 'picture'} among {', '.join(leaf.key for leaf in leaves)};"
             " expected a data set of objects or tracks"
         )
-    box = boxes[0]
-    folder = box.key.rpartition("/")[0]
-    beside = {leaf.key.rpartition("/")[2]: leaf for leaf in found if leaf.key.rpartition("/")[0] == folder}
-    names = {leaf.key: leaf for leaf in found if leaf.depth == 0 and isinstance(leaf.feature, kinds.Text)}
-    return Structure(pictures[0], box, beside, names)
-
-
-def picture_key(features: Any, where: str) -> str:
-    """The key of the encoded picture, or pictures, in an example."""
-    return structure(features, where).picture.key
-
-
-def _leaves(feature: Any, key: str, depth: int) -> Iterator[Found]:
-    kinds = need("tensorflow_datasets").features
-    if isinstance(feature, kinds.FeaturesDict):
-        for name, inner in feature.items():
-            yield from _leaves(inner, f"{key}/{name}" if key else name, depth)
-    elif isinstance(feature, kinds.Sequence):  # Video is one
-        yield from _leaves(feature.feature, key, depth + 1)
-    else:
-        yield Found(key, feature, depth)
+    folder = boxes[0].key.rpartition("/")[0]
+    beside = {leaf.key.rpartition("/")[2]: leaf for leaf in leaves if leaf.key.rpartition("/")[0] == folder}
+    names = tuple(leaf.key for leaf in leaves if leaf.depth == 0 and leaf.kind == "text")
+    return Structure(pictures[0], boxes[0], beside, names)
 
 
 def find(tree: Tree, part: str) -> Iterator[Entry]:
-    records = _records(tree)
+    splits = _builder(tree).splits
     last = part.rpartition("/")[2]
-    for split in [last] if last in records.splits else list(records.splits):
-        for number in range(len(records.splits[split])):
+    for split in [last] if last in splits else list(splits):
+        for number in range(len(splits[split])):
             yield Entry(split, number)
 
 
 def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:
     name = f"{entry.split}/{entry.record:08d}"
     where = tree.describe(name)
-    plan = structure(_records(tree).features, tree.source)
+    plan = structure(_builder(tree).leaves, tree.source)
     example = parse(tree.read(name), where)
     pictures = example[plan.picture.key].bytes_list.value
     if not pictures:
@@ -116,11 +90,12 @@ def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:
     return VideoAnnotation(_video_name(plan, example, name), frames, size, tracks)
 
 
-def _records(tree: Tree) -> Any:
+def _builder(tree: Tree) -> Builder:
     records = getattr(tree, "records", None)
     if records is None:
         raise DataError(f"{tree.source}: not a TFDS builder; expected {EXPECTED}")
-    return records
+    builder: Builder = records.builder
+    return builder
 
 
 def _video_name(plan: Structure, example: Any, name: str) -> str:
@@ -160,7 +135,7 @@ def _track(
         values = columns.get(key)
         return None if values is None or np.size(values[k]) != len(rows) else np.asarray(values[k], kind).reshape(-1)
 
-    boxes = _to_pixels(np.asarray(rows, np.float64).reshape(-1, 4), size)
+    boxes = _to_pixels(np.asarray(rows, np.float64).reshape(-1, 4), plan.boxes.box_format, size)
     if EXACT in columns:
         boxes = np.ascontiguousarray(np.asarray(columns[EXACT][k]).reshape(-1, 4), np.int64).view(np.float64)
     has_area = np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
@@ -176,14 +151,19 @@ def _track(
     )
 
 
-def _to_pixels(relative: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """(N, 4) x y w h from (N, 4) y1 x1 y2 x2 in [0, 1]."""
-    width, height = size
-    y1, x1, y2, x2 = relative.T
-    return np.stack([x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height], axis=1)
+def _to_pixels(numbers: NDArray[np.float64], kind: str, size: tuple[int, int]) -> NDArray[np.float64]:
+    """(N, 4) x y w h in pixels from (N, 4) in one of the formats of TFDS."""
+    columns = {"YXYX": (1, 0, 3, 2), "XYXY": (0, 1, 2, 3), "XYWH": (0, 1, 2, 3)}
+    if kind.removeprefix("REL_") not in columns:
+        raise ValueError(f"boxes of the unknown format {kind}")
+    x, y, right, bottom = numbers.T[list(columns[kind.removeprefix("REL_")])]
+    boxes = np.stack([x, y, right, bottom], axis=1)
+    if not kind.endswith("WH"):
+        boxes[:, 2:] -= boxes[:, :2]
+    return boxes * np.tile(size, 2) if kind.startswith("REL_") else boxes
 
 
-def _rows(example: Any, found: Found, columns: int) -> list[Any]:
+def _rows(example: Any, found: Leaf, columns: int) -> list[Any]:
     """The values of a feature in a list by the outermost sequence it is in; an element is what one item of it has."""
     if found.depth < 2:
         flat = _flat(example[found.key])
@@ -214,7 +194,7 @@ def _singles(
         return [np.stack(boxes)], {key: [values] for key, values in columns.items()}, [np.arange(length)]
     if length > 1:
         raise ValueError(f"{len(boxes)} boxes for {length} frames, and nothing says which frame each is in")
-    return boxes, columns, [np.zeros(1, np.int64)] * len(boxes)
+    return [box[None] for box in boxes], columns, [np.zeros(1, np.int64)] * len(boxes)
 
 
 def _regrouped(boxes: list[Any], columns: Columns) -> tuple[list[Any], Columns, list[Any]]:
@@ -254,6 +234,6 @@ def _category(plan: Structure, columns: Columns, k: int) -> str:
         if isinstance(value, bytes):
             return value.decode("utf-8", "replace")
         if isinstance(value, (int, np.integer)):
-            names = getattr(plan.beside[key].feature, "names", None)
-            return str(names[value]) if names and 0 <= value < len(names) else str(value)
+            labels = plan.beside[key].labels
+            return labels[value] if 0 <= value < len(labels) else str(value)
     return ""
