@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from table import Row, main, paired
 
 from seqtrack.data.staging import stage
-from seqtrack.data.storage import DirectoryFrames, ArchiveFrames, open_archive
+from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, open_archive
 
 FILES, FILE_BYTES, ROUNDS, READS = 20_000, 50_000, 5, 4_000
 
