@@ -344,7 +344,9 @@ def _check_together(config: Config) -> None:
         raise UserError(f"--storage={execution.storage}: it contradicts --from_file; give one of the two")
     if stage_mode(execution) != "none" and storage(execution) in ("dir", "array_record"):
         raise UserError("--stage_mode, --untar: only tars and zips are staged; leave out --storage and --from_file")
-    if stage_mode(execution) != "none" and execution.tar_dir is None and not execution.data_paths:
+    # --data_dir may hold the zips of crop-and-pickle sets, which are copied but not unpacked.
+    folders = execution.tar_dir or execution.data_paths or (not execution.untar and execution.data_dir)
+    if stage_mode(execution) != "none" and not folders:
         flag = "--untar" if execution.untar else "--stage_mode"
         raise UserError(f"{flag}: there is nothing to stage without --tar_dir; give the folder of the tars")
     if execution.keep_frames and not execution.visualize:

@@ -35,7 +35,7 @@ def open_frames(source: Source, locations: Locations, on_message: Say = print) -
         UserError, DataError: as ``stage`` and ``open_archive``.
     """
     cache_dir = locations.cache_dir
-    if (own := own_storage(source.name)) is not None:
+    if (own := own_storage(source.name, source.preproc)) is not None:
         pictures = own.pictures(source, cache_dir, locations.storage)
         if pictures.archive is not None:
             return _from_archive(source, pictures.archive, "", locations, on_message)
@@ -90,7 +90,7 @@ def _staged(source: Source, archive: Path, folder: str, locations: Locations, on
 
 def frames_digest(source: Source, locations: Locations) -> str | None:
     """What ``open_frames`` would report as ``digest``, without staging anything."""
-    if (own := own_storage(source.name)) is not None:
+    if (own := own_storage(source.name, source.preproc)) is not None:
         archive = own.pictures(source, locations.cache_dir, locations.storage).archive
         return None if archive is None else tar_digest(archive)
     if source.kind == "array_record":

@@ -31,7 +31,7 @@ def find(name: DatasetName, locations: Locations) -> Source:
     folders = []
     if (given := given_path(name, locations)) is not None:
         folders.append((given, "--data_paths"))
-    elif locations.data_dir is not None and locations.preproc == ORIGINAL:
+    elif locations.data_dir is not None:
         data_dir = locations.data_dir.expanduser()
         folders += [(data_dir / ORIGINAL / name.folder, "--data_dir"), (data_dir, "--data_dir")]
     for folder, flag in folders:

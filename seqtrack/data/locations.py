@@ -81,7 +81,7 @@ class Source:
     """How it is brought to the node first; ``none`` for a folder."""
 
     def tree(self, cache_dir: Path | None = None) -> DirectoryTree | TarTree:
-        if (own := own_storage(self.name)) is not None:
+        if (own := own_storage(self.name, self.preproc)) is not None:
             return own.tree(self, cache_dir)
         if self.kind == "array_record":
             from seqtrack.data.recordset import RecordTree
@@ -113,8 +113,9 @@ class OwnStorage(Protocol):
 FOUND_BY_LAYOUT = {"clean": "seqtrack.data.cropset", "tfds": "seqtrack.data.tfdsset"}
 
 
-def own_storage(name: DatasetName) -> OwnStorage | None:
-    module = FOUND_BY_LAYOUT.get(name.layout)
+def own_storage(name: DatasetName, preproc: str) -> OwnStorage | None:
+    """The original of such a data set; its preprocessed versions are stored like everybody's."""
+    module = FOUND_BY_LAYOUT.get(name.layout) if preproc == ORIGINAL else None
     return None if module is None else cast(OwnStorage, importlib.import_module(module))
 
 
@@ -167,7 +168,7 @@ def locate(name: DatasetName, locations: Locations) -> Source:
     Raises:
         UserError: nowhere; names every place looked in.
     """
-    if (own := own_storage(name)) is not None:
+    if (own := own_storage(name, locations.preproc)) is not None:
         return own.find(name, locations)
     if (given := given_path(name, locations)) is not None:
         kind = _kind_of(given)

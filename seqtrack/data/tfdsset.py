@@ -21,7 +21,7 @@ from typing import Any
 
 from seqtrack.data.builders import open_builder
 from seqtrack.data.formats import DatasetName, Listing
-from seqtrack.data.locations import ORIGINAL, Locations, Pictures, Source, Storage, given_path, not_found
+from seqtrack.data.locations import Locations, Pictures, Source, Storage, given_path, not_found
 from seqtrack.data.records import FEATURES, INFO, parse
 from seqtrack.data.tarscan import tar_digest
 from seqtrack.data.trees import DirectoryTree, size_and_time
@@ -41,7 +41,7 @@ def find(name: DatasetName, locations: Locations) -> Source:
     roots = []
     if (given := given_path(name, locations)) is not None:
         roots.append((given, "--data_paths"))
-    elif locations.preproc == ORIGINAL:
+    else:
         if locations.data_dir is not None:
             roots.append((locations.data_dir.expanduser(), "--data_dir"))
         default = os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from seqtrack.config import build
 from seqtrack.data.datasets import open_dataset, open_index_of
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations, locate
@@ -142,6 +143,18 @@ class TestPlaces:
         assert dataset.staged.path == tmp_path / "node/original/got10k_train_clean.zip"
         assert dataset.read_frame(1, 0) == jpeg(SIDE, SIDE, 3)
         dataset.close()
+
+    def test_a_preprocessed_version_is_stored_like_everybodys(self, tmp_path: Path) -> None:
+        tar = tmp_path / "tars" / "crop_127" / "got10k_train_clean.tar"
+        tar.parent.mkdir(parents=True)
+        tar.touch()
+        found = locate(GOT, Locations(tar_dir=tmp_path / "tars", preproc="crop_127"))
+        assert (found.path, found.kind) == (tar, "tar")
+
+    def test_its_zip_may_be_asked_into_memory_with_nothing_but_its_folder(self) -> None:
+        assert build({"data_dir": "/data/pysiam", "stage_mode": "memory"}).execution.stage_mode == "memory"
+        with pytest.raises(UserError, match=r"there is nothing to stage"):
+            build({"data_dir": "/data/pysiam", "untar": True})
 
     def test_what_is_missing_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:

@@ -37,9 +37,11 @@ class MemberTable:
         encoded = name.encode("utf-8", "surrogateescape")
         wanted = zlib.crc32(encoded)
         bucket = wanted >> self._shift
-        for row in range(self._starts[bucket], self._starts[bucket + 1]):
+        row, end = self._starts[bucket], self._starts[bucket + 1]
+        while row < end:  # a range would cost as much as the rest of the look-up
             if self._hashes[row] == wanted and self._names.encoded(row) == encoded:
                 return row
+            row += 1
         return -1
 
     def find(self, name: str) -> tuple[int, int] | None:
