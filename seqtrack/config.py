@@ -141,9 +141,14 @@ class ExecutionConfig:
     tar_dir: Path | None = option(None, "folder of {preproc}/{dataset}.tar files", "path?")
     untar: bool = option(False, "unpack the tars to --tmp_data_dir first", "flag")
     stage_mode: str | None = option(
-        None, "untar: same as --untar; tar: copy the tar and read it in place", "text?",
-        choices=("untar", "tar"),
+        None, "untar: same as --untar; tar: copy the tar (or zip) and read it in place; memory: so, in shared memory",
+        "text?", choices=("untar", "tar", "memory"),
     )  # fmt: skip
+    storage: str = option(
+        "auto", "read data only where they are stored in this way", "text",
+        choices=("auto", "dir", "tar", "zip", "array_record"),
+    )  # fmt: skip
+    from_file: bool = option(False, "same as --storage=dir", "flag")
     tmp_data_dir: str | None = option(None, "node-local folder to stage to", "text?")
     tmp_keep: bool = option(
         True,
@@ -333,9 +338,15 @@ def _check_together(config: Config) -> None:
     if (train.imwidth is None) != (train.imheight is None):
         missing = "imheight" if train.imheight is None else "imwidth"
         raise UserError(f"--{missing}: give --imwidth and --imheight together, or neither")
-    if execution.untar and execution.stage_mode == "tar":
-        raise UserError("--stage_mode=tar: it contradicts --untar; give one of the two")
-    if stage_mode(execution) != "none" and execution.tar_dir is None and not execution.data_paths:
+    if execution.untar and execution.stage_mode in ("tar", "memory"):
+        raise UserError(f"--stage_mode={execution.stage_mode}: it contradicts --untar; give one of the two")
+    if execution.from_file and execution.storage not in ("auto", "dir"):
+        raise UserError(f"--storage={execution.storage}: it contradicts --from_file; give one of the two")
+    if stage_mode(execution) != "none" and storage(execution) in ("dir", "array_record"):
+        raise UserError("--stage_mode, --untar: only tars and zips are staged; leave out --storage and --from_file")
+    # --data_dir may hold the zips of crop-and-pickle sets, which are copied but not unpacked.
+    folders = execution.tar_dir or execution.data_paths or (not execution.untar and execution.data_dir)
+    if stage_mode(execution) != "none" and not folders:
         flag = "--untar" if execution.untar else "--stage_mode"
         raise UserError(f"{flag}: there is nothing to stage without --tar_dir; give the folder of the tars")
     if execution.keep_frames and not execution.visualize:
@@ -356,8 +367,13 @@ def _check_together(config: Config) -> None:
 
 
 def stage_mode(execution: ExecutionConfig) -> str:
-    """``none``, ``untar`` or ``tar``; ``--untar`` is the short spelling of the second."""
+    """``none``, ``untar``, ``tar`` or ``memory``; ``--untar`` is the short spelling of the second."""
     return "untar" if execution.untar else execution.stage_mode or "none"
+
+
+def storage(execution: ExecutionConfig) -> str:
+    """``--storage``, of which ``--from_file`` is one spelling."""
+    return "dir" if execution.from_file else execution.storage
 
 
 def to_dict(section: TrainConfig | AssessConfig | ExecutionConfig) -> dict[str, Any]:

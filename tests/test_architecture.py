@@ -17,7 +17,7 @@ ROOMS = [
     "pipeline", "cluster", "tools",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEAVY = ("torch", "torchvision", "pandas", "cv2", "matplotlib", "h5py", "tensorboard")
+HEAVY = ("torch", "torchvision", "pandas", "cv2", "matplotlib", "h5py", "tensorboard", "tensorflow_datasets")
 
 
 def room_of(path: Path) -> str:
@@ -64,6 +64,7 @@ def test_the_data_room_knows_no_torch() -> None:
         "from seqtrack.tools.train_work import build_parser; build_parser().format_help()",
         "import seqtrack.tools.pack, seqtrack.tools.index, seqtrack.tools.sample_data, seqtrack.tools.main",
         "from seqtrack.tools import datasets, view; datasets.build_parser(); view.build_parser().format_help()",
+        "from seqtrack.tools.export import build_parser; build_parser().format_help()",
     ],
 )
 def test_nothing_heavy_is_imported_for_help(command: str) -> None:

@@ -1,4 +1,4 @@
-"""Bringing a tar of 20,000 files (1 GB) to a node, and reading frames from it in place.
+"""Bringing a tar of 20,000 files (1 GB) to a node, and reading frames in place, from it and every other backend.
 
 Each figure compares with the plain tool (``tar xf``, ``cp``, ``open().read()``) in the same run, in turn, on
 generated files with a warm page cache. Staged copies are removed between rounds, outside the time taken.
@@ -22,8 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from table import Row, main, paired
 
+from seqtrack.data.formats import DatasetName
+from seqtrack.data.node_local import shared_memory_root
+from seqtrack.data.packing import pack
+from seqtrack.data.recordset import open_records
 from seqtrack.data.staging import stage
-from seqtrack.data.storage import DirectoryFrames, TarFrames, open_tar_frames
+from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, Frames, open_archive
 
 FILES, FILE_BYTES, ROUNDS, READS = 20_000, 50_000, 5, 4_000
 
@@ -84,6 +88,11 @@ def rows() -> Iterator[Row]:
         yield from _reading(folder, tar)
 
 
+def repacked(tar: Path, name: str, into: Path, kind: str) -> Path:
+    """A tar of any version of a data set in another backend, as ``seqtrack pack --format`` makes it."""
+    return pack(DatasetName("otb", name), tar, into / f"{name}.{kind}").path
+
+
 def _staging(folder: Path, tar: Path) -> Iterator[Row]:
     node, plain, cache = folder / "node", folder / "plain", folder / "cache"
 
@@ -121,8 +130,8 @@ def _staging(folder: Path, tar: Path) -> Iterator[Row]:
 def _reading(folder: Path, tar: Path) -> Iterator[Row]:
     stage(tar, folder / "node", "original", "big", "untar", lambda _: None).close()
     root = folder / "node" / "original" / "big"
-    inside: TarFrames = open_tar_frames(tar, "big", folder / "cache", mapped=True)  # as a staged copy is
-    shared: TarFrames = open_tar_frames(tar, "big", folder / "cache")
+    inside: ArchiveFrames = open_archive(tar, "big", folder / "cache", mapped=True)  # as a staged copy is
+    shared: ArchiveFrames = open_archive(tar, "big", folder / "cache")
     names = inside.table.names()
     random.Random(1).shuffle(names)
     names = names[:READS]
@@ -163,6 +172,29 @@ def _reading(folder: Path, tar: Path) -> Iterator[Row]:
     yield Row("reading in a staged tar / os.open, os.read, os.close", bare, "×", "", None)
     folder_ratio = paired(ours, files)
     yield Row("reading from a folder (ours) / open().read()", folder_ratio, "×", "", None)
+    yield from _other_backends(folder, tar, names, files)
+
+
+def _other_backends(folder: Path, tar: Path, names: list[str], files: Callable[[], object]) -> Iterator[Row]:
+    def each(frames: Frames) -> Callable[[], object]:
+        def read_all() -> None:
+            for name in names:
+                frames.read(name)
+
+        return read_all
+
+    archive = repacked(tar, "big", folder, "zip")
+    in_place = paired(each(open_archive(archive, "big", folder / "cache")), files)
+    yield Row("reading in a shared zip (pread) / open().read()", in_place, "×", "", None)
+    root = shared_memory_root()
+    if root is not None:
+        with stage(archive, root, "bench", "big", "tar", lambda _: None, folder / "cache", keep=False) as staged:
+            preloaded = open_archive(staged.path, "big", folder / "cache", staged.digest, mapped=True)
+            ratio = paired(each(preloaded), files)
+            preloaded.close()
+        yield Row("reading in a zip in shared memory / open().read()", ratio, "×", "<= 0.6", ratio <= 0.6)
+    records = open_records(repacked(tar, "big", folder, "array_record"))
+    yield Row("reading ArrayRecord / open().read()", paired(each(records), files), "×", "", None)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,20 @@ The index of a data set always comes from its original version, or from the mani
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrack.data.backends import frames_digest, open_frames
 from seqtrack.data.crops import CropMap
 from seqtrack.data.formats import MANIFEST, DatasetName
 from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
 from seqtrack.data.locations import ORIGINAL, Locations, locate, located, places_of_original
-from seqtrack.data.node_local import node_local_root
-from seqtrack.data.staging import StagedCopy, stage
-from seqtrack.data.storage import DirectoryFrames, Frames, open_tar_frames
-from seqtrack.data.tarscan import tar_digest
+from seqtrack.data.staging import StagedCopy
+from seqtrack.data.storage import Frames
 from seqtrack.errors import UserError
 
 Say = Callable[[str], object]
@@ -132,45 +128,14 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
     """Stages the data set if that is asked for, and opens its index and frames."""
     source = locate(name, locations)
     index = open_index_of(name, locations, on_message)
-    fingerprint = {"index": index.fingerprint}
-    if source.kind == "dir":
-        digest = _staged_digest(source.path)
-        return Dataset(name.folder, index, DirectoryFrames(source.path), fingerprint | digest)
-    path, staged = source.path, None
-    if source.stage_mode != "none":
-        root = node_local_root(locations.tmp_data_dir, os.environ)
-        mode, cache_dir = source.stage_mode, locations.cache_dir
-        staged = stage(path, root, source.preproc, name.folder, mode, on_message, cache_dir, locations.keep)
-        path = staged.path
-        fingerprint["frames"] = staged.digest
-    try:
-        frames: Frames
-        if source.stage_mode == "untar":
-            frames = DirectoryFrames(path)
-        else:
-            known = staged.digest if staged else None
-            frames = open_tar_frames(path, name.folder, locations.cache_dir, known, mapped=staged is not None)
-            fingerprint["frames"] = frames.digest
-    except BaseException:
-        if staged is not None:
-            staged.close()
-        raise
-    return Dataset(name.folder, index, frames, fingerprint, staged)
-
-
-def _staged_digest(folder: Path) -> dict[str, str]:
-    """A copy that an earlier run staged here remembers the digest of its tar."""
-    try:
-        digest = json.loads((folder / ".complete").read_bytes())["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return {"frames": digest} if isinstance(digest, str) else {}
+    opened = open_frames(source, locations, on_message)
+    fingerprint = {"index": index.fingerprint} | ({"frames": opened.digest} if opened.digest else {})
+    return Dataset(name.folder, index, opened.frames, fingerprint, opened.staged)
 
 
 def fingerprint(name: DatasetName, locations: Locations, on_message: Say = print) -> dict[str, str]:
     """What ``open_dataset`` would report as ``data_fingerprint``, without staging anything."""
     source = locate(name, locations)
     found = {"index": open_index_of(name, locations, on_message).fingerprint}
-    if source.kind == "tar":
-        return found | {"frames": tar_digest(source.path)}
-    return found | _staged_digest(source.path)
+    digest = frames_digest(source, locations)
+    return found | ({"frames": digest} if digest else {})

@@ -19,6 +19,8 @@ NETWORK_FILE_SYSTEMS = frozenset(
         "fuse.glusterfs", "panfs", "pvfs2", "orangefs", "afs", "wekafs", "fuse.sshfs", "9p", "afpfs", "webdav",
     }
 )  # fmt: skip
+SHARED_MEMORY = Path("/dev/shm")
+"""Linux's memory file system; elsewhere there is none, and what would go there goes to the disk."""
 SUBMIT_TMPDIR = "SEQTRACK_SUBMIT_TMPDIR"
 """Set at submission to the submitting host's TMPDIR: a job that sees the same value has merely inherited it."""
 
@@ -37,6 +39,25 @@ def node_local_root(tmp_data_dir: str | None, environ: Mapping[str, str]) -> Pat
     if tmp_data_dir is not None:
         return Path(_expand(tmp_data_dir, environ)).expanduser()
     return ensure_own_folder(_shared_root(environ) / f"seqtrack-{os.getuid()}")
+
+
+def shared_memory_root() -> Path | None:
+    """Our own folder in this node's shared memory, below which copies lie as in ``node_local_root``; None: no such
+    memory here. UserError if the folder belongs to somebody else."""
+    if not (SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK)):
+        return None
+    return ensure_own_folder(SHARED_MEMORY / f"seqtrack-{os.getuid()}")
+
+
+def free_bytes(folder: Path) -> int:
+    """What can still be written there. A memory file system's own limit is often half of the memory, taken or not."""
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if SHARED_MEMORY in folder.parents:
+        import psutil  # costs 15 ms that --help and --dry_run need not pay
+
+        return min(free, int(psutil.virtual_memory().available))
+    return free
 
 
 def _expand(text: str, environ: Mapping[str, str]) -> str:

@@ -1,21 +1,26 @@
-"""Packing a data set as its publisher lays it out into one tar.
+"""Packing a data set as its publisher lays it out into one tar, zip or ArrayRecord folder.
 
-``{tar_dir}/{preproc}/{name}.tar``: uncompressed, one top folder ``{name}/``, members sorted, no times and
-owners. The same files give the same bytes, so the tar's digest identifies the data.
+``{tar_dir}/{preproc}/{name}.tar`` (``.zip``): uncompressed, one top folder ``{name}/``, members sorted, no times and
+owners. The same files give the same bytes, so the archive's digest identifies the data.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import tarfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from seqtrack.data.formats import DatasetName, Listing, VideoAnnotation, find_layout, read_manifest
+from seqtrack.data.node_local import remove_tree
+from seqtrack.data.storage import open_archive, read_file
 from seqtrack.data.trees import DirectoryTree, is_annotation, listings
 from seqtrack.errors import DataError, UserError
-from seqtrack.runs.atomic import replacing
+from seqtrack.runs.atomic import replacing, temporary_beside
 from seqtrack.schema import nearest
 
 
@@ -35,13 +40,14 @@ def pack(
     overwrite: bool = False,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Packed:
-    """Checks the data set and writes the tar, whole or not at all.
+    """Checks the data set and writes the archive, whole or not at all; of which kind, its suffix says.
 
     What is packed is what the data set consists of: the frames of its videos, and the annotations in every folder
     that was read. So ``got10k_train`` is one part of the publisher's folder, and what else lies about stays out.
 
     Args:
-        source: the publisher's folder, or the folder of a single sequence.
+        source: the publisher's folder, or the folder of a single sequence; or a tar or zip of any version of the data
+            set, whose members are packed as they are.
         sequences: names of those to pack; all of them if empty.
         on_progress: called with bytes done and bytes in all.
 
@@ -49,14 +55,19 @@ def pack(
         UserError: the source is missing, a sequence is unknown, the destination exists or cannot be written.
         DataError: the data are not what the layout says.
     """
-    if not source.is_dir():
-        raise UserError(f"--source: {source} is not a folder; expected the folder that holds the sequences")
     if destination.exists() and not overwrite:
         raise UserError(f"{destination} exists already; give --overwrite to replace it, or another --name")
+    if source.is_file() and not sequences:
+        return _repack(name, source, destination, on_progress)
+    if not source.is_dir():
+        raise UserError(f"--source: {source} is not a folder; expected the folder that holds the sequences")
     everything = _Selection(source, _listed(source))
     files, videos = _choose(name, everything, sequences, source)
     try:
         sizes = {member: path.stat().st_size for member, path in files.items()}
+        if destination.suffix != ".tar":
+            _write(name, destination, sizes, lambda member: read_file(str(files[member])), on_progress)
+            return Packed(destination, len(files), sum(sizes.values()), videos)
         total, done = sum(sizes.values()), 0
         with replacing(destination) as temporary, tarfile.open(temporary, "w") as tar:
             for member in sorted(files):
@@ -64,9 +75,60 @@ def pack(
                 done += sizes[member]
                 on_progress(done, total)
     except OSError as error:
-        cause = "no space left on device" if error.errno == errno.ENOSPC else error.strerror
-        raise UserError(f"--tar_dir: cannot write {destination} ({cause}); give another folder") from error
+        raise _unwritable(destination, error) from error
     return Packed(destination, len(files), total, videos)
+
+
+def _unwritable(destination: Path, error: OSError) -> UserError:
+    cause = "no space left on device" if error.errno == errno.ENOSPC else error.strerror
+    return UserError(f"--tar_dir: cannot write {destination} ({cause}); give another folder")
+
+
+def _repack(name: DatasetName, source: Path, destination: Path, on_progress: Callable[[int, int], object]) -> Packed:
+    """The members of an archive in one of another kind."""
+    if destination.suffix == ".tar":
+        raise UserError(f"--source: {source} is packed already; give --format to pack it in another way")
+    with contextlib.closing(open_archive(source, name.folder, None)) as frames:
+        sizes = {member: (frames.table.find(member) or (0, 0))[1] for member in frames.table.names()}
+        try:
+            _write(name, destination, sizes, frames.read, on_progress)
+        except OSError as error:
+            raise _unwritable(destination, error) from error
+    return Packed(destination, len(sizes), sum(sizes.values()), 0)
+
+
+def _write(
+    name: DatasetName,
+    destination: Path,
+    sizes: Mapping[str, int],
+    read: Callable[[str], bytes],
+    on_progress: Callable[[int, int], object],
+) -> None:
+    """A zip, or a folder of ArrayRecord shards, with these members."""
+    total, done = sum(sizes.values()), 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        on_progress(done, total)
+
+    if destination.suffix == ".zip":
+        with replacing(destination) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for member in sorted(sizes):
+                data = read(member)
+                archive.writestr(zipfile.ZipInfo(f"{name.folder}/{member}"), data)
+                on_bytes(len(data))
+        return
+    from seqtrack.data.recordset import write_records
+
+    temporary = temporary_beside(destination)
+    try:
+        temporary.mkdir(parents=True)
+        write_records(temporary, name.folder.lower(), sorted(sizes), read, on_bytes)
+        remove_tree(destination)
+        os.rename(temporary, destination)
+    finally:
+        remove_tree(temporary)
 
 
 class _Selection:

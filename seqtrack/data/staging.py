@@ -1,15 +1,18 @@
-"""Copies of tars on the disk of the node that needs them: extracted, or copied and read in place.
+"""Copies of tars and zips on the node that needs them: extracted, or copied and read in place.
 
-Below a root on the node (``node_local_root``), per version and data set:
+Below a root on the node (``node_local_root``, or ``shared_memory_root``), per version and data set:
 
     original/otb_50/              the extracted copy; ``.complete`` inside says which tar it came from
-    original/otb_50.tar           the copied tar (``--stage_mode=tar``); ``.otb_50.tar.complete`` beside it
+    original/otb_50.tar           the copied tar, or ``.zip``; ``.otb_50.tar.complete`` beside it
     original/.otb_50.use.lock     users hold a shared flock while they read the copy: then it is not evicted
     original/.otb_50.stage.lock   held by the one job that makes the copy; the others wait and share it
     original/.tmp-otb_50-…        an unfinished copy, removed by the next job that finds it abandoned
 
 A lock ends with its process, so a job that was killed leaves nothing held. The lock of the copying job is
 inherited by its ``tar``: if the job is killed, nobody takes over until that ``tar`` has stopped writing too.
+
+In shared memory the same files are the memory: every process of every trial maps the one copy. They are removed like
+other copies, by the last user (``--no-tmp_keep``) or when space is short.
 """
 
 from __future__ import annotations
@@ -25,20 +28,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seqtrack.data.node_local import gigabytes, remove_tree
-from seqtrack.data.storage import open_tar_frames
-from seqtrack.data.tarscan import scan_tar, tar_digest
-from seqtrack.data.transfer import copy, extract, progress
+from seqtrack.data.node_local import free_bytes, gigabytes, remove_tree
+from seqtrack.data.storage import open_archive
+from seqtrack.data.storage.archive import scan_archive
+from seqtrack.data.tarscan import tar_digest
+from seqtrack.data.transfer import copy, extract, extract_members, progress
+from seqtrack.data.zipscan import is_zip
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import TEMPORARY_PREFIX, destination_name, temporary_beside, write_json
 
 Say = Callable[[str], object]
 
+ARCHIVES = (".tar", ".zip")
+
 _BOOT_TOLERANCE_SECONDS = 60.0  # the boot time is computed from the clock, which is set now and then
 
 
+class NoRoom(UserError):
+    """The node has less space than a copy needs."""
+
+
 class StagedCopy:
-    """A copy in use. ``path`` is the data set's folder or tar; nobody evicts it until ``close``."""
+    """A copy in use. ``path`` is the data set's folder or archive; nobody evicts it until ``close``."""
 
     def __init__(self, place: _Place, digest: str, lock: int, keep: bool) -> None:
         self.path = place.copy
@@ -69,21 +80,23 @@ class StagedCopy:
 
 
 @dataclass
-class _Tar:
-    """The tar on the shared disk; its digest is computed only where size and time do not settle the matter."""
+class _Archive:
+    """The tar or zip on the shared disk; its digest is computed only where size and time do not settle the matter."""
 
     path: Path
+    folder: str
+    """Its top folder."""
     size: int
     mtime_ns: int
     _digest: str = field(default="", repr=False)
 
     @classmethod
-    def of(cls, path: Path) -> _Tar:
+    def of(cls, path: Path, folder: str) -> _Archive:
         try:
             status = path.stat()
         except OSError as error:
             raise DataError(f"{path}: cannot read it ({error.strerror})") from error
-        return cls(path, status.st_size, status.st_mtime_ns)
+        return cls(path, folder, status.st_size, status.st_mtime_ns)
 
     def digest(self) -> str:
         if not self._digest:
@@ -97,7 +110,12 @@ class _Place:
 
     folder: Path
     name: str
-    """``otb_50`` or ``otb_50.tar``."""
+    """``otb_50``, ``otb_50.tar`` or ``otb_50.zip``."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the copy is the archive itself."""
+        return self.name.endswith(ARCHIVES)
 
     @property
     def copy(self) -> Path:
@@ -105,7 +123,7 @@ class _Place:
 
     @property
     def marker(self) -> Path:
-        return self.folder / f".{self.name}.complete" if self.name.endswith(".tar") else self.copy / ".complete"
+        return self.folder / f".{self.name}.complete" if self.whole else self.copy / ".complete"
 
     @property
     def use_lock(self) -> Path:
@@ -130,13 +148,13 @@ class _Place:
         doomed = temporary_beside(self.copy)
         with contextlib.suppress(FileNotFoundError):
             os.rename(self.copy, doomed)
-        if self.name.endswith(".tar"):
+        if self.whole:
             self.marker.unlink(missing_ok=True)
         remove_tree(doomed)
 
 
 def stage(
-    tar: Path,
+    archive: Path,
     root: Path,
     preproc: str,
     name: str,
@@ -144,32 +162,34 @@ def stage(
     on_message: Say = print,
     cache_dir: Path | None = None,
     keep: bool = True,
+    folder: str | None = None,
 ) -> StagedCopy:
-    """The node's copy of ``tar``, made now unless a fresh one is there.
+    """The node's copy of an archive, made now unless a fresh one is there.
 
     Args:
-        root: node-local folder (``node_local_root``); the copy is ``{root}/{preproc}/{name}`` (``.tar``).
+        root: node-local folder (``node_local_root``); the copy is ``{root}/{preproc}/{name}`` (``.tar``, ``.zip``).
         mode: ``untar`` or ``tar``.
         cache_dir: where the table of a tar's members is kept (``tar`` mode).
         keep: leave the copy for the next job; otherwise whoever uses it last removes it.
+        folder: the archive's top folder, if it is not called ``name`` (``open_archive``).
 
     Raises:
-        DataError: the tar is missing, truncated, or holds what would escape its folder; nothing is written
-        then. UserError: not enough space, a folder that cannot be used, or an outdated copy still in use.
+        DataError: the archive is missing, truncated, or holds what would escape its folder; nothing is written
+        then. NoRoom: not enough space. UserError: a folder that cannot be used, or an outdated copy still in use.
     """
-    source = _Tar.of(tar)
-    place = _Place(root / preproc, name if mode == "untar" else f"{name}.tar")
+    source = _Archive.of(archive, name if folder is None else folder)
+    place = _Place(root / preproc, name if mode == "untar" else name + (".zip" if is_zip(archive) else ".tar"))
     with _naming_the_folder(place, None):
         place.folder.mkdir(parents=True, exist_ok=True)
         use = _open_lock(place.use_lock)
     try:
         fcntl.flock(use, fcntl.LOCK_SH)
-        digest = _fresh(place, source, name)
+        digest = _fresh(place, source)
         if digest is None:
             fcntl.flock(use, fcntl.LOCK_UN)
             with _staging(place, on_message) as lock:
                 fcntl.flock(use, fcntl.LOCK_SH)
-                digest = _fresh(place, source, name)  # whoever we waited for may have made it
+                digest = _fresh(place, source)  # whoever we waited for may have made it
                 if digest is None:
                     _make_way(place, source, use)
                     started = time.monotonic()
@@ -183,7 +203,7 @@ def stage(
     return StagedCopy(place, digest, use, keep)
 
 
-def _fresh(place: _Place, source: _Tar, name: str) -> str | None:
+def _fresh(place: _Place, source: _Archive) -> str | None:
     """The digest of the tar if the copy there is complete and came from it."""
     marker = place.read_marker()
     if marker is None or marker.get("size") != source.size or not isinstance(marker.get("digest"), str):
@@ -193,7 +213,7 @@ def _fresh(place: _Place, source: _Tar, name: str) -> str | None:
     boot_time = _boot_time()
     if abs(float(marker.get("boot_time", 0)) - boot_time) > _BOOT_TOLERANCE_SECONDS:
         # The node has been restarted, perhaps before everything had reached its disk.
-        if not _all_there(place, source, name):
+        if not _all_there(place, source):
             return None
         with contextlib.suppress(OSError):
             write_json(place.marker, marker | {"boot_time": boot_time})
@@ -207,18 +227,18 @@ def _boot_time() -> float:
     return float(psutil.boot_time())
 
 
-def _all_there(place: _Place, source: _Tar, name: str) -> bool:
-    if place.name.endswith(".tar"):
+def _all_there(place: _Place, source: _Archive) -> bool:
+    if place.whole:
         return place.copy.stat().st_size == source.size and tar_digest(place.copy) == source.digest()
-    members = scan_tar(source.path, name)
-    last = dict(zip(members.names, members.sizes, strict=True))
+    members = scan_archive(source.path, source.folder)
+    last = dict(zip(members.names, members.file_sizes(), strict=True))
     try:
         return all((place.copy / file).stat().st_size == size for file, size in last.items())
     except OSError:
         return False
 
 
-def _make_way(place: _Place, source: _Tar, use: int) -> None:
+def _make_way(place: _Place, source: _Archive, use: int) -> None:
     """Removes abandoned unfinished copies, and an outdated copy unless it is in use."""
     for leftover in place.leftovers():
         remove_tree(leftover)
@@ -240,15 +260,14 @@ def _make_way(place: _Place, source: _Tar, use: int) -> None:
     fcntl.flock(use, fcntl.LOCK_SH)
 
 
-def _make(place: _Place, source: _Tar, name: str, lock: int, on_message: Say, cache_dir: Path | None) -> str:
+def _make(place: _Place, source: _Archive, name: str, lock: int, on_message: Say, cache_dir: Path | None) -> str:
     """Makes the copy beside its place, checks it, and renames it."""
-    whole_tar = place.name.endswith(".tar")
-    if whole_tar:
+    if place.whole:
         needed, what = source.size, gigabytes(source.size)
     else:
-        members = scan_tar(source.path, name, prefetch=True)
+        members = scan_archive(source.path, source.folder, prefetch=True)
         needed = members.space()
-        what = f"{len(members.names):,} files, {gigabytes(sum(members.sizes))}"
+        what = f"{len(members.names):,} files, {gigabytes(sum(members.file_sizes()))}"
     digest = source.digest()
     _make_room(place, source.path, needed, on_message)
     on_message(f"{name}: staging {source.path} ({what}) to {place.copy}")
@@ -260,14 +279,18 @@ def _make(place: _Place, source: _Tar, name: str, lock: int, on_message: Say, ca
     on_bytes = progress(name, source.size, on_message)
     try:
         with _naming_the_folder(place, needed):
-            if whole_tar:
+            if place.whole:
                 copy(source.path, temporary, on_bytes)
-                open_tar_frames(temporary, name, cache_dir, digest, shown=source.path).close()
+                open_archive(temporary, source.folder, cache_dir, digest, shown=source.path).close()
                 write_json(place.marker, marker)  # first: a tar without marker is not ours to remove
                 os.rename(temporary, place.copy)
             else:
                 temporary.mkdir()
-                extract(source.path, temporary, lock, on_bytes)
+                if is_zip(source.path):
+                    with contextlib.closing(open_archive(source.path, name, cache_dir, digest)) as frames:
+                        extract_members(frames, temporary / name, on_bytes)
+                else:
+                    extract(source.path, temporary, lock, on_bytes)
                 write_json(temporary / name / ".complete", marker)
                 os.rename(temporary / name, place.copy)
     finally:
@@ -278,23 +301,24 @@ def _make(place: _Place, source: _Tar, name: str, lock: int, on_message: Say, ca
 def _make_room(place: _Place, tar: Path, needed: int, on_message: Say) -> None:
     """Evicts unused copies, the one that was used longest ago first, until ``needed`` bytes are free."""
     root = place.folder.parent
-    if _free(place.folder) >= needed:
+    if free_bytes(place.folder) >= needed:
         return
     copies = [_Place(marker.parent.parent, marker.parent.name) for marker in root.glob("*/*/.complete")]
     copies += [
         _Place(marker.parent, marker.name.removeprefix(".").removesuffix(".complete"))
-        for marker in root.glob("*/.*.tar.complete")
+        for kind in ARCHIVES
+        for marker in root.glob(f"*/.*{kind}.complete")
     ]
     for leftover in root.glob(f"*/{TEMPORARY_PREFIX}*"):
         _remove_abandoned(leftover)
     for other in sorted(copies, key=_last_use):
-        if _free(place.folder) >= needed:
+        if free_bytes(place.folder) >= needed:
             return
         if other != place and _evict(other):
             on_message(f"evicted the unused copy {other.copy} to make room")
-    if _free(place.folder) < needed:
-        raise UserError(
-            f"--tmp_data_dir: {place.folder} has {gigabytes(_free(place.folder))} free and the copy of {tar}"
+    if free_bytes(place.folder) < needed:
+        raise NoRoom(
+            f"--tmp_data_dir: {place.folder} has {gigabytes(free_bytes(place.folder))} free and the copy of {tar}"
             f" needs {gigabytes(needed)}; make room, or give another folder"
         )
 
@@ -336,11 +360,6 @@ def _evict(place: _Place) -> bool:
         os.close(lock)
 
 
-def _free(folder: Path) -> int:
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize
-
-
 def _open_lock(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
 
@@ -370,10 +389,9 @@ def _naming_the_folder(place: _Place, needed: int | None) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            wants = (
-                f" (the copy needs {gigabytes(needed)}, {gigabytes(_free(place.folder))} are free)" if needed else ""
-            )
-            raise UserError(
+            free = gigabytes(free_bytes(place.folder))
+            wants = f" (the copy needs {gigabytes(needed)}, {free} are free)" if needed else ""
+            raise NoRoom(
                 f"--tmp_data_dir: {place.folder} is full{wants}; make room, or give another folder"
             ) from error
         raise UserError(

@@ -23,7 +23,7 @@ _BLOCK = 512
 _END = bytes(_BLOCK)
 _EXTENSIONS = (b"x", b"X", b"g", b"L", b"K")
 _LONGEST_HEADER = 1 << 20
-_FETCH = 16 << 20
+FETCH_BYTES = 16 << 20
 _REFUSED = {
     b"3": "a device",
     b"4": "a device",
@@ -39,22 +39,31 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5":
 
 @dataclass
 class Members:
-    """What a tar holds below its top folder."""
+    """What a tar or zip holds below its top folder."""
 
-    tar: Path
+    archive: Path
     size: int
-    """Bytes of the tar itself."""
+    """Bytes of the archive itself."""
     names: list[str] = field(default_factory=list)
     """Regular files, relative to the top folder; a name that comes twice counts where it comes last."""
     offsets: array[int] = field(default_factory=lambda: array("q"))
     sizes: array[int] = field(default_factory=lambda: array("q"))
+    """Bytes in the archive."""
+    lengths: array[int] = field(default_factory=lambda: array("q"))
+    """Of a zip: bytes once inflated, -1 for a member that is stored; empty for a tar."""
     links: dict[str, str] = field(default_factory=dict)
     """Name of a symbolic or hard link → the name (relative to the top folder) that it means."""
     folders: int = 0
 
+    def file_sizes(self) -> Iterator[int]:
+        """Bytes of each extracted file."""
+        if not self.lengths:
+            return iter(self.sizes)
+        return (length if length >= 0 else size for size, length in zip(self.sizes, self.lengths, strict=True))
+
     def space(self, block: int = 4096) -> int:
         """Bytes that the extracted files take on a file system of this block size."""
-        blocks = sum((size + block - 1) // block for size in self.sizes)
+        blocks = sum((size + block - 1) // block for size in self.file_sizes())
         return (blocks + self.folders + len(self.links)) * block
 
 
@@ -82,9 +91,9 @@ def scan_tar(tar: Path, folder: str, *, shown: Path | None = None, prefetch: boo
         for name, kind, target, offset, size in _entries(descriptor, members):
             if offset >= fetched:
                 # Headers lie far apart: without this each of them waits for a slow disk on its own.
-                os.posix_fadvise(descriptor, offset, 2 * _FETCH, os.POSIX_FADV_WILLNEED)
-                fetched = offset + _FETCH
-            relative = _inside(tar, folder, name)
+                os.posix_fadvise(descriptor, offset, 2 * FETCH_BYTES, os.POSIX_FADV_WILLNEED)
+                fetched = offset + FETCH_BYTES
+            relative = inside_folder(tar, folder, name)
             if not relative and kind != b"5":
                 raise DataError(f"{tar}: member {name!r} is not a folder; expected one top-level folder {folder}/")
             if kind in (b"1", b"2"):
@@ -126,7 +135,7 @@ def tar_digest(tar: Path) -> str:
 
 def _entries(descriptor: int, members: Members) -> Iterator[tuple[str, bytes, str, int, int]]:
     """(name, type, link target, offset of the data, size) of each member; long names resolved."""
-    tar, end = members.tar, members.size
+    tar, end = members.archive, members.size
     position = 0
     defaults: dict[str, str] = {}  # pax global header
     extended: dict[str, str] = {}  # pax or GNU header of the next member
@@ -225,21 +234,24 @@ def _pax(tar: Path, data: bytes) -> dict[str, str]:
     return values
 
 
-def _inside(tar: Path, folder: str, name: str) -> str:
-    """The name relative to ``folder`` ('' for the folder itself)."""
-    prefix = folder + "/"
-    if name.startswith(prefix) and "//" not in name and "/." not in name and not name.endswith("/"):
+def inside_folder(archive: Path, folder: str, name: str) -> str:
+    """A member's name relative to ``folder`` ('' for the folder itself). DataError if it lies outside.
+
+    With ``folder`` '' every relative name is inside.
+    """
+    prefix = folder + "/" if folder else ""
+    if name.startswith(prefix) and name[:1] not in "/." and "//" not in name and "/." not in name and name[-1] != "/":
         return name[len(prefix) :]
     if name.startswith("/"):
-        raise DataError(f"{tar}: member {name!r} has an absolute path; refused: nothing was written")
+        raise DataError(f"{archive}: member {name!r} has an absolute path; refused: nothing was written")
     if ".." in name.split("/"):
-        raise DataError(f"{tar}: member {name!r} would escape its folder; refused: nothing was written")
+        raise DataError(f"{archive}: member {name!r} would escape its folder; refused: nothing was written")
     plain = posixpath.normpath(name)
-    if plain in (".", folder):
+    if plain in (".", folder or "."):
         return ""
     if not plain.startswith(prefix):
         raise DataError(
-            f"{tar}: member {name!r} lies outside {prefix}; expected one top-level folder, the data set's"
+            f"{archive}: member {name!r} lies outside {prefix}; expected one top-level folder, the data set's"
         )
     return plain[len(prefix) :]
 
@@ -271,6 +283,7 @@ def _refuse_paths_through_links(members: Members, symbolic: set[str]) -> None:
         while parent:
             if parent in symbolic:
                 raise DataError(
-                    f"{members.tar}: member {name!r} leads through the link {parent!r}; refused: nothing was written"
+                    f"{members.archive}: member {name!r} leads through the link {parent!r}; refused:"
+                    " nothing was written"
                 )
             parent = posixpath.dirname(parent)

@@ -1,4 +1,4 @@
-"""How the bytes of a tar get onto the node: extracted by the program ``tar``, or copied as they are."""
+"""How the bytes of an archive get onto the node: extracted (a tar by the program ``tar``), or copied as they are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from seqtrack.data.node_local import gigabytes
+from seqtrack.data.storage import ArchiveFrames
 from seqtrack.errors import DataError, UserError
 
 PROGRESS_SECONDS = 10.0
@@ -80,6 +81,21 @@ def _complaints(process: subprocess.Popen[bytes], meanwhile: Callable[[], object
                     # tar would go on to fail with every remaining member.
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             meanwhile()
+
+
+def extract_members(frames: ArchiveFrames, into: Path, on_bytes: OnBytes) -> None:
+    """Writes every member of a zip, checked when it was opened, below the folder ``into``."""
+    done, made = 0, set()
+    for name in frames.table.names():
+        path = into / name
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
+        try:
+            done += path.write_bytes(frames.read(name))
+        except FileExistsError as error:
+            raise DataError(f"{frames.describe(name)}: it is both a file and a folder; pack the zip again") from error
+        on_bytes(done)
 
 
 def copy(source: Path, to: Path, on_bytes: OnBytes) -> None:

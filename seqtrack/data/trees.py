@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from seqtrack.data.formats import Listing
-from seqtrack.data.storage import TarFrames, open_tar_frames, read_file
+from seqtrack.data.storage import ArchiveFrames, open_archive, read_file
 from seqtrack.errors import DataError
 
-ANNOTATIONS = (".txt", ".tag", ".label", ".json", ".xml", ".csv", ".ini", ".value", ".ann")
+ANNOTATIONS = (".txt", ".tag", ".label", ".json", ".xml", ".csv", ".ini", ".value", ".ann", ".pkl")
 """What is read to build an index; together with the names of images it is the source that an index was made from."""
 
 
@@ -107,7 +107,7 @@ class DirectoryTree:
         annotations = [name for name in self.files() if is_annotation(name)]
         return {
             "folders": {name: (self.root / name).stat().st_mtime_ns for name in self._folders},
-            "files": {name: _size_and_time(self.root / name) for name in annotations},
+            "files": {name: size_and_time(self.root / name) for name in annotations},
         }
 
     def matches(self, stamp: Any) -> bool:
@@ -115,7 +115,7 @@ class DirectoryTree:
         try:
             return all(
                 (self.root / name).stat().st_mtime_ns == time for name, time in stamp["folders"].items()
-            ) and all(_size_and_time(self.root / name) == list(was) for name, was in stamp["files"].items())
+            ) and all(size_and_time(self.root / name) == list(was) for name, was in stamp["files"].items())
         except (OSError, KeyError, TypeError, AttributeError):
             return False
 
@@ -126,7 +126,7 @@ class TarTree:
     def __init__(self, tar: Path, name: str, cache_dir: Path | None = None) -> None:
         self.tar, self.name = tar, name
         self._cache_dir = cache_dir
-        self._frames: TarFrames | None = None
+        self._frames: ArchiveFrames | None = None
         self._files: list[str] | None = None
         self._folders: dict[str, Listing] | None = None
 
@@ -134,9 +134,9 @@ class TarTree:
     def source(self) -> str:
         return str(self.tar.absolute())
 
-    def _opened(self) -> TarFrames:
+    def _opened(self) -> ArchiveFrames:
         if self._frames is None:
-            self._frames = open_tar_frames(self.tar, self.name, self._cache_dir)
+            self._frames = open_archive(self.tar, self.name, self._cache_dir)
         return self._frames
 
     def files(self) -> Sequence[str]:
@@ -156,15 +156,15 @@ class TarTree:
         return f"{self.tar}: {self.name}/{name}"
 
     def stamp(self) -> dict[str, Any]:
-        return {"tar": _size_and_time(self.tar)}
+        return {"tar": size_and_time(self.tar)}
 
     def matches(self, stamp: Any) -> bool:
         try:
-            return list(stamp["tar"]) == _size_and_time(self.tar)
+            return list(stamp["tar"]) == size_and_time(self.tar)
         except (OSError, KeyError, TypeError):
             return False
 
 
-def _size_and_time(path: Path) -> list[int]:
+def size_and_time(path: Path) -> list[int]:
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]

@@ -19,6 +19,7 @@ VERBS = {
     "view": "show a data set and the pairs that training sees: PNG sheets and a page for a browser",
     "index": "build, show or verify the index of a data set",
     "pack": "pack sequences into the tar that training stages",
+    "export": "write a data set for other systems: TFDS, crop-and-pickle",
     "doctor": "say what this machine and its SLURM do, and what that means for you",
     "sample_data": "generate a small data set to try things on",
 }

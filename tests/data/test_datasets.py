@@ -69,6 +69,8 @@ class TestLocate:
         assert str(caught.value) == (
             f"data set otb_50: not found; looked for {tmp_path}/data/original/otb_50/ (--data_dir)"
             f" and {tmp_path}/tars/original/otb_50.tar (--tar_dir)"
+            f" and {tmp_path}/tars/original/otb_50.zip (--tar_dir)"
+            f" and {tmp_path}/tars/original/otb_50.array_record/ (--tar_dir)"
         )
         with pytest.raises(
             UserError, match=r"nowhere to look for it; give --data_dir, --tar_dir, or --data_paths otb_50=DIR"

@@ -21,7 +21,7 @@ import pytest
 from seqtrack.data import staging, transfer
 from seqtrack.data.node_local import SUBMIT_TMPDIR, ensure_own_folder, is_local, node_local_root
 from seqtrack.data.staging import stage
-from seqtrack.data.storage import open_tar_frames
+from seqtrack.data.storage import open_archive
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import link, write_tar
 
@@ -74,7 +74,7 @@ class TestCopy:
         copy, _ = staged(tar, root, "tar")
         assert copy.path == root / "original" / "set.tar"
         assert copy.path.read_bytes() == tar.read_bytes()
-        assert open_tar_frames(copy.path, "set", None).read("s1/img/0001.jpg") == FILES["set/s1/img/0001.jpg"]
+        assert open_archive(copy.path, "set", None).read("s1/img/0001.jpg") == FILES["set/s1/img/0001.jpg"]
         assert unfinished(root) == []
         copy.close()
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtrack.data.storage import DirectoryFrames, TarFrames, TarTable, open_tar_frames, table_arrays, table_path
+from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, MemberTable, open_archive, table_arrays, table_path
 from seqtrack.data.tarscan import Members, scan_tar, tar_digest
 from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError
@@ -83,7 +83,7 @@ class TestScan:
             info = tarfile.TarInfo("set/a.jpg")
             info.size = 3
             tar.addfile(info, io.BytesIO(b"new"))
-        assert open_tar_frames(path, "set", None).read("a.jpg") == b"new"
+        assert open_archive(path, "set", None).read("a.jpg") == b"new"
 
     @settings(deadline=None, max_examples=40)
     @given(
@@ -95,7 +95,7 @@ class TestScan:
         path = tmp_path_factory.mktemp("names") / "set.tar"
         members = {f"set/{word}": bytes(number) for number, word in enumerate(words)} | {"set/last": b"!"}
         write_tar(path, members)
-        frames = open_tar_frames(path, "set", None)
+        frames = open_archive(path, "set", None)
         assert {name: frames.read(name.removeprefix("set/")) for name in members} == members
 
 
@@ -194,8 +194,8 @@ class TestFrames:
         return tar.parent / "out" / "set"
 
     def test_all_give_the_same(self, tar: Path, folder: Path) -> None:
-        inside, outside = open_tar_frames(tar, "set", None), DirectoryFrames(folder)
-        mapped = open_tar_frames(tar, "set", None, mapped=True)
+        inside, outside = open_archive(tar, "set", None), DirectoryFrames(folder)
+        mapped = open_archive(tar, "set", None, mapped=True)
         for name, data in FILES.items():
             short = name.removeprefix("set/")
             assert inside.read(short) == mapped.read(short) == outside.read(short) == data
@@ -205,7 +205,7 @@ class TestFrames:
 
     def test_what_is_not_there_is_named(self, tar: Path, folder: Path) -> None:
         with pytest.raises(DataError, match=r"set.tar: set/s0/no.jpg: no such member"):
-            open_tar_frames(tar, "set", None).read("s0/no.jpg")
+            open_archive(tar, "set", None).read("s0/no.jpg")
         with pytest.raises(DataError, match=r"out/set/s0/no.jpg: cannot read it \(No such file"):
             DirectoryFrames(folder).read("s0/no.jpg")
         with pytest.raises(DataError, match=r"s0/img: not a file"):
@@ -221,42 +221,42 @@ class TestFrames:
                 "h": link("set/4.jpg", "set/a/1.jpg", tarfile.LNKTYPE),
             },
         )
-        frames = open_tar_frames(path, "set", None)
+        frames = open_archive(path, "set", None)
         assert [frames.read(name) for name in ("a/2.jpg", "b/3.jpg", "4.jpg")] == [b"one"] * 3
 
     def test_the_table_is_kept_and_used(self, tar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         cache = tmp_path / "cache"
-        first = open_tar_frames(tar, "set", cache)
+        first = open_archive(tar, "set", cache)
         assert table_path(cache, "set", first.digest).is_file()
         monkeypatch.setattr(
-            "seqtrack.data.storage.scan_tar", lambda *_, **__: pytest.fail("the tar is scanned again")
+            "seqtrack.data.storage.archive.scan_tar", lambda *_, **__: pytest.fail("the tar is scanned again")
         )
-        again = open_tar_frames(tar, "set", cache)
+        again = open_archive(tar, "set", cache)
         assert again.read("s1/img/0001.jpg") == FILES["set/s1/img/0001.jpg"]
 
     def test_a_tar_made_anew_gets_a_new_table(self, tar: Path, tmp_path: Path) -> None:
         before = tar_digest(tar)
-        open_tar_frames(tar, "set", tmp_path / "cache")
+        open_archive(tar, "set", tmp_path / "cache")
         write_tar(tar, dict(reversed(FILES.items())))
         assert tar_digest(tar) != before
-        assert open_tar_frames(tar, "set", tmp_path / "cache").read("s1/img/0001.jpg") == bytes([1]) * 37
+        assert open_archive(tar, "set", tmp_path / "cache").read("s1/img/0001.jpg") == bytes([1]) * 37
 
     def test_a_damaged_table_is_made_again(self, tar: Path, tmp_path: Path) -> None:
-        digest = open_tar_frames(tar, "set", tmp_path / "cache").digest
+        digest = open_archive(tar, "set", tmp_path / "cache").digest
         table_path(tmp_path / "cache", "set", digest).write_bytes(b"rubbish")
-        assert open_tar_frames(tar, "set", tmp_path / "cache").read("s1/img/0001.jpg") == bytes([1]) * 37
+        assert open_archive(tar, "set", tmp_path / "cache").read("s1/img/0001.jpg") == bytes([1]) * 37
 
     def test_a_cache_that_cannot_be_written_costs_time_only(self, tar: Path, tmp_path: Path) -> None:
         (tmp_path / "cache").write_text("a file")
-        frames = open_tar_frames(tar, "set", tmp_path / "cache")
+        frames = open_archive(tar, "set", tmp_path / "cache")
         assert pickle.loads(pickle.dumps(frames)).read("s1/img/0001.jpg") == bytes([1]) * 37
 
     @pytest.mark.parametrize("method", ["fork", "spawn"])
     @pytest.mark.parametrize("backend", ["tar", "mapped", "folder"])
     def test_many_processes_at_once(self, tar: Path, folder: Path, tmp_path: Path, method: str, backend: str) -> None:
-        frames: TarFrames | DirectoryFrames = DirectoryFrames(folder)
+        frames: ArchiveFrames | DirectoryFrames = DirectoryFrames(folder)
         if backend != "folder":
-            frames = open_tar_frames(tar, "set", tmp_path / "cache", mapped=backend == "mapped")
+            frames = open_archive(tar, "set", tmp_path / "cache", mapped=backend == "mapped")
         context = multiprocessing.get_context(method)
         with context.Pool(3, initializer=_use, initargs=(frames,)) as pool:
             read = pool.map(_read, [name.removeprefix("set/") for name in FILES] * 5)
@@ -273,10 +273,10 @@ class TestFrames:
         assert DirectoryTree(tmp_path / "set", "set").files() == ["a/1.jpg"]
 
 
-_FRAMES: list[TarFrames | DirectoryFrames] = []
+_FRAMES: list[ArchiveFrames | DirectoryFrames] = []
 
 
-def _use(frames: TarFrames | DirectoryFrames) -> None:
+def _use(frames: ArchiveFrames | DirectoryFrames) -> None:
     _FRAMES[:] = [frames]
 
 
@@ -291,7 +291,7 @@ def test_the_table_finds_what_was_put_in_and_nothing_else(places: dict[str, tupl
         members.names.append(name)
         members.offsets.append(offset)
         members.sizes.append(size)
-    table = TarTable(*table_arrays(members))
+    table = MemberTable(*table_arrays(members))
     assert {name: table.find(name) for name in places} == places
     assert table.names() == sorted(places)
     for stranger in ("", "x", "another", *(name + "?" for name in places)):

@@ -66,6 +66,8 @@ EXECUTION: dict[str, Any] = {
     "tar_dir": None,
     "untar": False,
     "stage_mode": None,
+    "storage": "auto",
+    "from_file": False,
     "tmp_data_dir": None,
     "tmp_keep": True,
     "data_cache_dir": Path("dataset_cache"),

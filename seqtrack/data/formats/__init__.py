@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LAYOUTS = (
     "otb", "vot", "tc128", "uav123", "dtb70", "nfs", "nuspro", "alov", "tlp", "pysot",
     "got10k", "lasot", "trackingnet", "ilsvrc", "det", "ytbb", "coco", "masks",
+    "clean", "tfds",
 )  # fmt: skip
 
 Sizes = Mapping[str, tuple[int, int]] | None
@@ -40,6 +41,8 @@ MANIFEST = "seqtrack-manifest.json"
 """In the top folder of a preprocessed version: ``{"layout": …, "sizes": {video: [width, height]}}``, the
 sizes of the original images, which a resized version cannot tell otherwise."""
 
+_BUILDER = re.compile(r"[a-z][a-z0-9_]*(/[A-Za-z0-9_.+-]+){0,3}")
+"""TFDS's spelling: ``name[/config][/version][/split]``."""
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -127,7 +130,8 @@ class DatasetName:
 
     def __str__(self) -> str:
         is_published = _published(self.folder) == (self.layout, self.part)
-        name = self.folder if is_published else f"{self.layout}:{self.folder}"
+        builder = self.part if self.layout == "tfds" else self.folder
+        name = self.folder if is_published else f"{self.layout}:{builder}"
         return f"{name}@{self.only.file}" if self.only else name
 
     @property
@@ -163,6 +167,8 @@ def parse_dataset_name(text: str) -> DatasetName:
         )
     if layout not in LAYOUTS and layout not in plugins.plugin_layouts():
         raise UserError(f"data set {text!r}: layout {layout!r} is not known; {nearest(layout, all_layouts())}")
+    if layout == "tfds" and _BUILDER.fullmatch(folder):
+        return DatasetName(layout, folder.replace("/", "-"), folder)
     if not _FOLDER.fullmatch(folder):
         raise UserError(
             f"data set {text!r}: {folder!r} is not a folder's name (letters, digits, '_', '.', '-', '+');"

@@ -46,6 +46,7 @@ _COCO = (
     "https://cocodataset.org/#download",
     "annotations CC BY 4.0; the pictures are their owners', from Flickr",
 )
+_PYSIAM = "https://github.com/microsoft/PySiamTracking"
 
 PUBLISHED: dict[str, Published] = {
     "otb": Published("otb", home=_OTB),
@@ -87,4 +88,8 @@ PUBLISHED: dict[str, Published] = {
     "coco_val": Published("coco", "val", *_COCO),
     "davis": Published("masks", "davis", "https://davischallenge.org/", "see its page"),
     "ytbvos": Published("masks", "ytbvos", "https://youtube-vos.org/", "non-commercial research, see its page"),
+    "coco_clean": Published("clean", "coco", _PYSIAM, "crops of COCO; its licence holds"),
+    "got10k_train_clean": Published("clean", "got10k_train", _PYSIAM, "crops of GOT-10k; its licence holds"),
+    "lasot_train_clean": Published("clean", "lasot_train", _PYSIAM, "crops of LaSOT; its licence holds"),
+    "trackingnet_clean": Published("clean", "trackingnet", _PYSIAM, "crops of TrackingNet; its licence holds"),
 }

@@ -1,0 +1,134 @@
+"""Frames inside an archive, read in place: an uncompressed tar, or a zip whose members are stored."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from seqtrack.data.arrayfile import write_arrays
+from seqtrack.data.storage.table import MemberTable, known_table, table_arrays, table_path
+from seqtrack.data.tarscan import Members, scan_tar, tar_digest
+from seqtrack.data.zipscan import is_zip, scan_zip
+from seqtrack.errors import DataError, UserError
+
+
+class ArchiveFrames:
+    """Frames inside a tar or zip, at their offset: by ``pread``, or from a mapping of the archive.
+
+    A mapping takes half the time, but an archive that becomes shorter, or a disk that fails, kills the process where
+    ``pread`` gives an error. So only a staged copy, which is ours and locked, is mapped. Members of a zip that are
+    deflated (some people's zips are) are inflated, which costs what inflating costs.
+    """
+
+    def __init__(
+        self, archive: Path, folder: str, table: MemberTable, digest: str, table_file: Path | None, mapped: bool
+    ) -> None:
+        self.archive, self.folder, self.table, self.digest = archive, folder, table, digest
+        self._table_file = table_file
+        # pread takes the offset as an argument: forked processes can share the descriptor.
+        self._descriptor = os.open(archive, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        self._map = mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ) if mapped else None
+
+    def __reduce__(self) -> tuple[Callable[..., ArchiveFrames], tuple[Any, ...]]:
+        return _reopen, (self.archive, self.folder, self.digest, self._table_file, self._map is not None)
+
+    def read(self, name: str) -> bytes:
+        place = self.table.find(name)
+        if place is None:
+            raise DataError(f"{self.describe(name)}: no such member; is the archive complete?")
+        offset, size = place
+        if self._map is not None:
+            data = self._map[offset : offset + size]
+        else:
+            try:
+                data = os.pread(self._descriptor, size, offset)
+                while len(data) < size:
+                    more = os.pread(self._descriptor, size - len(data), offset + len(data))
+                    if not more:
+                        raise DataError(f"{self.describe(name)}: the archive became shorter while in use")
+                    data += more
+            except OSError as error:
+                raise DataError(f"{self.describe(name)}: cannot read it ({error.strerror})") from error
+        return self._inflated(name, data) if self.table.compressed else data
+
+    def _inflated(self, name: str, data: bytes) -> bytes:
+        length = self.table.length(name)
+        if length < 0:
+            return data
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            # Never more than the directory has announced, whatever the stream goes on to.
+            inflated = stream.decompress(data, length + 1)
+        except zlib.error as error:
+            raise DataError(f"{self.describe(name)}: it does not inflate ({error}); copy or pack it again") from error
+        if len(inflated) != length:
+            raise DataError(
+                f"{self.describe(name)}: inflates to another length than {length} bytes; copy or pack it again"
+            )
+        return inflated
+
+    def describe(self, name: str) -> str:
+        return f"{self.archive}: {self.folder}/{name}" if self.folder else f"{self.archive}: {name}"
+
+    def close(self) -> None:
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "_descriptor", -1) >= 0:
+            self.close()
+
+
+def scan_archive(archive: Path, folder: str, *, shown: Path | None = None, prefetch: bool = False) -> Members:
+    """``scan_tar`` or ``scan_zip``, as the file's name or first bytes say."""
+    scan = scan_zip if is_zip(archive) else scan_tar
+    return scan(archive, folder, shown=shown, prefetch=prefetch)
+
+
+def open_archive(
+    archive: Path,
+    folder: str,
+    cache_dir: Path | None,
+    digest: str | None = None,
+    shown: Path | None = None,
+    mapped: bool = False,
+) -> ArchiveFrames:
+    """Opens a tar or zip for reading in place, with its table from ``cache_dir`` or made now (and kept if possible).
+
+    Args:
+        folder: the one top-level folder that it must hold; '' for a zip whose members are the frames themselves.
+        digest: its ``tar_digest``, where that is known already.
+        shown: the path that messages name, where ``archive`` is a temporary copy of it.
+        mapped: the archive is a copy of our own that nobody changes: map it into memory (``ArchiveFrames``).
+
+    Raises:
+        DataError: it is missing, compressed, truncated, or holds what it must not (``scan_tar``, ``scan_zip``).
+    """
+    try:
+        size = archive.stat().st_size
+        digest = digest or tar_digest(archive)
+    except OSError as error:
+        raise DataError(f"{shown or archive}: cannot read it ({error.strerror})") from error
+    path = table_path(cache_dir, folder or archive.stem, digest) if cache_dir is not None else None
+    table = known_table(path, size) if path is not None else None
+    if table is None:
+        arrays, meta = table_arrays(scan_archive(archive, folder, shown=shown))
+        table = MemberTable(arrays, meta)
+        if path is not None:
+            try:
+                write_arrays(path, {name: [array] for name, array in arrays.items()}, meta)
+            except (OSError, UserError):
+                path = None  # a read-only cache costs a scan per process, nothing else
+    return ArchiveFrames(archive, folder, table, digest, path, mapped)
+
+
+def _reopen(archive: Path, folder: str, digest: str, table_file: Path | None, mapped: bool) -> ArchiveFrames:
+    return open_archive(archive, folder, table_file.parent if table_file else None, digest, mapped=mapped)

@@ -1,0 +1,89 @@
+"""Writes a data set for other systems: as a TFDS builder, or as a crop-and-pickle set."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from seqtrack.errors import UserError
+from seqtrack.tools import places
+from seqtrack.tools.cli import Parser, run
+
+_EPILOG = f"""\
+formats:
+  tfds   {{out}}/{{name}}/1.0.0/: ArrayRecord shards, a video per example, frames as they are; opens without
+         TensorFlow with tfds.data_source("name", data_dir=out), and here as tfds:name (pip install 'seqtrack[tfds]')
+  zip    {{out}}/{{name}}_clean.pkl and {{out}}/{{name}}.zip: crops around each target, as PySiamTracking trains
+         from; read here as clean:name
+
+The same command again goes on where one was killed. {places.EPILOG}
+
+examples:
+  python -m seqtrack.tools.export otb_50 --tar_dir /data/tars --format tfds --out ~/tensorflow_datasets
+  python -m seqtrack.tools.export got10k_train --data_dir /data --format zip --crop_size 446 --out /data/pysiam
+"""
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog="python -m seqtrack.tools.export", description=__doc__, epilog=_EPILOG)
+    add = parser.add_argument
+    add("name", help="a published name, or LAYOUT:FOLDER")
+    add("--format", required=True, choices=("tfds", "zip"), help="what to write")
+    add("--out", required=True, type=Path, help="folder to write it to")
+    add("--split", default="train", help="tfds: what the one split is called (default: %(default)s)")
+    add("--crop_size", type=int, default=446, help="zip: side of a picture (default: %(default)s)")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    places.add_places(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = build_parser().parse_args(argv)
+    if not args.split.isidentifier():
+        raise UserError(f"--split: {args.split!r}: expected a plain word such as train")
+    if args.crop_size < 16 or args.workers < 1:
+        flag, value = ("crop_size", args.crop_size) if args.crop_size < 16 else ("workers", args.workers)
+        raise UserError(f"--{flag}: {value} is too small")
+    from seqtrack.data.datasets import open_dataset
+    from seqtrack.data.formats import parse_dataset_name
+
+    out = args.out.expanduser()
+    name = parse_dataset_name(args.name)
+    dataset = open_dataset(name, places.places_of(args), lambda text: print(text, file=sys.stderr))
+    try:
+        with _progress(f"exporting {name}") as on_progress:
+            if args.format == "tfds":
+                from seqtrack.data.export_tfds import export_tfds
+
+                written = [export_tfds(dataset, out, args.split, args.workers, on_progress)]
+            else:
+                from seqtrack.data.export_crops import export_crops
+
+                written = [*export_crops(dataset, out, args.crop_size, args.workers, on_progress)]
+    finally:
+        dataset.close()
+    for path in written:
+        print(path)
+    return 0
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[Callable[[int, int], object]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
