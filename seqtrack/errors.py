@@ -13,6 +13,10 @@ pickling (loader workers, jobs) because they carry nothing but that message.
 class SeqtrackError(Exception):
     """Base of everything that seqtrack raises on purpose."""
 
+    def __init__(self, message: object = "") -> None:
+        # Messages quote data and names of files, which hold anything: line ends, terminal codes, half of a character.
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(message)))
+
 
 class UserError(SeqtrackError):
     """A person's mistake: ends with exit code 2 and this message as the first line."""

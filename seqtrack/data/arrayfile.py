@@ -10,63 +10,93 @@ from __future__ import annotations
 import io
 import json
 import mmap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from seqtrack.data.columns import Array, Column, Pieces, column_of, encode, scalars
 from seqtrack.errors import DataError
 from seqtrack.runs.atomic import replacing
 
 # One cache line: a slice of float64 must not straddle what the file before it left over.
 _ALIGNMENT = 64
-_ROWS_AT_ONCE = 1 << 18
 _WRITE_BYTES = 64 << 10
 _META = "meta"
 
-Array = NDArray[Any]
 
+def write_arrays(path: Path, arrays: Mapping[str, Column | Sequence[Array]], meta: Mapping[str, Any]) -> None:
+    """Writes each array (a column, or pieces to be joined along the first axis) and ``meta`` (JSON values).
 
-def write_arrays(path: Path, arrays: Mapping[str, Sequence[Array]], meta: Mapping[str, Any]) -> None:
-    """Writes each array (given as pieces to be joined along the first axis) and ``meta`` (JSON values).
-
-    The same arguments give the same bytes. Appears whole or not at all.
+    The same arguments give the same bytes. Appears whole or not at all, and takes no memory to speak of.
     """
-    # Built in memory: on a disk that fills up, HDF5 2.0 (h5py 3.16) ends the process with a segmentation fault.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", libver="latest", alignment_threshold=1, alignment_interval=_ALIGNMENT) as file:
+    columns = {name: column_of(pieces) for name, pieces in arrays.items()}
+    header = _Header()
+    places: dict[int, Column | Pieces] = {}
+    early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    early.set_obj_track_times(False)
+    with h5py.File(header, "w", libver="latest", alignment_threshold=1, alignment_interval=_ALIGNMENT) as file:
         file.attrs[_META] = json.dumps(meta, sort_keys=True)
-        for name in sorted(arrays):
-            pieces = arrays[name]
-            rows = sum(len(piece) for piece in pieces)
-            shape = (rows, *pieces[0].shape[1:])
-            data = file.create_dataset(name, shape, pieces[0].dtype, track_times=False)
-            row = 0
-            for part in _joined(pieces):
-                data[row : row + len(part)] = part
-                row += len(part)
+        for name in sorted(columns):
+            kind, space = h5py.h5t.py_create(columns[name].dtype), h5py.h5s.create_simple(columns[name].shape)
+            place = h5py.h5d.create(file.id, name.encode(), kind, space, dcpl=early).get_offset()
+            if place is not None:  # an empty array has none
+                places[place] = columns[name]
     with replacing(path) as temporary, temporary.open("wb") as output:
-        whole = buffer.getbuffer()
-        # In small pieces: Linux keeps what one call wrote in one large folio, and maps 4 MiB of it at a touch.
-        for start in range(0, len(whole), _WRITE_BYTES):
-            output.write(whole[start : start + _WRITE_BYTES])
+        output.truncate(header.size)
+        for at, piece in header.pieces.items():
+            output.seek(at)
+            output.write(piece)
+        for at, column in sorted(places.items()):
+            output.seek(at)
+            for block in column.blocks():
+                # In small pieces: Linux keeps what one call wrote in one large folio, and maps 4 MiB at a touch.
+                for start in range(0, len(block), _WRITE_BYTES):
+                    output.write(block[start : start + _WRITE_BYTES])
 
 
-def _joined(pieces: Sequence[Array]) -> Iterator[Array]:
-    """The same rows in fewer pieces: a write through HDF5 costs 50 µs however small it is."""
-    pending: list[Array] = []
-    rows = 0
-    for piece in pieces:
-        pending.append(piece)
-        rows += len(piece)
-        if rows >= _ROWS_AT_ONCE:
-            yield np.concatenate(pending)
-            pending, rows = [], 0
-    if rows:
-        yield np.concatenate(pending)
+class _Header(io.RawIOBase):
+    """The file that HDF5 believes to write: arrays are given their places and never written, the rest is little.
+
+    HDF5 must not write to a disk itself: where it fills up, HDF5 2.0 (h5py 3.16) ends the process with a
+    segmentation fault.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: dict[int, bytes] = {}
+        """Offset → what was written there, in order of writing."""
+        self.size = 0
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+        return self._at
+
+    def write(self, data: Any) -> int:
+        piece = bytes(data)
+        self.pieces.pop(self._at, None)
+        self.pieces[self._at] = piece
+        self._at += len(piece)
+        self.size = max(self.size, self._at)
+        return len(piece)
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer)
+        view[:] = bytes(len(view))
+        for at, piece in self.pieces.items():
+            first, last = max(at, self._at), min(at + len(piece), self._at + len(view))
+            if first < last:
+                view[first - self._at : last - self._at] = piece[first - at : last - at]
+        self._at += len(view)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self._at if size is None else size
+        return self.size
 
 
 def open_arrays(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -106,16 +136,10 @@ def _view(mapped: mmap.mmap, data: Any) -> Array:
 
 def pack_texts(texts: Iterable[str]) -> tuple[Array, Array]:
     """Texts as one array of UTF-8 bytes and (N + 1,) offsets into it."""
-    encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
+    encoded = [encode(text) for text in texts]
     offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
     np.cumsum([len(item) for item in encoded], out=offsets[1:])
     return np.frombuffer(b"".join(encoded), dtype=np.uint8), offsets
-
-
-def scalars(array: Array) -> memoryview[int]:
-    """An array of integers that is read one at a time: a Python integer in a third of NumPy's time."""
-    view: memoryview[int] = memoryview(array)  # type: ignore[arg-type]
-    return view
 
 
 class Texts:

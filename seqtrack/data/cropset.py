@@ -21,7 +21,7 @@ from seqtrack.data.formats import DatasetName, Listing
 from seqtrack.data.formats.clean import pickle_in, stem_of
 from seqtrack.data.locations import ORIGINAL, Locations, Pictures, Source, Storage, given_path, not_found
 from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, Frames, open_archive
-from seqtrack.data.trees import DirectoryTree, size_and_time
+from seqtrack.data.trees import DirectoryTree, Seen, size_and_time
 from seqtrack.errors import DataError, UserError
 
 
@@ -101,6 +101,9 @@ class CropTree(DirectoryTree):
             raise DataError(f"{source.path}: the pickle of {source.name} has gone; get it again")
         self._pickle = found
 
+    def __reduce__(self) -> tuple[type[CropTree], tuple[Any, ...]]:
+        return CropTree, (self._source, self._cache_dir)
+
     def files(self) -> Sequence[str]:
         return [self._pickle]
 
@@ -110,10 +113,13 @@ class CropTree(DirectoryTree):
     def read(self, name: str) -> bytes:
         return super().read(name) if name == self._pickle else self._opened().read(name)
 
+    def read_head(self, name: str, size: int) -> bytes:
+        return self.read(name)[:size]
+
     def describe(self, name: str) -> str:
         return super().describe(name) if name == self._pickle else self._opened().describe(name)
 
-    def stamp(self) -> dict[str, Any]:
+    def stamp(self, seen: Seen) -> dict[str, Any]:
         return {"folders": {}, "files": {self._pickle: size_and_time(self.root / self._pickle)}}
 
     def _opened(self) -> Frames:

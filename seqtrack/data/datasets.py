@@ -17,6 +17,7 @@ from seqtrack.data.crops import CropMap
 from seqtrack.data.formats import MANIFEST, DatasetName
 from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
 from seqtrack.data.locations import ORIGINAL, Locations, locate, located, places_of_original
+from seqtrack.data.reading import Progress
 from seqtrack.data.staging import StagedCopy
 from seqtrack.data.storage import Frames
 from seqtrack.errors import UserError
@@ -80,19 +81,27 @@ class Dataset:
         return self.__dict__ | {"staged": None}
 
 
-def open_index_of(name: DatasetName, locations: Locations, on_message: Say = print) -> Index:
-    """The index, built if it is missing or its source has changed.
+def open_index_of(
+    name: DatasetName,
+    locations: Locations,
+    on_message: Say = print,
+    on_progress: Progress | None = None,
+    processes: int | None = None,
+) -> Index:
+    """The index, built if it is missing or its source has changed (``ensure_index``).
 
     Raises:
         UserError, DataError: there is nothing to build it from, or what there is cannot be read.
     """
     original = located(name, locations, ORIGINAL)
     if original is not None:
-        return ensure_index(name, original.tree(locations.cache_dir), locations.cache_dir, on_message)
+        return ensure_index(
+            name, original.tree(locations.cache_dir), locations.cache_dir, on_message, on_progress, processes
+        )
     version = locate(name, locations)
     tree = version.tree(locations.cache_dir)
-    if MANIFEST in tree.files():
-        return ensure_index(name, tree, locations.cache_dir, on_message)
+    if MANIFEST in tree.list().files:
+        return ensure_index(name, tree, locations.cache_dir, on_message, on_progress, processes)
     known = CachedIndex(name, locations.cache_dir).newest()
     if known is None:
         raise UserError(

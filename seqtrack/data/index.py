@@ -3,13 +3,14 @@
 An index is the same for every preprocessed version and every copy of a data set, and lies in ``--data_cache_dir``,
 shared by all jobs:
 
-    otb_50.otb-<fingerprint of the source>.h5   the index; never changed once it is there
-    otb_50.otb.json                             which sources (folders, tars) have it, with stamps
-    otb_50.otb.lock                             held while one is built
+    otb_50.otb-<fingerprint>.h5   the index; never changed once it is there
+    otb_50.otb.json               which sources (folders, tars) have which, with stamps
+    otb_50.otb.lock               held while one is built
 
-The file's name contains the fingerprint of its source, so a changed source gives a new file and no process
-ever sees the one it has mapped change. The stamp (sizes and times) makes checking a known source a matter of
-milliseconds. The lock only saves work: what is published is complete, and equal whoever wrote it.
+The fingerprint is of everything that the index says. So sources that say the same share one, whether folder or tar;
+a changed source gives a new file, and no process ever sees the one it has mapped change. The stamp (sizes and times
+of what was read) makes checking a known source a matter of milliseconds. The lock only saves work: what is published
+is complete, and equal whoever wrote it.
 """
 
 from __future__ import annotations
@@ -29,14 +30,18 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.arrayfile import Texts, open_arrays, scalars
-from seqtrack.data.formats import DatasetName, read_videos
-from seqtrack.data.index_build import SCHEMA, content_fingerprint, source_fingerprint, write_videos
+from seqtrack.data.arrayfile import Texts, open_arrays
+from seqtrack.data.columns import scalars
+from seqtrack.data.formats import DatasetName, code_digest
+from seqtrack.data.index_build import SCHEMA, IndexWriter, content_fingerprint
+from seqtrack.data.reading import Progress, Reading
 from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import TEMPORARY_PREFIX, write_json
 
 _WAIT_MESSAGE_SECONDS = 60.0
+_SECONDS_BEFORE_LINES = 2.0
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,6 @@ class Index:
             self.layout: str = meta["layout"]
             self.fingerprint: str = meta["fingerprint"]
             self.source: str = meta["source"]
-            self.source_fingerprint: str = meta["source_fingerprint"]
             self._frames, self._boxes, self._polygons = arrays["frames"], arrays["boxes"], arrays["polygons"]
             self._present = arrays["present"].view(np.bool_)
             self._occluded = arrays["occluded"].view(np.bool_)
@@ -199,26 +203,30 @@ class CachedIndex:
     cache_dir: Path
 
     @property
-    def _stem(self) -> str:
+    def stem(self) -> str:
         return f"{self.name.folder}.{self.name.layout}{self.name.part and '-' + self.name.part}"
 
     @property
     def lock(self) -> Path:
-        return self.cache_dir / f"{self._stem}.lock"
+        return self.cache_dir / f"{self.stem}.lock"
 
     @property
     def holder(self) -> Path:
-        return self.cache_dir / f"{self._stem}.lock.holder"
+        return self.cache_dir / f"{self.stem}.lock.holder"
 
     @property
     def sources(self) -> Path:
-        return self.cache_dir / f"{self._stem}.json"
+        return self.cache_dir / f"{self.stem}.json"
 
     def file(self, fingerprint: str) -> Path:
-        return self.cache_dir / f"{self._stem}-{fingerprint[:12]}.h5"
+        return self.cache_dir / f"{self.stem}-{fingerprint[:12]}.h5"
+
+    def files(self) -> list[Path]:
+        """The indexes that are there, whatever source they were made from."""
+        return sorted(self.cache_dir.glob(f"{self.stem}-*.h5"))
 
     def known(self) -> dict[str, Any]:
-        """Source → ``{"stamp": …, "fingerprint": …, "schema": …}``; empty when there is no readable record."""
+        """Source → its record (``remember``); empty when there is none that can be read."""
         try:
             sources = json.loads(self.sources.read_bytes())["sources"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -226,7 +234,8 @@ class CachedIndex:
         return {key: record for key, record in sources.items() if isinstance(record, dict)}
 
     def remember(self, source: str, stamp: dict[str, Any], fingerprint: str) -> None:
-        record = {"stamp": stamp, "fingerprint": fingerprint, "schema": SCHEMA}
+        code = code_digest(self.name.layout)
+        record = {"stamp": stamp, "fingerprint": fingerprint, "schema": SCHEMA, "code": code}
         # Nothing is lost when this cannot be written, or when two write at once: the source is read once more.
         with contextlib.suppress(OSError):
             write_json(self.sources, {"sources": self.known() | {source: record}})
@@ -247,8 +256,15 @@ def ensure_index(
     tree: DirectoryTree | TarTree,
     cache_dir: Path,
     on_message: Callable[[str], object] = print,
+    on_progress: Progress | None = None,
+    processes: int | None = None,
 ) -> Index:
     """The index of what ``tree`` holds now: the one in ``cache_dir`` if it is fresh, else built.
+
+    Args:
+        on_progress: called with videos read and videos in all; without it ``on_message`` says now and then how far
+            it is, if it takes long.
+        processes: how many read annotations at most (``Reading``).
 
     Raises:
         DataError: the annotations are not what the layout says.
@@ -257,76 +273,114 @@ def ensure_index(
     if (known := fresh_index(name, tree, cache_dir)) is not None:
         return known
     cached = CachedIndex(name, cache_dir)
-    record = cached.known().get(tree.source)
-    try:
-        stamp = tree.stamp()
-    except OSError as error:
-        raise DataError(f"{tree.source}: cannot read it ({error.strerror})") from error
-    fingerprint = source_fingerprint(name, tree)
-    path = cached.file(fingerprint)
-    index, reason = _try_open(path)
-    if index is None:
-        reason = _why(record, fingerprint) or reason
-        with _building(cached, on_message):
-            index, _ = _try_open(path)  # whoever held the lock before may have built it
-            if index is None:
-                on_message(f"{name}: building the index ({reason}) from {tree.source}")
-                with _naming_the_cache(cached):
-                    videos = read_videos(name, tree)
-                    write_videos(videos, path, name.folder, name.layout, tree.source, fingerprint)
-                index = Index(path)
-    cached.remember(tree.source, stamp, fingerprint)
-    return index
+    with _building(cached, on_message):
+        if (known := fresh_index(name, tree, cache_dir)) is not None:  # whoever held the lock before has built it
+            return known
+        return _read_again(cached, tree, on_message, on_progress or _Lines(name, on_message), processes)
 
 
 def fresh_index(name: DatasetName, tree: DirectoryTree | TarTree, cache_dir: Path) -> Index | None:
     """The index in ``cache_dir`` if it is known to be of what ``tree`` holds now; takes a moment, builds nothing."""
     cached = CachedIndex(name, cache_dir)
     record = cached.known().get(tree.source)
-    if record is not None and tree.matches(record.get("stamp")) and record.get("schema") == SCHEMA:
-        with contextlib.suppress(FileNotFoundError, DataError):
+    if record is not None and not _outdated(record, name) and tree.matches(record.get("stamp")):
+        with contextlib.suppress(FileNotFoundError, DataError, KeyError):
             return Index(cached.file(record["fingerprint"]))
     return None
+
+
+def _read_again(
+    cached: CachedIndex,
+    tree: DirectoryTree | TarTree,
+    on_message: Callable[[str], object],
+    on_progress: Progress,
+    processes: int | None,
+) -> Index:
+    """Reads everything, and publishes an index unless one that says the same is there."""
+    name, record = cached.name, cached.known().get(tree.source)
+    building = f"{name}: building the index ({{}}) from {tree.source}".format
+    is_first = not cached.files()
+    if is_first:
+        on_message(building("there is none yet"))
+    writer = IndexWriter(cached.cache_dir)
+    with contextlib.closing(writer):
+        reading = Reading(name, tree, processes, on_progress)
+        for video in reading:
+            with _naming_the_cache(cached):
+                writer.add(video)
+        with _naming_the_cache(cached):
+            fingerprint = content_fingerprint(name.layout, writer.columns())
+            index, damage = _try_open(cached.file(fingerprint))
+            if index is None:
+                if not is_first:
+                    on_message(building(_outdated(record, name) or damage or "its source has changed"))
+                writer.write(cached.file(fingerprint), name.folder, name.layout, tree.source, fingerprint)
+                index = Index(cached.file(fingerprint))
+    cached.remember(tree.source, tree.stamp(reading.seen), fingerprint)
+    return index
 
 
 def _try_open(path: Path) -> tuple[Index | None, str]:
     try:
         return Index(path), ""
     except FileNotFoundError:
-        return None, "there is none yet"
+        return None, ""
     except DataError as error:
         return None, f"the one there is damaged: {error}"
 
 
-def _why(record: dict[str, Any] | None, fingerprint: str) -> str:
+def _outdated(record: dict[str, Any] | None, name: DatasetName) -> str:
+    """Why an index was not made as this version would make it; '' if it was."""
     if record is None:
         return ""
     if record.get("schema") != SCHEMA:
         return f"the one there has schema {record.get('schema')}, this version reads {SCHEMA}"
-    return "its source has changed" if record.get("fingerprint") != fingerprint else ""
+    return "the code that reads its layout has changed" if record.get("code") != code_digest(name.layout) else ""
+
+
+class _Lines:
+    """Says in lines how far the reading is, if it takes more than two seconds."""
+
+    def __init__(self, name: DatasetName, say: Callable[[str], object]) -> None:
+        self._name, self._say = name, say
+        self._started = time.monotonic()
+        self._next = self._started + _SECONDS_BEFORE_LINES
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now >= self._next and done < total:
+            self._next = now + _SECONDS_BETWEEN_LINES
+            rate = done / (now - self._started)
+            self._say(f"{self._name}: read {done:,} of {total:,} videos, {rate:,.0f} a second")
 
 
 @contextlib.contextmanager
 def _building(cached: CachedIndex, on_message: Callable[[str], object]) -> Iterator[None]:
-    """Holds the lock, after saying who has it if another does."""
+    """Holds the lock, after saying who has it if another does.
+
+    Where no lock can be made because nothing can be written, what is there is used if it turns out to be right.
+    """
+    lock = filelock.FileLock(cached.lock)
     with _naming_the_cache(cached):
-        cached.cache_dir.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(cached.lock)
         try:
+            cached.cache_dir.mkdir(parents=True, exist_ok=True)
             _acquire(lock, cached, on_message)
+            for leftover in cached.cache_dir.glob(f"{TEMPORARY_PREFIX}{cached.stem}[.-]*"):
+                leftover.unlink(missing_ok=True)  # of a builder that was killed: we hold its lock
+            with contextlib.suppress(OSError):
+                cached.holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         except NotImplementedError:
             on_message(f"{cached.lock}: this file system has no locks; building without one")
-        for leftover in cached.cache_dir.glob(f"{TEMPORARY_PREFIX}{cached._stem}[.-]*"):
-            if lock.is_locked:
-                leftover.unlink(missing_ok=True)  # of a builder that was killed: we hold its lock
-        with contextlib.suppress(OSError):
-            cached.holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        except OSError:
+            if not cached.files():
+                raise
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            cached.holder.unlink(missing_ok=True)
-        lock.release()
+        if lock.is_locked:
+            with contextlib.suppress(OSError):
+                cached.holder.unlink(missing_ok=True)
+            lock.release()
 
 
 def _acquire(lock: filelock.BaseFileLock, cached: CachedIndex, on_message: Callable[[str], object]) -> None:

@@ -17,159 +17,99 @@ The layout of the file (V videos, K tracks, R labelled frames, F frame names tha
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from seqtrack.data.arrayfile import Array, pack_texts, scalars, write_arrays
-from seqtrack.data.formats import DatasetName, Tree, VideoAnnotation, code_digest
-from seqtrack.data.formats.common import is_image
-from seqtrack.data.trees import is_annotation
+from seqtrack.data.arrayfile import write_arrays
+from seqtrack.data.columns import Array, Column, Spool, TextColumns, column_of
+from seqtrack.data.formats import VideoAnnotation
+from seqtrack.data.numbering import NumberedNames
 
 SCHEMA = 2
-"""Raised when the file's layout changes, or what a format reads from the same files."""
+"""Raised when the file's layout changes."""
 
-_TRAILING_NUMBER = re.compile(r"(.*?)(\d+)(\.[^./]*)$", re.DOTALL)
-
-
-def frame_pattern(names: Sequence[str]) -> tuple[str, int, int, str] | None:
-    """(prefix, start, digits, suffix) such that name t is ``f"{prefix}{start + t:0{digits}d}{suffix}"``, or None."""
-    found = _TRAILING_NUMBER.fullmatch(names[0]) if names else None
-    if found is None:
-        return None
-    prefix, number, suffix = found.groups()
-    start = int(number)
-    # Unpadded names (9.jpg, 10.jpg) are numbers of at least one digit.
-    digits = len(number) if len(number) == len(names[-1]) - len(prefix) - len(suffix) else 1
-    if start + len(names) >= 2**63:
-        return None
-    for t, name in enumerate(names):
-        if name != f"{prefix}{start + t:0{digits}d}{suffix}":
-            return None
-    return prefix, start, digits, suffix
+_NUMBERS = {
+    "sizes": ("i4", 2), "lengths": ("i8", 0), "first_track": ("i8", 0), "starts": ("i8", 0), "digits": ("i4", 0),
+    "first_explicit": ("i8", 0), "track_videos": ("i4", 0), "track_categories": ("i4", 0), "first_row": ("i8", 0),
+    "first_polygon": ("i8", 0), "frames": ("i4", 0), "boxes": ("f8", 4), "present": ("u1", 0),
+    "occluded": ("u1", 0), "visibility": ("f2", 0), "polygons": ("f8", 8),
+}  # fmt: skip
+"""Array → type and numbers in a row, 0 for one."""
+_TEXTS = ("video_name", "prefix", "suffix", "explicit", "track_name", "category")
 
 
 class IndexWriter:
-    """Collects videos in their order; ``write`` publishes the file."""
+    """Takes videos in their order; ``write`` publishes the file. Memory does not grow with what is added."""
 
-    def __init__(self) -> None:
-        self._columns: dict[str, list[Any]] = {
-            key: []
-            for key in (
-                "sizes", "lengths", "video_names", "prefixes", "suffixes", "starts", "digits", "explicit",
-                "first_explicit", "track_videos", "track_names", "track_categories", "first_polygon",
-            )
-        }  # fmt: skip
-        self._first_track, self._first_row = [0], [0]
+    def __init__(self, spool_dir: Path | None = None) -> None:
+        """``spool_dir``: where what has been added waits for ``write``, without a name."""
+        self._spool = Spool(spool_dir)
+        self._numbers = {name: Column(*kind, self._spool) for name, kind in _NUMBERS.items()}
+        self._texts = {name: TextColumns(self._spool) for name in _TEXTS}
         self._categories: dict[str, int] = {}
-        self._polygon_rows = 0
-        self._pieces: dict[str, list[Array]] = {
-            "frames": [np.zeros(0, np.int32)], "boxes": [np.zeros((0, 4))],
-            "present": [np.zeros(0, np.uint8)], "occluded": [np.zeros(0, np.uint8)],
-            "visibility": [np.zeros(0, np.float16)], "polygons": [np.zeros((0, 8))],
-        }  # fmt: skip
+        self._videos = self._tracks = self._rows = self._polygons = self._explicit = 0
+        self._numbers["first_track"].append([0])
+        self._numbers["first_row"].append([0])
 
     def add(self, video: VideoAnnotation) -> None:
-        column = self._columns
-        pattern = frame_pattern(video.frame_names)
-        prefix, start, digits, suffix = pattern or ("", 0, 0, "")
-        column["sizes"].append(video.size)
-        column["lengths"].append(len(video.frame_names))
-        column["video_names"].append(video.name)
-        column["prefixes"].append(prefix)
-        column["suffixes"].append(suffix)
-        column["starts"].append(start)
-        column["digits"].append(digits)
-        column["first_explicit"].append(len(column["explicit"]))
-        if pattern is None:
-            column["explicit"].extend(video.frame_names)
+        numbers, texts = self._numbers, self._texts
+        names = NumberedNames.of(video.frame_names)
+        numbers["sizes"].append([video.size])
+        numbers["lengths"].append([len(video.frame_names)])
+        numbers["starts"].append([names.start if names else 0])
+        numbers["digits"].append([names.digits if names else 0])
+        numbers["first_explicit"].append([self._explicit])
+        texts["video_name"].append([video.name])
+        texts["prefix"].append([names.prefix if names else ""])
+        texts["suffix"].append([names.suffix if names else ""])
+        if names is None:
+            texts["explicit"].append(video.frame_names)
+            self._explicit += len(video.frame_names)
         for track in video.tracks:
-            column["track_videos"].append(len(column["lengths"]) - 1)
-            column["track_names"].append(track.name)
             category = self._categories.setdefault(track.category, len(self._categories))
-            column["track_categories"].append(category)
-            column["first_polygon"].append(-1 if track.polygons is None else self._polygon_rows)
-            self._first_row.append(self._first_row[-1] + len(track.frames))
-            self._pieces["frames"].append(np.asarray(track.frames, np.int32))
-            self._pieces["boxes"].append(np.asarray(track.boxes, np.float64))
-            self._pieces["present"].append(np.asarray(track.present, np.uint8))
-            self._pieces["occluded"].append(np.asarray(track.occluded, np.uint8))
-            visibility = track.present if track.visibility is None else track.visibility
-            self._pieces["visibility"].append(np.asarray(visibility, np.float16))
+            numbers["track_videos"].append([self._videos])
+            numbers["track_categories"].append([category])
+            texts["track_name"].append([track.name])
+            numbers["first_polygon"].append([-1 if track.polygons is None else self._polygons])
+            numbers["frames"].append(track.frames)
+            numbers["boxes"].append(track.boxes)
+            numbers["present"].append(track.present)
+            numbers["occluded"].append(track.occluded)
+            numbers["visibility"].append(track.present if track.visibility is None else track.visibility)
             if track.polygons is not None:
-                self._pieces["polygons"].append(np.asarray(track.polygons, np.float64))
-                self._polygon_rows += len(track.polygons)
-        self._first_track.append(len(column["track_names"]))
+                numbers["polygons"].append(track.polygons)
+                self._polygons += len(track.polygons)
+            self._rows += len(track.frames)
+            numbers["first_row"].append([self._rows])
+        self._tracks += len(video.tracks)
+        numbers["first_track"].append([self._tracks])
+        self._videos += 1
 
-    def arrays(self) -> dict[str, list[Array]]:
-        column = self._columns
-        texts = {
-            "video_name": column["video_names"], "prefix": column["prefixes"], "suffix": column["suffixes"],
-            "explicit": column["explicit"], "track_name": column["track_names"],
-            "category": list(self._categories),
-        }  # fmt: skip
-        arrays: dict[str, list[Array]] = dict(self._pieces)
-        for name, values in texts.items():
-            data, offsets = pack_texts(values)
-            arrays[f"{name}_text"], arrays[f"{name}_offsets"] = [data], [offsets]
-        whole: dict[str, Array] = {
-            "sizes": np.array(column["sizes"], np.int32).reshape(-1, 2),
-            "first_track": np.array(self._first_track, np.int64),
-            "first_row": np.array(self._first_row, np.int64),
-            "digits": np.array(column["digits"], np.int32),
-            "track_videos": np.array(column["track_videos"], np.int32),
-            "track_categories": np.array(column["track_categories"], np.int32),
-        }
-        for name in ("lengths", "starts", "first_explicit", "first_polygon"):
-            whole[name] = np.array(column[name], np.int64)
-        return arrays | {name: [array] for name, array in whole.items()}
+    def columns(self) -> dict[str, Column]:
+        categories = TextColumns()
+        categories.append(list(self._categories))
+        texts = self._texts | {"category": categories}
+        named = {f"{name}_text": text.data for name, text in texts.items()}
+        return self._numbers | named | {f"{name}_offsets": text.offsets for name, text in texts.items()}
 
-    def write(self, path: Path, name: str, layout: str, source: str, source_fingerprint: str) -> str:
-        """Publishes the index at ``path`` and returns its fingerprint."""
-        arrays = self.arrays()
-        fingerprint = content_fingerprint(layout, arrays)
-        meta = {
-            "schema": SCHEMA, "name": name, "layout": layout, "fingerprint": fingerprint,
-            "source": source, "source_fingerprint": source_fingerprint,
-        }  # fmt: skip
-        write_arrays(path, arrays, meta)
+    def write(self, path: Path, name: str, layout: str, source: str, fingerprint: str = "") -> str:
+        """Publishes the index at ``path`` and returns its fingerprint, which may be known already."""
+        columns = self.columns()
+        fingerprint = fingerprint or content_fingerprint(layout, columns)
+        meta = {"schema": SCHEMA, "name": name, "layout": layout, "fingerprint": fingerprint, "source": source}
+        write_arrays(path, columns, meta)
         return fingerprint
 
+    def close(self) -> None:
+        self._spool.close()
 
-def content_fingerprint(layout: str, arrays: dict[str, list[Array]]) -> str:
+
+def content_fingerprint(layout: str, arrays: Mapping[str, Column | Sequence[Array]]) -> str:
     """SHA-256 of everything that the index says, however its arrays are cut into pieces."""
     digest = hashlib.sha256(f"seqtrack index {SCHEMA} {layout}".encode())
     for name in sorted(arrays):
-        pieces = arrays[name]
-        rows = sum(len(piece) for piece in pieces)
-        digest.update(f"\n{name} {pieces[0].dtype.str} {(rows, *pieces[0].shape[1:])}\n".encode())
-        for piece in pieces:
-            digest.update(scalars(np.ascontiguousarray(piece)).cast("B") if piece.size else b"")
+        column = column_of(arrays[name])
+        digest.update(f"\n{name} {column.dtype.str} {column.shape}\n".encode())
+        for block in column.blocks():
+            digest.update(block)
     return digest.hexdigest()
-
-
-def source_fingerprint(name: DatasetName, tree: Tree) -> str:
-    """SHA-256 of what an index is made from: bytes of annotations and names of frames; a folder and a tar agree."""
-    digest = hashlib.sha256(
-        f"seqtrack source {SCHEMA} {name.layout} {name.part} {tree.name} {code_digest(name.layout)}".encode()
-    )
-    for file in tree.files():
-        encoded = file.encode("utf-8", "surrogateescape")
-        if is_annotation(file):
-            content = hashlib.sha256(tree.read(file)).hexdigest().encode()
-            digest.update(b"\nannotation " + encoded + b" " + content)
-        elif is_image(file):
-            digest.update(b"\nframe " + encoded)
-    return digest.hexdigest()
-
-
-def write_videos(
-    videos: Iterable[VideoAnnotation], path: Path, name: str, layout: str, source: str, fingerprint: str
-) -> str:
-    writer = IndexWriter()
-    for video in videos:
-        writer.add(video)
-    return writer.write(path, name, layout, source, fingerprint)

@@ -154,6 +154,9 @@ class _Selection:
         except OSError as error:
             raise DataError(f"{self.paths[name]}: cannot read it ({error.strerror})") from error
 
+    def read_head(self, name: str, size: int) -> bytes:
+        return self.read(name)[:size]
+
     def describe(self, name: str) -> str:
         return str(self.paths.get(name, Path(self.source) / name))
 

@@ -25,7 +25,7 @@ from seqtrack.data.records import (
 )
 from seqtrack.data.storage import MemberTable, table_arrays
 from seqtrack.data.tarscan import Members, tar_digest
-from seqtrack.data.trees import DirectoryTree, is_hidden, listings, size_and_time
+from seqtrack.data.trees import DirectoryTree, Seen, is_hidden, listings, size_and_time
 from seqtrack.errors import DataError
 
 MEMBERS = "seqtrack-members.h5"
@@ -104,10 +104,13 @@ class RecordTree(DirectoryTree):
     def read(self, name: str) -> bytes:
         return self._opened().read(name)
 
+    def read_head(self, name: str, size: int) -> bytes:
+        return self.read(name)[:size]
+
     def describe(self, name: str) -> str:
         return f"{self.root}: {name}"
 
-    def stamp(self) -> dict[str, Any]:
+    def stamp(self, seen: Seen) -> dict[str, Any]:
         return {"folders": {}, "files": {name: size_and_time(self.root / name) for name in (INFO, MEMBERS)}}
 
 

@@ -24,7 +24,7 @@ from seqtrack.data.formats import DatasetName, Listing
 from seqtrack.data.locations import Locations, Pictures, Source, Storage, given_path, not_found
 from seqtrack.data.records import FEATURES, INFO, parse
 from seqtrack.data.tarscan import tar_digest
-from seqtrack.data.trees import DirectoryTree, size_and_time
+from seqtrack.data.trees import DirectoryTree, Seen, size_and_time
 from seqtrack.errors import DataError, UserError
 
 DIGESTS = "shards.json"
@@ -96,7 +96,11 @@ class RecordsTree(DirectoryTree):
 
     def __init__(self, source: Source) -> None:
         super().__init__(source.path, source.name.folder)
+        self._source = source
         self._records: Records | None = None
+
+    def __reduce__(self) -> tuple[type[RecordsTree], tuple[Any, ...]]:
+        return RecordsTree, (self._source,)
 
     @property
     def records(self) -> Records:
@@ -118,10 +122,13 @@ class RecordsTree(DirectoryTree):
     def _shards(self) -> Sequence[Path]:
         return sorted(self.root.glob("*.array_record*"))
 
+    def read_head(self, name: str, size: int) -> bytes:
+        return self.read(name)[:size]
+
     def describe(self, name: str) -> str:
         return f"{self.root}: {name}"
 
-    def stamp(self) -> dict[str, Any]:
+    def stamp(self, seen: Seen) -> dict[str, Any]:
         files = [self.root / INFO, self.root / FEATURES, *self._shards()]
         return {"folders": {}, "files": {path.name: size_and_time(path) for path in files}}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from seqtrack.errors import SeqtrackError, UserError
@@ -37,6 +38,22 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         # The reader of our output has gone (`… | head`): not an error; keep the interpreter from saying so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+@contextlib.contextmanager
+def progress_bar(text: str) -> Iterator[Callable[[int, int], object] | None]:
+    """On a terminal, a bar for work that is counted: call it with how many are done, and how many there are in all.
+    None elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(text, total=None, visible=False)  # not for what takes no time
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 class Parser(argparse.ArgumentParser):

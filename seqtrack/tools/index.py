@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqtrack.tools.cli import Parser, run
+from seqtrack.errors import UserError
+from seqtrack.tools.cli import Parser, progress_bar, run
 
 if TYPE_CHECKING:
+    from seqtrack.data.formats import DatasetName
+    from seqtrack.data.index import Index
     from seqtrack.data.locations import Locations
 
 _EPILOG = """\
 actions:
   build    make the index if it is missing or its source has changed (training does this by itself)
-  show     print what the data set holds, one line per track
+  show     print what the data set holds, one line per track, or in all as JSON
   verify   check every byte of the index, that its source has not changed, and that the frames are there
 
 Paths are also taken from ~/.config/seqtrack.yaml and ./seqtrack.local.yaml, as for training.
 
 examples:
+  python -m seqtrack.tools.index build lasot_train --source /data/LaSOT
   python -m seqtrack.tools.index build otb_50 --data_dir ~/data
   python -m seqtrack.tools.index show otb:real_train --tar_dir /data/tars
   python -m seqtrack.tools.index verify vot:bag --data_paths bag=~/vot2018/bag
@@ -31,24 +37,32 @@ def build_parser() -> Parser:
     parser = Parser(prog="python -m seqtrack.tools.index", description=__doc__, epilog=_EPILOG)
     add = parser.add_argument
     add("action", choices=("build", "show", "verify"))
-    add("name", help="otb_50, otb_100, otb_cvpr13, vot2018, or LAYOUT:FOLDER")
+    add("name", help="a published name (seqtrack datasets lists them), or LAYOUT:FOLDER")
+    add("--source", metavar="DIR", help="the publisher's folder, or a tar of it, wherever it lies")
     add("--data_dir", help="folder of {preproc}/{dataset}/ folders")
     add("--tar_dir", help="folder of {preproc}/{dataset}.tar files")
     add("--data_paths", nargs="+", metavar="NAME=DIR", help="data sets that lie elsewhere")
     add("--data_cache_dir", help="folder of data-set indexes (default: dataset_cache)")
     add("--preproc", help="version of the data (default: original)")
+    add("--num_workers", type=_positive, metavar="N", help="processes that read (default: one per core, at most 16)")
+    add("--json", action="store_true", help="with show: counts in all, and by category, for programs")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    from seqtrack.data.datasets import open_index_of, prepare
+    from seqtrack.data.datasets import open_index_of
     from seqtrack.data.formats import parse_dataset_name
 
+    if args.json and args.action != "show":
+        raise UserError(f"--json: goes with show, not {args.action}")
     name = parse_dataset_name(args.name)
-    locations = _locations(args)
-    prepare(name, locations, lambda text: print(text, file=sys.stderr))
-    index = open_index_of(name, locations)
+    locations = _locations(args, name)
+    with progress_bar(f"reading {name}") as on_progress:
+        index = open_index_of(name, locations, _say, on_progress, args.num_workers)
+    if args.json:
+        print(json.dumps(_summary(index), indent=1))
+        return 0
     if args.action == "show":
         for track in range(index.num_tracks):
             video, labels = index.track_video(track), index.track(track)
@@ -66,12 +80,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _locations(args: argparse.Namespace) -> Locations:
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _positive(text: str) -> int:
+    if not (text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"expected a number of processes, got {text!r}")
+    return int(text)
+
+
+def _summary(index: Index) -> dict[str, object]:
+    """What ``show --json`` prints: labelled rows are boxes where the target is in view, and absent where not."""
+    boxes = absent = 0
+    categories: Counter[str] = Counter()
+    for number in range(index.num_tracks):
+        track = index.track(number)
+        present = int(track.present.sum())
+        boxes, absent = boxes + present, absent + len(track.present) - present
+        categories[track.category] += 1
+    return {
+        "name": index.name,
+        "layout": index.layout,
+        "source": index.source,
+        "fingerprint": index.fingerprint,
+        "path": str(index.path),
+        "videos": index.num_videos,
+        "tracks": index.num_tracks,
+        "frames": sum(index.video_length(video) for video in range(index.num_videos)),
+        "boxes": boxes,
+        "absent": absent,
+        "categories": dict(sorted(categories.items())),
+    }
+
+
+def _locations(args: argparse.Namespace, name: DatasetName) -> Locations:
     from seqtrack.config import build, machine_values
     from seqtrack.data.locations import locations_of
 
     flags = ("data_dir", "tar_dir", "data_paths", "data_cache_dir", "preproc")
     given = {flag: value for flag in flags if (value := getattr(args, flag)) is not None}
+    if args.source is not None:
+        if "data_paths" in given or args.preproc not in (None, "original"):
+            raise UserError("--source: is the original version itself; leave --data_paths and --preproc out")
+        given["data_paths"] = {name.folder: args.source}
     return locations_of(build(machine_values() | given))
 
 

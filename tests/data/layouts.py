@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from seqtrack.data.formats import DatasetName, Listing, Tree, VideoAnnotation, read_videos
 from seqtrack.data.trees import DirectoryTree, listings
+from seqtrack.errors import DataError
 from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, write_tar
 
 __all__ = [
@@ -56,19 +57,26 @@ class MemoryTree:
 
     def __init__(self, name: str, files: Mapping[str, bytes]) -> None:
         self.name, self.source = name, f"memory/{name}"
-        self._files, self._listings = files, listings(files)
+        self.content, self._listings = files, listings(files)
+
+    @classmethod
+    def of(cls, folder: Path) -> MemoryTree:
+        tree = DirectoryTree(folder, folder.name)
+        return cls(folder.name, {name: tree.read(name) for name in tree.files()})
 
     def list(self, folder: str = "") -> Listing:
         return self._listings.get(folder, Listing([], []))
 
     def files(self) -> Sequence[str]:
-        return sorted(self._files)
+        return sorted(self.content)
 
     def read(self, name: str) -> bytes:
-        return self._files[name]
+        if name not in self.content:
+            raise DataError(f"{self.describe(name)}: no such file")
+        return self.content[name]
 
     def read_head(self, name: str, size: int) -> bytes:
-        return self._files[name][:size]
+        return self.read(name)[:size]
 
     def describe(self, name: str) -> str:
         return f"{self.source}/{name}"

@@ -36,12 +36,13 @@ def manifest_bytes(layout: str, sizes: Mapping[str, tuple[int, int]]) -> bytes:
 
 
 def boxes_text(count: int, first: int = 1) -> str:
-    return "".join(f"{first + t},{first + 2 * t},10,8\n" for t in range(count))
+    """Boxes that move by (1, 2) pixels a frame, and are back every eight frames, so that they stay in the picture."""
+    return "".join(f"{first + t % 8},{first + 2 * (t % 8)},10,8\n" for t in range(count))
 
 
 def small_data_set(root: Path, sequences: int = 3, frames: int = 4) -> Path:
     for number in range(sequences):
-        write_sequence(root / f"Seq{number}", range(1, frames + 1), boxes_text(frames, first=number + 1))
+        write_sequence(root / f"Seq{number}", range(1, frames + 1), boxes_text(frames, first=number % 5 + 1))
     return root
 
 

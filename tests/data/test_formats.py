@@ -119,7 +119,7 @@ class TestOtb:
             # One name for one image: nothing but the first header is read.
             (folder / "img" / f"{number:04d}.jpg").symlink_to(tmp_path / "one.jpg")
         (tmp_path / "one.jpg").write_bytes(jpeg())
-        (folder / "groundtruth_rect.txt").write_text(boxes_text(last - first + 1))
+        (folder / "groundtruth_rect.txt").write_text("1,1,10,8\n" * (last - first + 1))
         (video,) = read("otb", tmp_path)
         frames = video.tracks[0].frames
         assert [video.frame_names[t] for t in (frames[0], frames[-1])] == [
@@ -128,7 +128,7 @@ class TestOtb:
         assert video.tracks[0].boxes[0].tolist() == [0, 0, 10, 8]
 
     def test_tiger1_leaves_its_first_five_rows_out_as_otb_does(self, tmp_path: Path) -> None:
-        write_sequence(tmp_path / "tiger1", range(1, 355), boxes_text(354))
+        write_sequence(tmp_path / "tiger1", range(1, 355), boxes_text(354), size=(400, 800))
         track = read("otb", tmp_path)[0].tracks[0]
         assert track.frames[[0, -1]].tolist() == [5, 353]
         assert track.boxes[0].tolist() == [5, 10, 10, 8]

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from seqtrack.data.arrayfile import open_arrays, write_arrays
 from seqtrack.data.formats import DatasetName, TrackAnnotation, VideoAnnotation, parse_dataset_name, read_videos
 from seqtrack.data.index import CachedIndex, Index, ensure_index, open_index, verify_index
-from seqtrack.data.index_build import IndexWriter, frame_pattern, source_fingerprint
+from seqtrack.data.index_build import IndexWriter
+from seqtrack.data.numbering import NumberedNames
 from seqtrack.data.pools import pool_members
 from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError, UserError
@@ -101,7 +102,6 @@ class TestContent:
         data = small_data_set(tmp_path / "data")
         tar = TarTree(tar_of(data, tmp_path / "small.tar"), "small")
         assert list(tar.files()) == list(tree(data).files())
-        assert source_fingerprint(NAME, tar) == source_fingerprint(NAME, tree(data))
         first, _ = ensured(data, tmp_path / "cache")
         messages: list[str] = []
         second = ensure_index(NAME, tar, tmp_path / "cache", messages.append)
@@ -115,30 +115,32 @@ class TestContent:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10**9), st.integers(1, 9), st.integers(1, 30), st.sampled_from(["", "a/img/", "a9/x_", "7/"]))
-def test_regular_names_are_kept_as_a_pattern(start: int, digits: int, count: int, prefix: str) -> None:
+@given(st.integers(0, 10**9), st.integers(1, 9), st.integers(1, 30), st.sampled_from(["", "a/img/", "a9/x_", "7%d/"]))
+def test_regular_names_are_kept_as_numbers(start: int, digits: int, count: int, prefix: str) -> None:
     names = [f"{prefix}{start + t:0{digits}d}.jpg" for t in range(count)]
-    pattern = frame_pattern(names)
-    if pattern is None:  # 9.jpg, 10.jpg cannot be told from 09.jpg … by their first; then they are listed
+    numbered = NumberedNames.of(names)
+    if numbered is None:  # 9.jpg, 10.jpg cannot be told from 09.jpg … by their first; then they are listed
         return
-    before, first, width, after = pattern
-    assert [f"{before}{first + t:0{width}d}{after}" for t in range(count)] == names
+    assert list(numbered) == [numbered[t] for t in range(count)] == names
+    assert NumberedNames.of(numbered) is numbered
 
 
 @pytest.mark.parametrize(
-    ("names", "pattern"),
+    ("names", "numbers"),
     [
-        (["s/0001.jpg", "s/0002.jpg"], ("s/", 1, 4, ".jpg")),
-        (["s/9.jpg", "s/10.jpg"], ("s/", 9, 1, ".jpg")),
-        (["s/0009.jpg", "s/0010.jpg"], ("s/", 9, 4, ".jpg")),
+        (["s/0001.jpg", "s/0002.jpg"], ("s/", 1, 4, ".jpg", 2)),
+        (["s/9.jpg", "s/10.jpg"], ("s/", 9, 1, ".jpg", 2)),
+        (["s/0009.jpg", "s/0010.jpg"], ("s/", 9, 4, ".jpg", 2)),
         (["s/1.jpg", "s/3.jpg"], None),
         (["s/1.jpg", "s/2.png"], None),
+        (["s/1.jpg", "s/3.jpg", "s/2.jpg", "s/4.jpg"], None),
         (["s/a.jpg"], None),
+        (["s/9999999999999999999.jpg"], None),
         ([], None),
     ],
 )
-def test_patterns(names: list[str], pattern: tuple[str, int, int, str] | None) -> None:
-    assert frame_pattern(names) == pattern
+def test_which_names_are_numbers(names: list[str], numbers: tuple[str, int, int, str, int] | None) -> None:
+    assert NumberedNames.of(names) == (numbers and NumberedNames(*numbers))
 
 
 class TestFreshness:
@@ -150,7 +152,7 @@ class TestFreshness:
         def refuse(*_: object) -> None:
             raise AssertionError("the folder is listed although nothing has changed")
 
-        monkeypatch.setattr(DirectoryTree, "files", refuse)
+        monkeypatch.setattr(DirectoryTree, "list", refuse)
         _, messages = ensured(data, tmp_path / "cache")
         assert messages == []
 
@@ -255,14 +257,14 @@ from pathlib import Path
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.index import ensure_index
 from seqtrack.data.trees import DirectoryTree
-import seqtrack.data.index as module, time
+import seqtrack.data.reading as module, time
 if sys.argv[3] == "slow":
-    read = module.read_videos
-    def slow(layout, tree):
+    find = module.find_videos
+    def slow(name, tree):
         print("building", flush=True)
         time.sleep(float(sys.argv[4]))
-        yield from read(layout, tree)
-    module.read_videos = slow
+        return find(name, tree)
+    module.find_videos = slow
 say = lambda text: print(text, flush=True)
 data, cache = (Path(word) for word in sys.argv[1:3])
 index = ensure_index(parse_dataset_name("otb:small"), DirectoryTree(data, "small"), cache, say)

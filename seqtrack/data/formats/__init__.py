@@ -7,6 +7,7 @@ that an unpacked folder and a tar give the same; videos are independent, so that
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -43,6 +44,10 @@ sizes of the original images, which a resized version cannot tell otherwise."""
 
 _BUILDER = re.compile(r"[a-z][a-z0-9_]*(/[A-Za-z0-9_.+-]+){0,3}")
 """TFDS's spelling: ``name[/config][/version][/split]``."""
+
+LARGEST_SIDE = 1 << 20
+"""Pixels; what says that it is larger is damaged."""
+
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -72,6 +77,9 @@ class Tree(Protocol):
 
     def read(self, name: str) -> bytes: ...
 
+    def read_head(self, name: str, size: int) -> bytes:
+        """The first ``size`` bytes, or all there are: of a picture, what its header says is often enough."""
+
     def describe(self, name: str) -> str:
         """For messages: the real path, or ``x.tar: member``."""
 
@@ -97,7 +105,7 @@ class TrackAnnotation:
 @dataclass(frozen=True)
 class VideoAnnotation:
     name: str
-    frame_names: list[str]
+    frame_names: Sequence[str]
     """Relative to the data-set folder, in order."""
     size: tuple[int, int]
     """(width, height) of the original images."""
@@ -185,12 +193,12 @@ def read_manifest(tree: Tree) -> dict[str, tuple[int, int]] | None:
     try:
         sizes = json.loads(tree.read(MANIFEST))["sizes"]
         read = {str(video): (int(size[0]), int(size[1])) for video, size in sizes.items()}
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise DataError(
             f'{where}: expected {{"layout": …, "sizes": {{video: [width, height]}}}}; make it again'
         ) from error
     for video, size in read.items():
-        if min(size) < 1:
+        if min(size) < 1 or max(size) > LARGEST_SIDE:
             raise DataError(f"{where}: video {video} has size {size[0]}x{size[1]}; make it again")
     return read
 
@@ -211,10 +219,69 @@ def find_layout(layout: str) -> Layout:
 
 def code_digest(layout: str) -> str:
     """SHA-256 of the modules that read a layout: another reader, another index."""
-    shared = [Path(__file__).with_name(name) for name in ("common.py", "voc.py")]
+    shared = [Path(__file__).with_name(f"{name}.py") for name in ("__init__", "common", "rows", "checks", "voc")]
     own = Path(__file__).with_name(f"{layout}.py") if layout in LAYOUTS else plugins.module_file(layout)
     files = [*shared, own]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+class _Watched:
+    """A tree that remembers which files were read, for messages."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self.name, self.source = tree.name, tree.source
+        self.list, self.files, self.read_head, self.describe = tree.list, tree.files, tree.read_head, tree.describe
+        self.names: list[str] = []
+
+    def read(self, name: str) -> bytes:
+        self.names.append(name)
+        return self._tree.read(name)
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._tree, attribute)  # what only this kind of tree has
+
+    @contextlib.contextmanager
+    def naming_the_last(self) -> Iterator[None]:
+        """Turns what a deeply nested file does to a parser into an error that names the file."""
+        try:
+            yield
+        except RecursionError as error:
+            where = self.describe(self.names[-1]) if self.names else self.source
+            raise DataError(f"{where}: nested too deeply to be an annotation; replace the file") from error
+
+
+def read_video(layout: Layout, tree: Tree, entry: Any, sizes: Sizes) -> VideoAnnotation:
+    """One video with its annotations, checked (``formats.checks``).
+
+    Raises:
+        DataError: names the file, and the row where there is one.
+    """
+    from seqtrack.data.formats.checks import find_mistake  # which needs the types above
+
+    watched = _Watched(tree)
+    with watched.naming_the_last():
+        video = layout.read(watched, entry, sizes)
+    if not all(1 <= side <= LARGEST_SIDE for side in video.size):
+        where = tree.describe(watched.names[0]) if watched.names else f"{tree.source}: {video.name}"
+        raise DataError(f"{where}: says that frames are {video.size[0]}x{video.size[1]}; mend it")
+    if (mistake := find_mistake(video)) is not None:
+        number, row, problem = mistake
+        track = video.tracks[number]
+        frame = tree.describe(video.frame_names[int(track.frames[row])])
+        box = " ".join(f"{value:g}" for value in track.boxes[row])
+        raise DataError(f"{_file_of(watched, video, number, row)}, row {row + 1}: {problem} (box {box} of {frame})")
+    return video
+
+
+def _file_of(tree: _Watched, video: VideoAnnotation, track: int, row: int) -> str:
+    """Which of the files that were read holds a label: there is one per frame, one per track, or one."""
+    names = tree.names
+    if not names:
+        return f"{tree.source}: {video.tracks[track].name}"
+    if len(names) == len(video.tracks[track].frames):
+        return tree.describe(names[row])
+    return tree.describe(names[track if len(names) == len(video.tracks) else 0])
 
 
 def read_videos(name: DatasetName, tree: Tree) -> Iterator[VideoAnnotation]:
@@ -224,9 +291,16 @@ def read_videos(name: DatasetName, tree: Tree) -> Iterator[VideoAnnotation]:
         DataError: names the file, and the row where there is one.
     """
     layout, sizes = find_layout(name.layout), read_manifest(tree)
-    count = 0
-    for entry in layout.find(tree, name.part):
-        count += 1
-        yield layout.read(tree, entry, sizes)
-    if count == 0:
+    for entry in find_videos(name, tree):
+        yield read_video(layout, tree, entry, sizes)
+
+
+def find_videos(name: DatasetName, tree: Tree) -> list[Any]:
+    """The entries of all videos (``Layout.find``). DataError if there is none."""
+    layout = find_layout(name.layout)
+    watched = _Watched(tree)
+    with watched.naming_the_last():
+        entries = list(layout.find(watched, name.part))
+    if not entries:
         raise DataError(f"{tree.source}: no sequence in the {name.layout} layout here; expected {layout.EXPECTED}")
+    return entries

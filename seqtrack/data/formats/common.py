@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.formats import Listing, Sizes, TrackAnnotation, Tree, VideoAnnotation
+from seqtrack.data.formats import LARGEST_SIDE, Listing, Sizes, TrackAnnotation, Tree, VideoAnnotation
+from seqtrack.data.formats.rows import parse_rows as parse_rows
 from seqtrack.data.jpeg import read_jpeg_header
+from seqtrack.data.numbering import NumberedNames
 from seqtrack.errors import DataError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
-# One benchmark mixes commas, tabs and spaces, sometimes several in a row ("12, 7").
-_DELIMITER = re.compile(r"[,\s;]+")
+_HEAD_BYTES = 4096
 Folders = Iterator[tuple[str, Listing]]
 _NUMBER = re.compile(r"(\d+)\.[^.]*$")
 _LARGEST = 1.25
@@ -29,43 +30,6 @@ _LARGEST = 1.25
 
 def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGES)
-
-
-def parse_rows(data: bytes, where: str, columns: Sequence[int]) -> NDArray[np.float64]:
-    """The numbers of a ground-truth file, one row per line.
-
-    Args:
-        where: names the file in messages.
-        columns: how many numbers a row may have; all rows of a file have the same.
-
-    Returns:
-        (N, C); NaN where the file says ``nan``. Blank lines at the end are no rows; elsewhere they are
-        mistakes.
-    """
-    expected = " or ".join(str(count) for count in columns)
-    lines = data.decode("utf-8-sig", errors="replace").splitlines()
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines:
-        raise DataError(f"{where}: no rows; expected {expected} numbers in each")
-    rows: list[list[float]] = []
-    for number, line in enumerate(lines, start=1):
-        words = [word for word in _DELIMITER.split(line) if word]
-        try:
-            values = [float(word) for word in words]
-        except ValueError as error:
-            raise DataError(
-                f"{where}, row {number}: {line.strip()[:60]!r} is not {expected} numbers; mend that row"
-            ) from error
-        if len(values) not in columns or (rows and len(values) != len(rows[0])):
-            wanted = str(len(rows[0])) if rows else expected
-            raise DataError(
-                f"{where}, row {number}: {len(values)} numbers where {wanted} are expected; mend that row"
-            )
-        if any(math.isinf(value) for value in values):
-            raise DataError(f"{where}, row {number}: an infinite number; mend that row")
-        rows.append(values)
-    return np.array(rows, dtype=np.float64)
 
 
 def with_presence(boxes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -96,6 +60,11 @@ def check_boxes(
     Raises:
         DataError: names the file and the first such row.
     """
+    if len(boxes) and np.isfinite(boxes).all():  # nearly always; what follows takes ten times as long
+        x, y, width, height = boxes.T
+        longest_width, longest_height = _LARGEST * size[0], _LARGEST * size[1]
+        if min(width.min(), height.min()) >= 0 and width.max() <= longest_width and height.max() <= longest_height:
+            return
     missing = np.isnan(boxes)
     sides = np.where(missing[:, 2:], 0.0, boxes[:, 2:])
     mistakes = {
@@ -222,7 +191,8 @@ def walk(
 
 def frames_in(tree: Tree, folder: str) -> list[str]:
     """The images directly in a folder, in the order of their numbers, relative to the tree."""
-    return frames_of([join(folder, name) for name in tree.list(folder).files])
+    prefix = join(folder, "")
+    return [prefix + name for name in frames_of(tree.list(folder).files)]
 
 
 def frames_for(tree: Tree, folder: str, truth: str, expected: str) -> list[str]:
@@ -281,6 +251,10 @@ def frame_number(name: str) -> int | None:
 
 def frames_of(names: Sequence[str]) -> list[str]:
     """The images among files of one folder, in the order of their numbers (``9.jpg`` before ``10.jpg``)."""
+    # In order of number if these count up, which is all that a large data set has, and quickly found out.
+    ordered = sorted(sorted(names), key=len)
+    if NumberedNames.of(ordered) is not None and is_image(ordered[0]):
+        return ordered
     images = [name for name in names if is_image(name)]
     numbers = [frame_number(name) for name in images]
     if None in numbers:
@@ -291,10 +265,21 @@ def frames_of(names: Sequence[str]) -> list[str]:
 def original_size(tree: Tree, video: str, first_frame: str, sizes: Sizes) -> tuple[int, int]:
     """From the manifest of a preprocessed version if there is one, else from the first image's header."""
     if sizes is None:
-        return image_size(tree.read(first_frame), tree.describe(first_frame))
+        return size_of_frame(tree, first_frame)
     if video not in sizes:
         raise DataError(f"{tree.source}: its manifest has no size for video {video}; make this version again")
     return sizes[video]
+
+
+def size_of_frame(tree: Tree, name: str) -> tuple[int, int]:
+    """(width, height) of an image, of which no more is read than its header as a rule."""
+    where, head = tree.describe(name), tree.read_head(name, _HEAD_BYTES)
+    try:
+        return image_size(head, where)
+    except DataError:
+        if len(head) < _HEAD_BYTES:
+            raise
+        return image_size(tree.read(name), where)  # a preview or a colour profile may lie before the size
 
 
 def image_size(data: bytes, where: str) -> tuple[int, int]:
@@ -314,7 +299,7 @@ def image_size(data: bytes, where: str) -> tuple[int, int]:
             size = (width, abs(height))  # a negative height means that rows run downwards
     except struct.error:
         pass
-    if size is None or min(size) < 1:
+    if size is None or min(size) < 1 or max(size) > LARGEST_SIDE:
         raise DataError(f"{where}: its header does not decode as JPEG, PNG or BMP; replace the file")
     return int(size[0]), int(size[1])
 

@@ -169,12 +169,12 @@ def _align(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Which frame each row labels: positions in ``frames``, and the rows that count."""
     everything = np.arange(len(frames))
-    numbers = [frame_number(name) for name in frames]
     labelled = everything
     window = _window(sequence)
-    if window is not None and set(window) <= set(numbers):
-        first, last = numbers.index(window[0]), numbers.index(window[1])
-        labelled = everything[first : last + 1]
+    if window is not None:
+        numbers = [frame_number(name) for name in frames]
+        if set(window) <= set(numbers):
+            labelled = everything[numbers.index(window[0]) : numbers.index(window[1]) + 1]
     if len(rows) == len(frames):
         return labelled, rows[labelled]
     if len(rows) != len(labelled):

@@ -36,11 +36,16 @@ class ArchiveFrames:
     def __reduce__(self) -> tuple[Callable[..., ArchiveFrames], tuple[Any, ...]]:
         return _reopen, (self.archive, self.folder, self.digest, self._table_file, self._map is not None)
 
-    def read(self, name: str) -> bytes:
+    def read_head(self, name: str, size: int) -> bytes:
+        """The first ``size`` bytes, or all there are."""
+        return self.read(name)[:size] if self.table.compressed else self.read(name, size)
+
+    def read(self, name: str, limit: int | None = None) -> bytes:
+        """``limit``: no more than so many bytes of what the archive holds."""
         place = self.table.find(name)
         if place is None:
             raise DataError(f"{self.describe(name)}: no such member; is the archive complete?")
-        offset, size = place
+        offset, size = place if limit is None else (place[0], min(place[1], limit))
         if self._map is not None:
             data = self._map[offset : offset + size]
         else:

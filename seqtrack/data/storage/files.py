@@ -21,8 +21,8 @@ class Frames(Protocol):
     def close(self) -> None: ...
 
 
-def read_file(path: str) -> bytes:
-    """The whole of a plain file. DataError that names it when it is none, or cannot be read."""
+def read_file(path: str, limit: int | None = None) -> bytes:
+    """The whole of a plain file, or its first bytes. DataError that names it when it is none, or cannot be read."""
     # Half the time of open(…).read(), which builds a buffered reader first.
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -30,9 +30,10 @@ def read_file(path: str) -> bytes:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise DataError(f"{path}: not a file")
-            data = os.read(descriptor, status.st_size)
-            while len(data) < status.st_size:  # one read returns at most 2 GiB, and less on some network disks
-                more = os.read(descriptor, status.st_size - len(data))
+            size = status.st_size if limit is None else min(limit, status.st_size)
+            data = os.read(descriptor, size)
+            while len(data) < size:  # one read returns at most 2 GiB, and less on some network disks
+                more = os.read(descriptor, size - len(data))
                 if not more:
                     raise DataError(f"{path}: it became shorter while it was read")
                 data += more

@@ -222,14 +222,15 @@ class TestMasks:
         with pytest.raises(DataError, match=r"JPEGImages/480p/bear: no frames for .*Annotations/480p/bear; add them"):
             read("masks", davis, "davis")
 
-    def test_an_edited_mask_is_another_source(self, davis: Path) -> None:
+    def test_an_edited_mask_is_another_source(self, davis: Path, tmp_path: Path) -> None:
         """The index is made anew: masks are annotations, though they are pictures."""
         from seqtrack.data.formats import DatasetName
-        from seqtrack.data.index_build import source_fingerprint
+        from seqtrack.data.index import ensure_index
         from seqtrack.data.trees import DirectoryTree
 
         def fingerprint() -> str:
-            return source_fingerprint(DatasetName("masks", "davis"), DirectoryTree(davis, "davis"))
+            tree = DirectoryTree(davis, "davis")
+            return ensure_index(DatasetName("masks", "davis"), tree, tmp_path / "cache", lambda _: None).fingerprint
 
         before = fingerprint()
         (davis / "Annotations" / "480p" / "bear" / "00001.png").write_bytes(palette_png(mask_of({1: (0, 0, 2, 2)})))
