@@ -6,8 +6,11 @@ As ``single_target_layouts``, for what all layouts have in common; the files are
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
+
+import numpy as np
 
 from tests.data.formats import (
     test_coco,
@@ -85,9 +88,20 @@ def write_ytbvos(root: Path) -> Path:
     return root
 
 
+def write_clean(root: Path) -> Path:
+    boxes, others = [[1.0, 2.0, 12.0, 9.0, 1, 0]], [[1.0, 2.0, 12.0, 9.0, 1, 1], [3.0, 3.0, 9.0, 9.0, 1, 0]]
+    names = [f"v_0_{frame}.jpg" for frame in range(2)]
+    sequence = {"frames": names, "bboxes": [np.array(boxes), np.array(others)], "frame_id": [0, 1], "category": 1}
+    write_frames(root, range(2), "v_0_{}.jpg")
+    content = {"categories": [{"id": 1, "name": "cat"}], "seqs": [sequence]}
+    (root / "set_clean.pkl").write_bytes(pickle.dumps(content, protocol=2))
+    return root
+
+
 WRITERS: list[tuple[str, str, Callable[[Path], Path]]] = [
     ("got10k", "train", write_got10k), ("lasot", "train", write_lasot), ("trackingnet", "train", write_trackingnet),
     ("ilsvrc", "train", write_ilsvrc), ("det", "train", write_det), ("ytbb", "train", write_ytbb),
-    ("coco", "train", write_coco), ("masks", "davis", write_davis), ("masks", "ytbvos", write_ytbvos),
+    ("coco", "train", write_coco), ("clean", "", write_clean), ("masks", "davis", write_davis),
+    ("masks", "ytbvos", write_ytbvos),
 ]  # fmt: skip
 """Layout, part, and what writes a data set of it."""

@@ -109,7 +109,7 @@ def assert_names_a_file(message: str | None) -> None:
         assert message.isprintable(), message
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"tfds"}))  # whose files are not annotations: test_tfds.py
 def test_every_layout_is_fuzzed(layout: str) -> None:
     names = [name for name, one in SMALL.items() if one[0] == layout]
     assert names, "write a small data set in this layout for SMALL above"
