@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqtrack.tools.cli import Parser, run
+from seqtrack.tools.cli import Parser, locations_from, run
 
 if TYPE_CHECKING:
     from seqtrack.data.locations import Locations
@@ -46,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.data.formats import parse_dataset_name
 
     name = parse_dataset_name(args.name)
-    locations = _locations(args)
+    locations = locations_from(args)
     prepare(name, locations, lambda text: print(text, file=sys.stderr))
     index = open_index_of(name, locations)
     if args.action == "show":
@@ -64,15 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{name}: {index.num_videos} videos, {index.num_tracks} tracks, {frames} frames; {index.path}")
     print(f"fingerprint {index.fingerprint}")
     return 0
-
-
-def _locations(args: argparse.Namespace) -> Locations:
-    from seqtrack.config import build, machine_values
-    from seqtrack.data.locations import locations_of
-
-    flags = ("data_dir", "tar_dir", "data_paths", "data_cache_dir", "preproc")
-    given = {flag: value for flag in flags if (value := getattr(args, flag)) is not None}
-    return locations_of(build(machine_values() | given))
 
 
 def _verify(text: str, locations: Locations) -> None:
