@@ -132,6 +132,18 @@ class PreprocessedDataset(Dataset):
         where = self.frames.describe(picture_of_frame(self.index.frame_name(video, frame)))
         return f"{self.name}: video {self.index.video_name(video)}, frame {frame} ({where})"
 
+    def verify(self) -> None:
+        """Compares every picture with its checksum. DataError that names the first that is not as it was made."""
+        index, pictures = self.index, self.pictures
+        for group in range(index.num_tracks if pictures.are_crops else index.num_videos):
+            for picture in pictures.of_group(group):
+                number = int(pictures.numbers[picture])
+                is_crop = pictures.are_crops
+                name = picture_of_row(group, number) if is_crop else picture_of_frame(index.frame_name(group, number))
+                if zlib.crc32(self.frames.read(name)) != pictures.checksums[picture]:
+                    where = self.frames.describe(name)
+                    raise DataError(f"{where}: it does not have its checksum; make or copy this version again")
+
 
 def open_index_of(name: DatasetName, locations: Locations, on_message: Say = print) -> Index:
     """The index, built if it is missing or its source has changed.

@@ -16,6 +16,7 @@ actions:
   build    make the index if it is missing or its source has changed (training does this by itself)
   show     print what the data set holds, one line per track
   verify   check every byte of the index, that its source has not changed, and that the frames are there
+           (of a version that seqtrack preprocess made: every picture's checksum)
 
 Paths are also taken from ~/.config/seqtrack.yaml and ./seqtrack.local.yaml, as for training.
 
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _verify(text: str, locations: Locations) -> None:
-    from seqtrack.data.datasets import open_dataset, open_index_of
+    from seqtrack.data.datasets import PreprocessedDataset, open_dataset, open_index_of
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.formats.common import image_size
     from seqtrack.data.index import verify_index
@@ -75,6 +76,9 @@ def _verify(text: str, locations: Locations) -> None:
     name = parse_dataset_name(text)
     index = verify_index(open_index_of(name, locations).path)
     dataset = open_dataset(name, locations)
+    if isinstance(dataset, PreprocessedDataset):
+        dataset.verify()
+        return
     for video in range(index.num_videos):
         for frame in (0, index.video_length(video) - 1):
             where = dataset.describe_frame(video, frame)

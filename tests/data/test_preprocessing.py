@@ -499,6 +499,19 @@ class TestOpening:
         assert "make" in str(caught.value)
         assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize("preproc", VERSIONS)
+    def test_every_picture_is_verified(self, tmp_path: Path, peculiar: Dataset, preproc: str) -> None:
+        make(peculiar, tmp_path, preproc)
+        locations = unpacked(tmp_path, preproc, OTB, tmp_path / "cache")
+        open_version(OTB, locations).verify()
+        files = sorted((tmp_path / "folders").rglob("*.jpg"))
+        for file in (files[0], files[4], files[-1]):
+            data = file.read_bytes()
+            file.write_bytes(data[:-9] + bytes(9))
+            with pytest.raises(DataError, match=rf"{file}: it does not have its checksum"):
+                open_version(OTB, locations).verify()
+            file.write_bytes(data)
+
     def test_a_damaged_cache_is_mended(self, tmp_path: Path, made: Path) -> None:
         locations = version(tmp_path, "resize_fit_48x48", tmp_path / "cache2")
         before = open_version(OTB, locations)
