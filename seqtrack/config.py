@@ -60,7 +60,7 @@ class TrainConfig:
     init_from: str | None = option(
         None, "start from these weights: RUN, RUN:SEED, RUN:SEED:STEP, or a safetensors/torch file", "text?"
     )
-    preproc: str = option("original", "version of the data, e.g. original, resize_force_360x360", "text")
+    preproc: str = option("original", "version of the data, e.g. original, crop_446, resize_force_360x360", "text")
     pool_datasets: tuple[str, ...] = option(
         ("vot2018",), "data sets whose videos are split into pool_train and pool_val", "texts"
     )

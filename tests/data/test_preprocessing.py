@@ -30,7 +30,7 @@ from seqtrack.data.preprocessing import PICTURES_PER_BLOCK, Outcome, blocks_of, 
 from seqtrack.data.samplers import Uniform
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import boxes_text, jpeg, write_sequence
-from tests.data.peculiar_layouts import SIZE, every_fixture, write_otb, write_vot
+from tests.data.peculiar_layouts import SIZE, every_fixture, write_otb, write_pictures, write_vot
 
 VERSIONS = ["crop_62", "resize_fit_48x48", "resize_force_40x36"]
 OTB = DatasetName("otb", "small")
@@ -271,6 +271,23 @@ class TestCrops:
             assert abs(lines.argmax() + inside[1] - top) <= 1
             assert abs(columns.sum() - across) <= 1.5
             assert abs(lines.sum() - down) <= 1.5
+
+    def test_a_small_target_beside_a_large_one_is_cut_from_the_frame_at_full_size(self, tmp_path: Path) -> None:
+        """One decoded frame serves both, as fine as the smaller needs it."""
+        rows = {"1": "31,41,12,10\n", "2": "101,21,400,300\n"}
+        crops = {}
+        for case, targets in (("small", "1"), ("large", "2"), ("both", "12")):
+            folder = tmp_path / case / "small" / "Seq"
+            write_pictures(folder / "img", range(1, 2), "{:04d}.jpg", (640, 480))
+            for k in targets:
+                (folder / f"groundtruth_rect.{k}.txt").write_text(rows[k])
+            make(original(folder.parent, OTB, tmp_path / "cache"), tmp_path / case, "crop_64")
+            dataset = open_version(OTB, version(tmp_path / case, "crop_64", tmp_path / "cache"))
+            crops[case] = [decode(data, "").astype(int) for data in pictures_of(dataset).values()]
+        assert crop_region((30, 40, 12, 10), 64)[1] == 1
+        assert crop_region((100, 20, 400, 300), 64)[1] == 4
+        assert (crops["both"][0] == crops["small"][0]).all()
+        assert np.abs(crops["both"][1] - crops["large"][0]).mean() < 2
 
     def test_beyond_the_frame_is_the_mean_colour(self, tmp_path: Path) -> None:
         write_sequence(tmp_path / "small" / "Seq", [100], "1,1,16,16\n")

@@ -102,7 +102,9 @@ EXECUTION: dict[str, Any] = {
 GOLDEN = {"train": TRAIN, "assess": ASSESS, "execution": EXECUTION}
 # What an assessment's folder is named after; the other assess flags only choose which ones are made.
 KEYED = {"eval_tre_num", "eval_preproc", "max_eval_videos", "tracker_params"}
-TOOLS = ["train", "train_work", "status", "logs", "cancel", "doctor", "index", "pack", "sample_data", "main"]
+TOOLS = [
+    "train", "train_work", "status", "logs", "cancel", "doctor", "index", "pack", "preprocess", "sample_data", "main",
+]  # fmt: skip
 
 
 def test_flags_classes_and_defaults() -> None:
