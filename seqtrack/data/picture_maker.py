@@ -182,7 +182,7 @@ class Maker:
         size, expected = image_size(data, where), self._index.video_size(video)
         if size != expected:
             raise DataError(
-                f"{where}: {size[0]}x{size[1]}, expected {expected[0]}x{expected[1]} as the first frame;"
+                f"{where}: {size[0]}x{size[1]}, expected {expected[0]}x{expected[1]} as the index has it;"
                 " restore this file from its source"
             )
         return data, decode_reduced(data, shrink, where)

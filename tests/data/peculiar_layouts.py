@@ -1,13 +1,9 @@
 """Small data sets with what makes preprocessing hard: targets at the border, absent ones, several in one video, PNG,
 frames without labels. Frames have something to see.
-
-Any module ``tests/data/*_layouts.py`` may have such ``FIXTURES`` (``layout``, ``part``, ``write``):
-``every_fixture`` finds them, and whatever must hold for all layouts is tested on all of them.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,10 +66,3 @@ def write_vot(root: Path) -> Path:
 
 
 FIXTURES = [Fixture("otb", "", write_otb), Fixture("vot", "", write_vot)]
-
-
-def every_fixture() -> list[Any]:
-    found = []
-    for path in sorted(Path(__file__).parent.glob("*_layouts.py")):
-        found += getattr(importlib.import_module(f"tests.data.{path.stem}"), "FIXTURES", [])
-    return found

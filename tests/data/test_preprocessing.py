@@ -18,71 +18,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtrack.data.crops import square_around
-from seqtrack.data.datasets import Dataset, PreprocessedDataset, open_dataset, open_index_of, prepare
+from seqtrack.data.datasets import Dataset, open_dataset, open_index_of, prepare
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.images import decode, decode_reduced
-from seqtrack.data.index import Index
-from seqtrack.data.locations import Locations, StageMode
+from seqtrack.data.locations import Locations
 from seqtrack.data.mixture import parse_mixture
 from seqtrack.data.pairs import PairParams, PairSource
 from seqtrack.data.picture_maker import EXEMPLAR_SIZE, Recipe, crop_region
-from seqtrack.data.preprocessing import PICTURES_PER_BLOCK, Outcome, blocks_of, preprocess
+from seqtrack.data.preprocessing import PICTURES_PER_BLOCK, blocks_of
 from seqtrack.data.samplers import Uniform
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import boxes_text, jpeg, write_sequence
-from tests.data.peculiar_layouts import SIZE, every_fixture, write_otb, write_pictures, write_vot
+from tests.data.peculiar_layouts import FIXTURES, SIZE, Fixture, write_otb, write_pictures, write_vot
+from tests.data.smaller import (
+    VERSIONS,
+    assert_same_labels,
+    make,
+    open_version,
+    original,
+    pictures_of,
+    silent,
+    unpacked,
+    version,
+)
 
-VERSIONS = ["crop_62", "resize_fit_48x48", "resize_force_40x36"]
 OTB = DatasetName("otb", "small")
-
-
-def silent(_: str) -> None:
-    """Messages are tested where they are made."""
-
-
-def original(folder: Path, name: DatasetName, cache: Path) -> Dataset:
-    return open_dataset(name, Locations(data_paths={name.folder: folder}, cache_dir=cache), silent)
-
-
-def make(dataset: Dataset, out: Path, preproc: str, workers: int = 0, **options: Any) -> Outcome:
-    recipe = Recipe(preproc, **{key: options.pop(key) for key in ("every", "jpeg_quality") if key in options})
-    return preprocess(dataset, recipe, out / preproc / f"{dataset.name}.tar", workers, say=silent, **options)
-
-
-def version(out: Path, preproc: str, cache: Path, mode: StageMode = "none") -> Locations:
-    return Locations(tar_dir=out, preproc=preproc, stage_mode=mode, tmp_data_dir=str(out / "node"), cache_dir=cache)
-
-
-def open_version(name: DatasetName, locations: Locations) -> PreprocessedDataset:
-    dataset = open_dataset(name, locations, silent)
-    assert isinstance(dataset, PreprocessedDataset)
-    return dataset
-
-
-def unpacked(out: Path, preproc: str, name: DatasetName, cache: Path) -> Locations:
-    with tarfile.open(out / preproc / f"{name.folder}.tar") as archive:
-        archive.extractall(out / "folders" / preproc, filter="data")
-    return Locations(data_dir=out / "folders", preproc=preproc, cache_dir=cache)
-
-
-def assert_same_labels(index: Index, expected: Index) -> None:
-    assert index.fingerprint == expected.fingerprint
-    for video in range(expected.num_videos):
-        assert index.video_size(video) == expected.video_size(video)
-    for number in range(expected.num_tracks):
-        found, track = index.track(number), expected.track(number)
-        for column in ("frames", "boxes", "present", "occluded", "visibility"):
-            np.testing.assert_array_equal(getattr(found, column), getattr(track, column))
-
-
-def pictures_of(dataset: PreprocessedDataset) -> dict[tuple[int, int], bytes]:
-    """By (track, row), the picture of every row that has one."""
-    found = {}
-    for track in range(dataset.index.num_tracks):
-        stored = dataset.stored(track)
-        for row in range(len(dataset.index.track(track).frames)) if stored is None else stored.tolist():
-            found[track, row] = dataset.read_target(track, row).data
-    return found
 
 
 def members(tar: Path) -> dict[str, bytes]:
@@ -91,10 +51,11 @@ def members(tar: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("preproc", VERSIONS)
-@pytest.mark.parametrize("fixture", every_fixture(), ids=lambda fixture: f"{fixture.layout}-{fixture.part}")
-def test_every_layout_comes_back_the_same_from_tar_copies_and_folder(
-    fixture: Any, preproc: str, tmp_path: Path
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda fixture: fixture.layout)
+def test_labels_and_pictures_are_the_same_from_tar_copies_and_folder(
+    fixture: Fixture, preproc: str, tmp_path: Path
 ) -> None:
+    """``assert_round_trip`` has the same for a data set in every layout."""
     name = DatasetName(fixture.layout, "small", fixture.part)
     source = original(fixture.write(tmp_path / "small"), name, tmp_path / "cache")
     made = make(source, tmp_path / "tars", preproc).manifest
@@ -470,7 +431,7 @@ class TestUnreadable:
         (tmp_path / "small/Alone/img/0006.jpg").unlink()
         lines = make(peculiar, tmp_path, "crop_62").unreadable
         assert len(lines) == 2
-        assert f"48x32, expected {SIZE[0]}x{SIZE[1]} as the first frame" in lines[0]
+        assert f"48x32, expected {SIZE[0]}x{SIZE[1]} as the index has it" in lines[0]
         assert "0006.jpg: cannot read it (No such file or directory)" in lines[1]
 
 
