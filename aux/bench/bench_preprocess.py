@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,7 +25,8 @@ from seqtrack.data.datasets import Dataset, open_dataset
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.images import RegionDecoder, decode_reduced, resize_view
 from seqtrack.data.locations import Locations
-from seqtrack.data.mixture import Mixture
+from seqtrack.data.mixture import parse_mixture
+from seqtrack.data.packing import pack
 from seqtrack.data.pairs import PairParams, PairSource
 from seqtrack.data.picture_maker import Recipe, crop_region
 from seqtrack.data.preprocessing import preprocess
@@ -106,7 +108,7 @@ def cpu_seconds(function: Callable[[], None]) -> float:
 
 def pair_rate(dataset: Dataset) -> float:
     """(time of decoding the two crops of each pair alone) / (time of loading the pairs)."""
-    source = PairSource({"a": dataset}, Mixture(((1.0, ("a",)),)), PairRange(), PairParams(), None, BATCH, seed=0)
+    source = PairSource({"a": dataset}, parse_mixture("a"), PairRange(), PairParams(), None, BATCH, seed=0)
     rows = [row for step in range(BATCHES) for row in source.batch(step)["sample"].tolist()]
     crops = [dataset.read_target(track, frame).data for _, track, a, b in rows for frame in (a, b)]
 
@@ -146,6 +148,10 @@ def rows() -> Iterator[Row]:
             tar_dir=folder / "tars", preproc="crop_446", cache_dir=folder / "cache", stage_mode="untar",
             tmp_data_dir=str(folder / "node"),
         )  # fmt: skip
+        for kind in ("zip", "array_record"):
+            tar = folder / "tars" / "crop_446" / "generated.tar"
+            pack(NAME, tar, tar.with_suffix(f".{kind}"))
+            places[f"{kind} in place"] = replace(places["tar in place"], storage=kind)
         for name, locations in places.items():
             crops = open_dataset(NAME, locations, lambda _: None)
             value = pair_rate(crops)

@@ -18,7 +18,7 @@ from seqtrack.data.backends import frames_digest, open_frames
 from seqtrack.data.crops import CropMap
 from seqtrack.data.formats import MANIFEST, DatasetName
 from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
-from seqtrack.data.locations import ORIGINAL, Locations, Source, locate, located, places_of_original
+from seqtrack.data.locations import ARCHIVES, ORIGINAL, Locations, Source, locate, located, places_of_original
 from seqtrack.data.pictures import (
     Manifest,
     Pictures,
@@ -155,7 +155,7 @@ def open_index_of(name: DatasetName, locations: Locations, on_message: Say = pri
     if version is not None and (manifest := _manifest(version, locations.cache_dir)) is not None:
         tree = version.tree(locations.cache_dir)
         index = embedded_index(tree, manifest, name, locations.cache_dir)
-        if version.kind == "tar":  # so that ``is_indexed`` need not open it
+        if version.kind in ARCHIVES:  # so that ``is_indexed`` need not open it
             CachedIndex(name, locations.cache_dir).remember(tree.source, tree.stamp(), manifest.source)
         return index
     original = located(name, locations, ORIGINAL)
@@ -202,7 +202,7 @@ def is_indexed(name: DatasetName, locations: Locations) -> bool:
         UserError: the data set itself is nowhere.
     """
     version = locate(name, locations)
-    if version.kind == "dir" and (manifest := _manifest(version, locations.cache_dir)) is not None:
+    if version.kind not in ARCHIVES and (manifest := _manifest(version, locations.cache_dir)) is not None:
         return CachedIndex(name, locations.cache_dir).file(manifest.source).exists()
     original = located(name, locations, ORIGINAL)
     tree = (original or version).tree(locations.cache_dir)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from seqtrack.tools.cli import Parser, locations_from, run
+from seqtrack.tools.cli import Parser, run
+from seqtrack.tools.places import places_of
 
 if TYPE_CHECKING:
     from seqtrack.data.locations import Locations
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.data.formats import parse_dataset_name
 
     name = parse_dataset_name(args.name)
-    locations = locations_from(args)
+    locations = places_of(args)
     prepare(name, locations, lambda text: print(text, file=sys.stderr))
     index = open_index_of(name, locations)
     if args.action == "show":

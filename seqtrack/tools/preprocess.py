@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from seqtrack.errors import UserError
-from seqtrack.tools.cli import EXIT_FAILURE, Parser, locations_from, run
+from seqtrack.tools.cli import EXIT_FAILURE, Parser, run
+from seqtrack.tools.places import places_of
 
 _EPILOG = """\
 versions:
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.num_workers is not None and args.num_workers < 0:
         raise UserError(f"--num_workers: expected 0 or more, got {args.num_workers}")
     name = parse_dataset_name(args.dataset)
-    locations = locations_from(args)
+    locations = places_of(args)
     if args.source is not None:
         if not args.source.expanduser().exists():
             raise UserError(f"--source: {args.source} is not there; expected the data set's folder or tar")

@@ -8,6 +8,7 @@ import json
 import pickle
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from seqtrack.data.formats import DatasetName
 from seqtrack.data.images import decode, decode_reduced
 from seqtrack.data.locations import Locations
 from seqtrack.data.mixture import parse_mixture
+from seqtrack.data.packing import pack
 from seqtrack.data.pairs import PairParams, PairSource
 from seqtrack.data.picture_maker import EXEMPLAR_SIZE, Recipe, crop_region
 from seqtrack.data.preprocessing import PICTURES_PER_BLOCK, blocks_of
@@ -52,9 +54,7 @@ def members(tar: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("preproc", VERSIONS)
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda fixture: fixture.layout)
-def test_labels_and_pictures_are_the_same_from_tar_copies_and_folder(
-    fixture: Fixture, preproc: str, tmp_path: Path
-) -> None:
+def test_labels_and_pictures_are_the_same_in_every_backend(fixture: Fixture, preproc: str, tmp_path: Path) -> None:
     """``assert_round_trip`` has the same for a data set in every layout."""
     name = DatasetName(fixture.layout, "small", fixture.part)
     source = original(fixture.write(tmp_path / "small"), name, tmp_path / "cache")
@@ -67,6 +67,10 @@ def test_labels_and_pictures_are_the_same_from_tar_copies_and_folder(
         "unpacked by us": version(tmp_path / "tars", preproc, elsewhere, "untar"),
         "unpacked": unpacked(tmp_path / "tars", preproc, name, elsewhere),
     }
+    for kind in ("zip", "array_record"):
+        tar = tmp_path / "tars" / preproc / "small.tar"
+        pack(name, tar, tar.with_suffix(f".{kind}"))
+        ways[kind] = replace(ways["tar"], storage=kind)  # type: ignore[arg-type]
     expected: dict[tuple[int, int], bytes] = {}
     for way, locations in ways.items():
         dataset = open_version(name, locations)
