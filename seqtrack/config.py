@@ -40,7 +40,7 @@ def option(
         minimum, above, maximum: allowed range of a number (``above`` is exclusive).
         keyed: an AssessConfig field that changes the result of an assessment.
         unhashed_at: for a field added after the first release, the value that reproduces the behaviour
-            before it; the field is left out of the run id while it has that value.
+            before it; the field is left out of the run id (of the key) while it has that value.
     """
     metadata = {
         "help": text, "kind": kind, "bounds": Bounds(low=minimum, above=above, high=maximum, choices=choices),
@@ -60,7 +60,7 @@ class TrainConfig:
     init_from: str | None = option(
         None, "start from these weights: RUN, RUN:SEED, RUN:SEED:STEP, or a safetensors/torch file", "text?"
     )
-    preproc: str = option("original", "version of the data, e.g. original, resize_force_360x360", "text")
+    preproc: str = option("original", "version of the data, e.g. original, crop_446, resize_force_360x360", "text")
     pool_datasets: tuple[str, ...] = option(
         ("vot2018",), "data sets whose videos are split into pool_train and pool_val", "texts"
     )
@@ -114,6 +114,10 @@ class AssessConfig:
         choices=("full", "sampling"),
     )  # fmt: skip
     eval_tre_num: int = option(1, "starts per sequence: 1 is OPE, n > 1 adds TRE_n", "int", minimum=1, keyed=True)
+    eval_preproc: str | None = option(
+        None, "version of the data to assess on (unset: as --preproc, but original where that is a crop_S)", "text?",
+        keyed=True, unhashed_at=None,
+    )  # fmt: skip
     max_eval_videos: int | None = option(
         None, "assess at most so many videos of a set (a fixed random choice)", "int?", minimum=1, keyed=True
     )

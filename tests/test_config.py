@@ -153,6 +153,13 @@ def test_an_assessment_is_keyed_by_how_it_measures_only() -> None:
     )
     assert assessment_key(AssessConfig(eval_tre_num=3)) != base
     assert assessment_key(AssessConfig(max_eval_videos=3)) != base
+    assert assessment_key(AssessConfig(eval_preproc="resize_fit_640x640")) != base
+
+
+def test_assessments_keep_their_keys() -> None:
+    """The same way to measure gives the same key, in every version of seqtrack."""
+    assert assessment_key(AssessConfig()) == "7ab1fed4"
+    assert assessment_key(AssessConfig(eval_tre_num=3, max_eval_videos=7)) == "20896614"
 
 
 JSON = st.recursive(

@@ -134,9 +134,9 @@ def prepare_data(request: Request, say: Say) -> None:
     A cluster's login node only looks: an index that is missing is built by a job.
     """
     atomic.ensure_writable_folder(request.execution.data_cache_dir, "data_cache_dir")
-    for name in request.datasets.values():
-        if not request.execution.slurm or datasets.is_indexed(name, request.locations):
-            datasets.prepare(name, request.locations, say)
+    for name, places, assessed in request.data_uses:
+        if not request.execution.slurm or datasets.is_indexed(name, places):
+            datasets.prepare(name, places, say, assessed)
 
 
 def check_changes(request: Request) -> None:
@@ -148,15 +148,18 @@ def check_changes(request: Request) -> None:
     training_code, assessment_code = request.training_code, request.assessment_code
 
     @functools.lru_cache
-    def fingerprint(name: DatasetName) -> dict[str, str]:
-        if request.execution.slurm and not datasets.is_indexed(name, request.locations):
+    def fingerprint(name: DatasetName, assessed: bool) -> dict[str, str]:
+        places = request.eval_locations if assessed else request.locations
+        if request.execution.slurm and not datasets.is_indexed(name, places):
             return {}  # nothing to compare with before a job has read it
-        return datasets.fingerprint(name, request.locations)
+        return datasets.fingerprint(name, places)
 
-    data = {name.folder: fingerprint(name) for name in request.training_datasets.values()} | request.training_lists
+    training = {name.folder: fingerprint(name, False) for name in request.training_datasets.values()}
+    data = training | request.training_lists
+    assessed_data = functools.partial(fingerprint, assessed=True)
     for trial in started:
         record.reconcile(request, trial, training_code, data)
-        plan.check_assessments(request, trial, assessment_code, fingerprint)
+        plan.check_assessments(request, trial, assessment_code, assessed_data)
 
 
 def describe(request: Request) -> list[str]:
@@ -166,9 +169,9 @@ def describe(request: Request) -> list[str]:
         f"run {request.run_id}: {train.model}, {train.num_steps} steps, in {request.run.path}",
         f"trains on {train.train_dataset}, assesses on {', '.join(s.eval_id for s in request.eval_sets)}",
     ]
-    for name in request.datasets.values():
+    for name, places, _ in request.data_uses:
         try:
-            locations.locate(name, request.locations)
+            locations.locate(name, places)
         except UserError as error:
             lines.append(f"but: {error}")
     return lines + [f"seed {seed}: {_describe_trial(request, seed)}" for seed in request.seeds]

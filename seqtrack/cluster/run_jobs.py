@@ -14,8 +14,8 @@ from seqtrack.pipeline.summarise import summarise
 
 def index(request: Request) -> int:
     """Builds every index that is missing."""
-    for name in request.datasets.values():
-        datasets.prepare(name, request.locations, _say)
+    for name, places, assessed in request.data_uses:
+        datasets.prepare(name, places, _say, assessed)
     return 0
 
 

@@ -281,7 +281,7 @@ class SlurmScheduler:
         return states
 
     def _is_indexed(self) -> bool:
-        return all(datasets.is_indexed(name, self.request.locations) for name in self.request.datasets.values())
+        return all(datasets.is_indexed(name, places) for name, places, _ in self.request.data_uses)
 
     def _all_complete(self) -> bool:
         return all(plan.has_nothing_left(self.request, self.request.run.trial(seed)) for seed in self.request.seeds)

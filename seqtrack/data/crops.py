@@ -37,6 +37,11 @@ class CropMap:
         x, y, w, h = box
         return (x - self.x0) * self.scale_x, (y - self.y0) * self.scale_y, w * self.scale_x, h * self.scale_y
 
+    def to_frame(self, box: Sequence[float]) -> Box:
+        """The inverse: a box of the crop, in pixels of the frame."""
+        x, y, w, h = box
+        return x / self.scale_x + self.x0, y / self.scale_y + self.y0, w / self.scale_x, h / self.scale_y
+
 
 @dataclass(frozen=True)
 class Square:

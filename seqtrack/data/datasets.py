@@ -1,13 +1,15 @@
 """From the flags that say where data lie (``seqtrack.data.locations``) to an opened data set.
 
-The index of a data set always comes from its original version, or from the manifest of a preprocessed one.
+The index of a data set comes from its original version, or from a preprocessed one that carries it.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +18,20 @@ from seqtrack.data.backends import frames_digest, open_frames
 from seqtrack.data.crops import CropMap
 from seqtrack.data.formats import MANIFEST, DatasetName
 from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
-from seqtrack.data.locations import ORIGINAL, Locations, locate, located, places_of_original
+from seqtrack.data.locations import ARCHIVES, ORIGINAL, Locations, Source, locate, located, places_of_original
+from seqtrack.data.pictures import (
+    Manifest,
+    Pictures,
+    embedded_index,
+    open_pictures,
+    picture_of_frame,
+    picture_of_row,
+    read_manifest,
+)
 from seqtrack.data.reading import Progress
 from seqtrack.data.staging import StagedCopy
 from seqtrack.data.storage import Frames
-from seqtrack.errors import UserError
+from seqtrack.errors import DataError, UserError
 
 Say = Callable[[str], object]
 
@@ -54,7 +65,7 @@ class Dataset:
         """The encoded image. DataError that names the file if it cannot be read."""
         return self.frames.read(self.index.frame_name(video, frame))
 
-    def stored(self, track: int) -> NDArray[np.int64] | None:
+    def stored(self, track: int) -> NDArray[np.integer[Any]] | None:
         """Which rows of the track (positions, increasing) this version has pictures for; None: all of them."""
         return None
 
@@ -81,6 +92,60 @@ class Dataset:
         return self.__dict__ | {"staged": None}
 
 
+@dataclass
+class PreprocessedDataset(Dataset):
+    """A version that ``seqtrack preprocess`` made."""
+
+    manifest: Manifest = field(kw_only=True)
+    pictures: Pictures = field(kw_only=True)
+
+    def read_frame(self, video: int, frame: int) -> bytes:
+        """The frame, resized. DataError where this version has no picture of it."""
+        if self.pictures.are_crops or self.pictures.find(video, frame) is None:
+            raise DataError(f"{self.describe_frame(video, frame)}: {self._why_missing(video, frame)}")
+        return self.frames.read(picture_of_frame(self.index.frame_name(video, frame)))
+
+    def _why_missing(self, video: int, frame: int) -> str:
+        if self.index.frame_name(video, frame) in self.manifest.unreadable:
+            return "it was left out as unreadable (--skip_unreadable); use another version, such as original"
+        return f"{self.manifest.lacks}; for whole frames use the original version (--eval_preproc original)"
+
+    def stored(self, track: int) -> NDArray[np.integer[Any]] | None:
+        return self.pictures.rows(track)
+
+    def read_target(self, track: int, row: int) -> Target:
+        if not self.pictures.are_crops:
+            return super().read_target(track, row)
+        picture = self.pictures.find(track, row)
+        if picture is None:
+            raise DataError(f"{self.describe_target(track, row)}: this version has no picture of row {row}")
+        return Target(self.frames.read(picture_of_row(track, row)), self.pictures.crop_map(picture))
+
+    def describe_target(self, track: int, row: int) -> str:
+        if not self.pictures.are_crops:
+            return super().describe_target(track, row)
+        where = self.frames.describe(picture_of_row(track, row))
+        return f"{self.name}: track {self.index.track_name(track)}, row {row} ({where})"
+
+    def describe_frame(self, video: int, frame: int) -> str:
+        if self.pictures.are_crops:
+            return f"{self.name}: video {self.index.video_name(video)}, frame {frame}, in {self.manifest.preproc}"
+        where = self.frames.describe(picture_of_frame(self.index.frame_name(video, frame)))
+        return f"{self.name}: video {self.index.video_name(video)}, frame {frame} ({where})"
+
+    def verify(self) -> None:
+        """Compares every picture with its checksum. DataError that names the first that is not as it was made."""
+        index, pictures = self.index, self.pictures
+        for group in range(index.num_tracks if pictures.are_crops else index.num_videos):
+            for picture in pictures.of_group(group):
+                number = int(pictures.numbers[picture])
+                is_crop = pictures.are_crops
+                name = picture_of_row(group, number) if is_crop else picture_of_frame(index.frame_name(group, number))
+                if zlib.crc32(self.frames.read(name)) != pictures.checksums[picture]:
+                    where = self.frames.describe(name)
+                    raise DataError(f"{where}: it does not have its checksum; make or copy this version again")
+
+
 def open_index_of(
     name: DatasetName,
     locations: Locations,
@@ -93,6 +158,13 @@ def open_index_of(
     Raises:
         UserError, DataError: there is nothing to build it from, or what there is cannot be read.
     """
+    version = located(name, locations, locations.preproc)
+    if version is not None and (manifest := _manifest(version, locations.cache_dir)) is not None:
+        tree = version.tree(locations.cache_dir)
+        index = embedded_index(tree, manifest, name, locations.cache_dir)
+        if version.kind in ARCHIVES:  # so that ``is_indexed`` need not open it
+            CachedIndex(name, locations.cache_dir).remember(tree.source, tree.stamp(tree.take_seen()), manifest.index)
+        return index
     original = located(name, locations, ORIGINAL)
     if original is not None:
         return ensure_index(
@@ -112,10 +184,23 @@ def open_index_of(
     return known
 
 
-def prepare(name: DatasetName, locations: Locations, on_message: Say = print) -> None:
+def _manifest(source: Source, cache_dir: Path) -> Manifest | None:
+    return None if source.preproc == ORIGINAL else read_manifest(source.tree(cache_dir))
+
+
+def prepare(name: DatasetName, locations: Locations, on_message: Say = print, assessed: bool = False) -> None:
     """Checks that the data set is there with every video that is meant, and that its index is fresh; for the driver,
-    before trials start."""
-    locate(name, locations)
+    before trials start.
+
+    Raises:
+        UserError: it is to be assessed on, and this version lacks frames.
+    """
+    source = locate(name, locations)
+    manifest = _manifest(source, locations.cache_dir)
+    if assessed and manifest is not None and manifest.lacks:
+        raise UserError(
+            f"--eval_preproc: {source.path} serves training only ({manifest.lacks}); give --eval_preproc original"
+        )
     name.videos(open_index_of(name, locations, on_message))
 
 
@@ -126,6 +211,8 @@ def is_indexed(name: DatasetName, locations: Locations) -> bool:
         UserError: the data set itself is nowhere.
     """
     version = locate(name, locations)
+    if version.kind not in ARCHIVES and (manifest := _manifest(version, locations.cache_dir)) is not None:
+        return CachedIndex(name, locations.cache_dir).file(manifest.index).exists()
     original = located(name, locations, ORIGINAL)
     tree = (original or version).tree(locations.cache_dir)
     if fresh_index(name, tree, locations.cache_dir) is not None:
@@ -139,7 +226,18 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
     index = open_index_of(name, locations, on_message)
     opened = open_frames(source, locations, on_message)
     fingerprint = {"index": index.fingerprint} | ({"frames": opened.digest} if opened.digest else {})
-    return Dataset(name.folder, index, opened.frames, fingerprint, opened.staged)
+    try:
+        manifest = None if source.preproc == ORIGINAL else read_manifest(opened.frames)
+        if manifest is None:
+            return Dataset(name.folder, index, opened.frames, fingerprint, opened.staged)
+        pictures = open_pictures(opened.frames, manifest, name.folder, locations.cache_dir)
+    except BaseException:
+        if opened.staged is not None:
+            opened.staged.close()
+        raise
+    return PreprocessedDataset(
+        name.folder, index, opened.frames, fingerprint, opened.staged, manifest=manifest, pictures=pictures
+    )
 
 
 def fingerprint(name: DatasetName, locations: Locations, on_message: Say = print) -> dict[str, str]:

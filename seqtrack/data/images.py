@@ -56,6 +56,29 @@ def decode(data: bytes | memoryview, describe: Describe) -> Image:
         raise _damaged(describe, error) from None
 
 
+def decode_reduced(data: bytes | memoryview, shrink: int, describe: Describe) -> Image:
+    """All pixels at 1/shrink (1 2 4 8), rounded up: pixel (i, j) covers [j s, (j+1) s) x [i s, (i+1) s) of the frame.
+
+    A JPEG is never decoded in full for that: libjpeg transforms only the low frequencies of each block, which is as
+    good as averaging (as in `decode`: accurate DCT, smooth chroma). Anything else is averaged.
+    """
+    header = read_jpeg_header(data) if shrink > 1 else None
+    if header is not None:
+        width, height = -(-header.width // shrink), -(-header.height // shrink)
+        try:
+            pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height, strict=True)
+            return np.asarray(pixels, dtype=np.uint8)
+        except ValueError as error:
+            raise _damaged(describe, error) from None
+    image = decode(data, describe)
+    if shrink == 1:
+        return image
+    height, width = image.shape[:2]
+    margins = (0, -height % shrink, 0, -width % shrink)
+    whole = np.asarray(cv2.copyMakeBorder(image, *margins, cv2.BORDER_REPLICATE), dtype=np.uint8)
+    return resize_view(whole, (whole.shape[1] // shrink, whole.shape[0] // shrink))
+
+
 def _decode_other(data: bytes | memoryview, describe: Describe) -> Image:
     if len(data) == 0:
         raise _damaged(describe, "the file is empty")

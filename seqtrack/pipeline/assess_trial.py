@@ -16,7 +16,7 @@ from seqtrack.assessment import protocols, results
 from seqtrack.assessment.metrics import sequence_metrics
 from seqtrack.assessment.protocols import Sequence
 from seqtrack.assessment.results import SequenceResult
-from seqtrack.config import FIELDS, to_dict
+from seqtrack.config import to_dict
 from seqtrack.data import datasets, images
 from seqtrack.data.datasets import Dataset
 from seqtrack.errors import TrialError
@@ -25,7 +25,7 @@ from seqtrack.pipeline.device import find_device, set_determinism
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
 from seqtrack.runs.attempts import Attempt
-from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest
+from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest, keyed
 from seqtrack.runs.paths import TrialFolder
 from seqtrack.tracking.base import Image, Tracker
 from seqtrack.tracking.sequence import track_sequence
@@ -49,7 +49,7 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
     """
     trial, item, tre_num = attempt.trial, assessment.eval_set, request.assess.eval_tre_num
     final = plan.final_folder(request, trial, assessment)
-    dataset = datasets.open_dataset(item.dataset, request.locations, log.info)
+    dataset = datasets.open_dataset(item.dataset, request.eval_locations, log.info)
     try:
         config = _config(request, trial, assessment, dataset)
         # Sequences tracked by other code, or on other data, are not taken over.
@@ -97,7 +97,6 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
 
 def _config(request: Request, trial: TrialFolder, assessment: Assessment, dataset: Dataset) -> dict[str, Any]:
     """Everything that the result depends on; written beside it."""
-    assess = to_dict(request.assess)
     return {
         "run_id": request.run_id,
         "seed": trial.seed,
@@ -105,7 +104,7 @@ def _config(request: Request, trial: TrialFolder, assessment: Assessment, datase
         "eval_id": assessment.eval_set.eval_id,
         "convention": CONVENTION,
         "train": to_dict(request.train),
-        "assess": {name: value for name, value in assess.items() if FIELDS[name].metadata["keyed"]},
+        "assess": keyed(request.assess),
         "data": dataset.data_fingerprint,
         "code": request.assessment_code,
     }
@@ -132,7 +131,7 @@ def _measured_before(
 
 def _what_a_track_depends_on(config: dict[str, Any]) -> dict[str, Any]:
     assess = config.get("assess", {})
-    return {**config, "assess": assess.get("tracker_params")}
+    return {**config, "assess": [assess.get("tracker_params"), assess.get("eval_preproc")]}
 
 
 class _Progress:

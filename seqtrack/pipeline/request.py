@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from seqtrack import config as configuration
 from seqtrack.assessment.metrics import Metric, find_metric
@@ -30,6 +30,7 @@ from seqtrack.data.mixture import Mixture, parse_mixture
 from seqtrack.data.motion import MotionParams, parse_motion_params
 from seqtrack.data.pools import POOLS
 from seqtrack.data.samplers import parse_sampler_params
+from seqtrack.data.versions import assessed_version, is_crop
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
 from seqtrack.runs import atomic, code, events, identity, lookup
@@ -57,6 +58,14 @@ class EvalSet:
     def sequences(self, index: Index, max_videos: int | None) -> list[Sequence]:
         """What is assessed, in the order of the index; see ``protocols.sequences``."""
         return sequences(index, self.sampler, max_videos, self.dataset.videos(index))
+
+
+class DataUse(NamedTuple):
+    """A data set, where the version of it lies that is read, and whether it is assessed on."""
+
+    name: DatasetName
+    locations: Locations
+    assessed: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,14 @@ class Request:
 
     @cached_property
     def locations(self) -> Locations:
+        """Where the versions lie that are trained on."""
         return locations_of(Config(self.train, self.assess, self.execution))
+
+    @cached_property
+    def eval_locations(self) -> Locations:
+        """Where the versions lie that are assessed on."""
+        version = assessed_version(self.train.preproc, self.assess.eval_preproc)
+        return dataclasses.replace(self.locations, preproc=version)
 
     @property
     def mixtures(self) -> dict[str, Mixture]:
@@ -189,6 +205,14 @@ class Request:
         """Digests of the lists of ``training_datasets``, in the form of ``Dataset.data_fingerprint``."""
         return {text: {"list": name.only.sha256} for text, name in self.training_datasets.items() if name.only}
 
+    @property
+    def data_uses(self) -> list[DataUse]:
+        """Every version of a data set that the request reads, each once."""
+        training = [DataUse(name, self.locations) for name in self.training_datasets.values()]
+        assessed = [DataUse(item.dataset, self.eval_locations, assessed=True) for item in self.eval_sets]
+        unique = {(use.name.label, use.locations.preproc): use for use in [*training, *assessed]}
+        return list(unique.values())
+
     @cached_property
     def training_code(self) -> dict[str, str]:
         """SHA-256 by file of the modules that training imports, as they were when first asked."""
@@ -232,8 +256,12 @@ def resolve(config: Config) -> Request:
         negative_params=_departures(parse_negative_params(train.negative_params)),
         train_dataset=parse_mixture(train.train_dataset, "--train_dataset").canonical(),
     )
+    asked = config.assess.eval_preproc
     assess = dataclasses.replace(
-        config.assess, tracker_params=family.resolve_tracker_params(config.assess.tracker_params)
+        config.assess,
+        tracker_params=family.resolve_tracker_params(config.assess.tracker_params),
+        # One spelling for one thing, so that asking for what happens anyway finds the assessments that are there.
+        eval_preproc=None if asked == assessed_version(train.preproc, None) else asked,
     )
     execution = _absolute(config.execution)
     files = {}
@@ -282,6 +310,12 @@ def _check(request: Request) -> None:
     train = request.train
     if not train.augment_motion and train.motion_params != plain(MotionParams()):
         raise UserError("--motion_params: they belong to --augment_motion; give that too")
+    if is_crop(train.preproc) and request.view_size is not None:
+        raise UserError(
+            f"--imwidth: {train.preproc} has no whole frames to resize; leave --imwidth and --imheight out"
+        )
+    if request.assess.eval_preproc is not None and is_crop(request.assess.eval_preproc):
+        raise UserError(f"--eval_preproc: {request.assess.eval_preproc} has no whole frames to assess on")
     uses_pools = any(name in POOLS for mixture in request.mixtures.values() for name in mixture.names())
     for name in ("pool_datasets", "pool_split"):
         if not uses_pools and getattr(train, name) != getattr(TrainConfig, name):

@@ -29,7 +29,7 @@ def visualize(request: Request, attempt: Attempt, should_stop: Callable[[], bool
     for item in request.eval_sets:
         assessment = Assessment(item, step)
         folder = plan.video_folder(request, attempt.trial, assessment)
-        dataset = datasets.open_dataset(item.dataset, request.locations, log.info)
+        dataset = datasets.open_dataset(item.dataset, request.eval_locations, log.info)
         try:
             for sequence in item.sequences(dataset.index, request.assess.max_eval_videos):
                 path = folder / f"{quote(sequence.name, safe=' ')}.mp4"

@@ -61,12 +61,17 @@ def replacing(path: Path, guard: Callable[[], None] = no_guard) -> Iterator[Path
     temporary = temporary_beside(path)
     try:
         yield temporary
-        _sync_file(temporary)
-        guard()
-        os.replace(temporary, path)
+        publish(temporary, path, guard)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def publish(file: Path, path: Path, guard: Callable[[], None] = no_guard) -> None:
+    """Flushes a finished file and gives it its name, in place of what has that name now."""
+    _sync_file(file)
+    guard()
+    os.replace(file, path)
     _sync_folder(path.parent)
 
 

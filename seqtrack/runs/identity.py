@@ -49,8 +49,7 @@ def identity(train: TrainConfig, file_digests: Mapping[str, str]) -> dict[str, A
     translate = {**files, **lists}
     result = {}
     for name, value in values.items():
-        unhashed_at = FIELDS[name].metadata["unhashed_at"]
-        if unhashed_at is not dataclasses.MISSING and value == unhashed_at:
+        if _has_its_old_value(name, value):
             continue
         result[name] = _translated(value, translate[name]) if name in translate else value
     return result
@@ -71,8 +70,21 @@ def run_id(train: TrainConfig, file_digests: Mapping[str, str]) -> str:
 
 def assessment_key(assess: AssessConfig) -> str:
     """The part of an assessment's folder name that stands for how it was measured."""
-    keyed = {name: value for name, value in to_dict(assess).items() if FIELDS[name].metadata["keyed"]}
-    return digest(keyed)[:ASSESSMENT_DIGITS]
+    return digest(keyed(assess))[:ASSESSMENT_DIGITS]
+
+
+def keyed(assess: AssessConfig) -> dict[str, Any]:
+    """What the key is the hash of: how one assessment is made."""
+    return {
+        name: value
+        for name, value in to_dict(assess).items()
+        if FIELDS[name].metadata["keyed"] and not _has_its_old_value(name, value)
+    }
+
+
+def _has_its_old_value(name: str, value: Any) -> bool:
+    unhashed_at = FIELDS[name].metadata["unhashed_at"]
+    return unhashed_at is not dataclasses.MISSING and value == unhashed_at
 
 
 def file_digest(path: Path, flag: str) -> str:

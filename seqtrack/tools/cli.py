@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from seqtrack.schema import nearest
 EXIT_FAILURE = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
+SECONDS_BETWEEN_LINES = 10.0
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
@@ -41,19 +43,40 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
 
 
 @contextlib.contextmanager
-def progress_bar(text: str) -> Iterator[Callable[[int, int], object] | None]:
-    """On a terminal, a bar for work that is counted: call it with how many are done, and how many there are in all.
-    None elsewhere."""
+def progress_bar(text: str, *, in_bytes: bool = False) -> Iterator[Callable[[int, int], object]]:
+    """For work that is counted: call it with how many are done, and how many there are in all. A bar on a terminal;
+    elsewhere a line now and then, of what takes long."""
     if not sys.stderr.isatty():
-        yield None
+        yield _Lines(text)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    count = DownloadColumn() if in_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(text, total=None, visible=False)  # not for what takes no time
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+
+
+class _Lines:
+    """Says in lines how far something is."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next and done < total:
+            self._next = time.monotonic() + SECONDS_BETWEEN_LINES
+            print(f"{self._text}: {done / total:.0%}", file=sys.stderr, flush=True)
 
 
 class Parser(argparse.ArgumentParser):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from seqtrack.errors import UserError
 from seqtrack.tools import places
-from seqtrack.tools.cli import Parser, run
+from seqtrack.tools.cli import Parser, progress_bar, run
 
 _EPILOG = f"""\
 formats:
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = parse_dataset_name(args.name)
     dataset = open_dataset(name, places.places_of(args), lambda text: print(text, file=sys.stderr))
     try:
-        with _progress(f"exporting {name}") as on_progress:
+        with progress_bar(f"exporting {name}") as on_progress:
             if args.format == "tfds":
                 from seqtrack.data.export_tfds import export_tfds
 
@@ -68,21 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in written:
         print(path)
     return 0
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[int, int], object]]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":

@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING
 
 from seqtrack.errors import UserError
 from seqtrack.tools.cli import Parser, progress_bar, run
+from seqtrack.tools.places import EPILOG, add_places, places_of
 
 if TYPE_CHECKING:
     from seqtrack.data.formats import DatasetName
     from seqtrack.data.index import Index
     from seqtrack.data.locations import Locations
 
-_EPILOG = """\
+_EPILOG = f"""\
 actions:
   build    make the index if it is missing or its source has changed (training does this by itself)
   show     print what the data set holds, one line per track, or in all as JSON
   verify   check every byte of the index, that its source has not changed, and that the frames are there
+           (of a version that seqtrack preprocess made: every picture's checksum)
 
-Paths are also taken from ~/.config/seqtrack.yaml and ./seqtrack.local.yaml, as for training.
+{EPILOG}
 
 examples:
   python -m seqtrack.tools.index build lasot_train --source /data/LaSOT
@@ -39,11 +41,7 @@ def build_parser() -> Parser:
     add("action", choices=("build", "show", "verify"))
     add("name", help="a published name (seqtrack datasets lists them), or LAYOUT:FOLDER")
     add("--source", metavar="DIR", help="the publisher's folder, or a tar of it, wherever it lies")
-    add("--data_dir", help="folder of {preproc}/{dataset}/ folders")
-    add("--tar_dir", help="folder of {preproc}/{dataset}.tar files")
-    add("--data_paths", nargs="+", metavar="NAME=DIR", help="data sets that lie elsewhere")
-    add("--data_cache_dir", help="folder of data-set indexes (default: dataset_cache)")
-    add("--preproc", help="version of the data (default: original)")
+    add_places(parser)
     add("--num_workers", type=_positive, metavar="N", help="processes that read (default: one per core, at most 16)")
     add("--json", action="store_true", help="with show: counts in all, and by category, for programs")
     return parser
@@ -92,43 +90,29 @@ def _positive(text: str) -> int:
 
 def _summary(index: Index) -> dict[str, object]:
     """What ``show --json`` prints: labelled rows are boxes where the target is in view, and absent where not."""
-    boxes = absent = 0
-    categories: Counter[str] = Counter()
-    for number in range(index.num_tracks):
-        track = index.track(number)
-        present = int(track.present.sum())
-        boxes, absent = boxes + present, absent + len(track.present) - present
-        categories[track.category] += 1
     return {
         "name": index.name,
         "layout": index.layout,
         "source": index.source,
         "fingerprint": index.fingerprint,
         "path": str(index.path),
-        "videos": index.num_videos,
-        "tracks": index.num_tracks,
-        "frames": sum(index.video_length(video) for video in range(index.num_videos)),
-        "boxes": boxes,
-        "absent": absent,
-        "categories": dict(sorted(categories.items())),
+        **index.totals()._asdict(),
+        "categories": dict(sorted(Counter(index.track(k).category for k in range(index.num_tracks)).items())),
     }
 
 
 def _locations(args: argparse.Namespace, name: DatasetName) -> Locations:
-    from seqtrack.config import build, machine_values
-    from seqtrack.data.locations import locations_of
-
-    flags = ("data_dir", "tar_dir", "data_paths", "data_cache_dir", "preproc")
-    given = {flag: value for flag in flags if (value := getattr(args, flag)) is not None}
-    if args.source is not None:
-        if "data_paths" in given or args.preproc not in (None, "original"):
-            raise UserError("--source: is the original version itself; leave --data_paths and --preproc out")
-        given["data_paths"] = {name.folder: args.source}
-    return locations_of(build(machine_values() | given))
+    """As other tools have them; ``--source`` is the data set's own folder, whatever the other flags say."""
+    if args.source is None:
+        return places_of(args)
+    if args.data_paths is not None or args.preproc not in (None, "original"):
+        raise UserError("--source: is the original version itself; leave --data_paths and --preproc out")
+    args.data_paths = [f"{name.folder}={args.source}"]
+    return places_of(args)
 
 
 def _verify(text: str, locations: Locations) -> None:
-    from seqtrack.data.datasets import open_dataset, open_index_of
+    from seqtrack.data.datasets import PreprocessedDataset, open_dataset, open_index_of
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.formats.common import image_size
     from seqtrack.data.index import verify_index
@@ -137,6 +121,9 @@ def _verify(text: str, locations: Locations) -> None:
     name = parse_dataset_name(text)
     index = verify_index(open_index_of(name, locations).path)
     dataset = open_dataset(name, locations)
+    if isinstance(dataset, PreprocessedDataset):
+        dataset.verify()
+        return
     for video in range(index.num_videos):
         for frame in (0, index.video_length(video) - 1):
             where = dataset.describe_frame(video, frame)

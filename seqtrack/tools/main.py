@@ -18,6 +18,7 @@ VERBS = {
     "datasets": "list the data sets there are, what is here of each, and where to get it",
     "view": "show a data set and the pairs that training sees: PNG sheets and a page for a browser",
     "index": "build, show or verify the index of a data set",
+    "preprocess": "make a smaller version of a data set, once: crops or resized frames",
     "pack": "pack sequences into the tar that training stages",
     "export": "write a data set for other systems: TFDS, crop-and-pickle",
     "doctor": "say what this machine and its SLURM do, and what that means for you",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from seqtrack.errors import UserError
-from seqtrack.tools.cli import Parser, run
+from seqtrack.tools.cli import Parser, progress_bar, run
 
 _EPILOG = """\
 The tar is {tar_dir}/{preproc}/{name}.tar, uncompressed, with one top folder {name}/. It appears whole or not
@@ -59,26 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.preproc.replace("_", "").isalnum():
         raise UserError(f"--preproc: {args.preproc!r} is not a folder's name; expected e.g. resize_force_360x360")
     destination = args.tar_dir.expanduser() / args.preproc / f"{name.folder}.{args.format}"
-    with _progress(f"packing {name.folder}") as on_progress:
+    with progress_bar(f"packing {name.folder}", in_bytes=True) as on_progress:
         packed = pack(name, args.source.expanduser(), destination, args.sequences, args.overwrite, on_progress)
     videos = f"{packed.videos} videos, " if packed.videos else ""
     print(f"{packed.path}: {videos}{packed.files} files, {packed.size / 1e6:.1f} MB")
     return 0
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[int, int], object]]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ def add_places(parser: Parser) -> None:
 
 
 def places_of(args: argparse.Namespace) -> Locations:
+    """By those of these flags that the tool has."""
     from seqtrack.config import build, machine_values
     from seqtrack.data.locations import locations_of
 
-    given = {flag: value for flag in _FLAGS if (value := getattr(args, flag)) is not None}
+    given = {flag: value for flag in _FLAGS if (value := getattr(args, flag, None)) is not None}
     return locations_of(build(machine_values() | given))

@@ -1,4 +1,5 @@
-"""That a data set stays what it is on its way from the publisher's folder through a tar into an index."""
+"""That a data set stays what it is on its way from the publisher's folder through a tar into an index, and through
+smaller versions of it."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from seqtrack.data.formats import DatasetName, find_layout
 from seqtrack.data.index import ensure_index
 from seqtrack.data.trees import DirectoryTree, TarTree
 from tests.data.layouts import read, write_tar
+from tests.data.smaller import assert_smaller_versions_agree
 
 
 def assert_round_trip(layout: str, root: Path, part: str, folder: Path) -> None:
@@ -51,3 +53,4 @@ def assert_round_trip(layout: str, root: Path, part: str, folder: Path) -> None:
                 np.testing.assert_array_equal(polygons, track.polygons)
             number += 1
     assert index.num_tracks == number
+    assert_smaller_versions_agree(name, root, folder / "smaller")

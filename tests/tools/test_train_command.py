@@ -49,6 +49,7 @@ ASSESS: dict[str, Any] = {
     "eval_datasets": ("otb_50",),
     "eval_samplers": ("full",),
     "eval_tre_num": 1,
+    "eval_preproc": None,
     "max_eval_videos": None,
     "tracker_params": {},
     "period_assess": 10000,
@@ -100,8 +101,10 @@ EXECUTION: dict[str, Any] = {
 }
 GOLDEN = {"train": TRAIN, "assess": ASSESS, "execution": EXECUTION}
 # What an assessment's folder is named after; the other assess flags only choose which ones are made.
-KEYED = {"eval_tre_num", "max_eval_videos", "tracker_params"}
-TOOLS = ["train", "train_work", "status", "logs", "cancel", "doctor", "index", "pack", "sample_data", "main"]
+KEYED = {"eval_tre_num", "eval_preproc", "max_eval_videos", "tracker_params"}
+TOOLS = [
+    "train", "train_work", "status", "logs", "cancel", "doctor", "index", "pack", "preprocess", "sample_data", "main",
+]  # fmt: skip
 
 
 def test_flags_classes_and_defaults() -> None:

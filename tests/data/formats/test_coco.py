@@ -38,7 +38,7 @@ def instances() -> dict[str, Any]:
 def coco(tmp_path: Path) -> Path:
     root = tmp_path / "coco"
     for name in ("train2017", "val2017"):
-        write_frames(root / name, [9, 25, 30, 34], "{:012d}.jpg")
+        write_frames(root / name, [9, 25, 30, 34], "{:012d}.jpg", (640, 480))
         write_text(root / "annotations" / f"instances_{name}.json", json.dumps(instances()))
         write_text(root / "annotations" / f"captions_{name}.json", "{}")
     return root

@@ -1,0 +1,138 @@
+"""A tar that is written block by block, in one pass, and goes on after a kill where it was.
+
+In a folder of its own until it is published:
+
+    pictures.tar     the blocks so far: whole members, without the end of the archive
+    journal.jsonl    a line per block: where it ends, its CRC-32, and what its writer wants to know of it later
+    task.json        what is being written; of another task nothing is used
+    lock             held by the process that writes
+
+A line is written after its block, so the worst that a kill leaves is a block without one. Blocks are compared with
+their CRC-32 before they are used again: after a power cut lines may have reached the disk that their blocks have not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tarfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from seqtrack.errors import UserError
+from seqtrack.runs import atomic
+
+_SECONDS_TO_WAIT = 10.0
+"""Processes of a command that was just killed hold its lock a moment longer."""
+
+Record = Mapping[str, Any]
+
+
+def member(name: str, data: bytes) -> bytes:
+    """A file as it stands in a tar: header, content, padding. Nothing says when and by whom it was made."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(data), 0o644
+    header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    return b"".join((header, data, bytes(-len(data) % tarfile.BLOCKSIZE)))
+
+
+@contextlib.contextmanager
+def working_folder(folder: Path) -> Iterator[Path]:
+    """The folder, made if it is not there, for this process alone. UserError if another has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / "lock")
+    with contextlib.suppress(NotImplementedError):  # a file system without locks
+        try:
+            lock.acquire(timeout=_SECONDS_TO_WAIT)
+        except filelock.Timeout:
+            raise UserError(f"{folder}: another process is at work on this; wait for it to end") from None
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def remove(folder: Path) -> None:
+    """Removes a working folder, its lock last: who waits for that finds everything settled."""
+    for file in sorted(folder.iterdir(), key=lambda file: file.name == "lock"):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class GrowingTar:
+    """The tar in a working folder. ``records`` are what ``append`` was given, one per block."""
+
+    def __init__(self, folder: Path, task: Mapping[str, Any]) -> None:
+        """Takes up what is there of this task, and drops what is there of another."""
+        self._tar, self._journal = folder / "pictures.tar", folder / "journal.jsonl"
+        if _read_task(folder / "task.json") != task:
+            self._journal.unlink(missing_ok=True)
+            atomic.write_json(folder / "task.json", task)
+        self.records: list[Record] = []
+        self._ends, self._lines = [0], [0]
+        self._tar.touch()
+        self._journal.touch()
+        self._take_up()
+        self._data, self._log = self._tar.open("r+b"), self._journal.open("r+b")
+        self.cut(len(self.records))
+
+    def _take_up(self) -> None:
+        with self._tar.open("rb") as tar, self._journal.open("rb") as journal:
+            for line in journal:
+                try:
+                    end, checksum, record = json.loads(line)
+                except ValueError:  # torn
+                    return
+                data = tar.read(end - self._ends[-1])
+                if len(data) != end - self._ends[-1] or zlib.crc32(data) != checksum:
+                    return
+                self._note(end, self._lines[-1] + len(line), record)
+
+    def _note(self, end: int, line: int, record: Record) -> None:
+        self._ends.append(end)
+        self._lines.append(line)
+        self.records.append(record)
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._ends[-1]
+
+    def append(self, data: bytes, record: Record) -> None:
+        """Writes a block (whole members) and what is to be known of it (JSON values)."""
+        end = self.size + len(data)
+        line = json.dumps([end, zlib.crc32(data), record], separators=(",", ":")).encode() + b"\n"
+        for file, text in ((self._data, data), (self._log, line)):
+            file.write(text)
+            file.flush()
+        self._note(end, self._lines[-1] + len(line), record)
+
+    def cut(self, blocks: int) -> None:
+        """Forgets all but the first ``blocks``."""
+        del self.records[blocks:], self._ends[blocks + 1 :], self._lines[blocks + 1 :]
+        for file, length in ((self._log, self._lines[-1]), (self._data, self._ends[-1])):
+            file.truncate(length)
+            file.seek(length)
+
+    def publish(self, last: bytes, path: Path) -> None:
+        """Ends the archive with these members and gives it its name."""
+        padding = -(self.size + len(last) + 2 * tarfile.BLOCKSIZE) % tarfile.RECORDSIZE
+        self._data.write(last + bytes(2 * tarfile.BLOCKSIZE + padding))
+        self.close()
+        atomic.publish(self._tar, path)
+
+    def close(self) -> None:
+        self._data.close()
+        self._log.close()
+
+
+def _read_task(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None

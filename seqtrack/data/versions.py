@@ -1,0 +1,86 @@
+"""The versions of a data set that ``seqtrack preprocess`` makes: what each name of ``--preproc`` means. Pure.
+
+    crop_S              squares around the target, S x S pixels, for training only
+    resize_force_WxH    whole frames of exactly W x H pixels, aspect not kept
+    resize_fit_WxH      whole frames that fit inside W x H, aspect kept, never enlarged
+
+(The last two are the ancestor's, torrvision/seqtrack; ``crop_446`` is what SiamFC trains on, Bertinetto et al. 2016,
+as PySiamTracking spells it out.) ``original`` and folders that a person made otherwise are versions too, which
+training accepts under any name; they are not parsed here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from seqtrack.data.locations import ORIGINAL
+from seqtrack.errors import UserError
+
+SMALLEST, LARGEST = 16, 8192
+"""Sides of pictures in pixels."""
+
+_FORMS = {"crop": "crop_S", "resize_force": "resize_force_WxH", "resize_fit": "resize_fit_WxH"}
+
+
+@dataclass(frozen=True)
+class Crop:
+    """``crop_S``: the side of its pictures in pixels."""
+
+    side: int
+
+
+@dataclass(frozen=True)
+class Resize:
+    """``resize_force_WxH`` and ``resize_fit_WxH``."""
+
+    width: int
+    height: int
+    fit: bool
+
+    def size_of(self, original: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) of the picture of a frame of this (width, height)."""
+        if not self.fit:
+            return self.width, self.height
+        width, height = original
+        scale = min(self.width / width, self.height / height, 1.0)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+Version = Crop | Resize
+
+
+def parse_version(name: str) -> Version:
+    """What a name means. UserError with the nearest valid form for one that means nothing."""
+    found = re.fullmatch(r"crop_([1-9]\d*)|resize_(force|fit)_([1-9]\d*)x([1-9]\d*)", name)
+    if found is None:
+        raise UserError(f"--preproc: {name!r} is no version that can be made; {_hint(name)}")
+    sides = [int(side) for side in (found[1], found[3], found[4]) if side]
+    if not all(SMALLEST <= side <= LARGEST for side in sides):
+        raise UserError(f"--preproc: {name!r}: expected from {SMALLEST} to {LARGEST} pixels")
+    return Crop(sides[0]) if found[1] else Resize(sides[0], sides[1], fit=found[2] == "fit")
+
+
+def _hint(name: str) -> str:
+    numbers = [number.lstrip("0") for number in re.findall(r"\d+", name)]
+    word = re.sub(r"[^a-z]+", "_", name.lower().split("x")[0] if numbers else name.lower()).strip("_")
+    close = difflib.get_close_matches(word, _FORMS, n=1, cutoff=0.5)
+    if not close:
+        return f"expected one of {', '.join(_FORMS.values())}"
+    if not numbers or "" in numbers:
+        return f"did you mean {_FORMS[close[0]]}?"
+    sides = numbers[0] if close[0] == "crop" else f"{numbers[0]}x{numbers[-1]}"
+    return f"did you mean {close[0]}_{sides}?"
+
+
+def is_crop(name: str) -> bool:
+    """Whether a version has only surroundings of targets: no frames to assess on."""
+    return re.fullmatch(r"crop_\d+", name) is not None
+
+
+def assessed_version(trained: str, asked: str | None) -> str:
+    """The version to assess on: as asked for; else the one that is trained on, or the original of a ``crop_S``."""
+    if asked is not None:
+        return asked
+    return ORIGINAL if is_crop(trained) else trained

@@ -1,0 +1,99 @@
+"""Training from versions that ``seqtrack preprocess`` made (crops, whole frames), and what is assessed then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from seqtrack.tools import preprocess
+from tests.workbench import EVAL, TRAIN, Result, Workbench, table_of, trained_attempts
+
+SHORT = ("--num_steps=4", "--period_ckpt=2", "--period_summary=2")
+
+
+@pytest.fixture
+def versions(bench: Workbench) -> Workbench:
+    """A bench whose tars may get company: the originals are linked."""
+    tars = bench.folder / "tars"
+    tars.mkdir()
+    (tars / "original").symlink_to(bench.tars / "original")
+    bench.tars = tars
+    return bench
+
+
+def make(bench: Workbench, name: str, preproc: str, *words: str) -> None:
+    flags = (f"--tar_dir={bench.tars}", f"--out={bench.tars}", f"--data_cache_dir={bench.folder}/dataset_cache")
+    code = preprocess.main([f"--dataset=otb:{name}", f"--preproc={preproc}", *flags, "--num_workers=0", *words])
+    assert code == 0
+
+
+def assessed(bench: Workbench) -> list[Path]:
+    return sorted(bench.run_folder().path.glob(f"seed_0/assess/{EVAL}-full/step_*"))
+
+
+def read_frames_of(folder: Path) -> str:
+    """The digest of the tar that an assessment read."""
+    return str(yaml.safe_load((folder / "config.yaml").read_text())["data"]["frames"])
+
+
+def check_promised(bench: Workbench, result: Result) -> None:
+    assert result.code == 0, result
+    assert table_of(result.out)[1].startswith(f"{EVAL}-full")
+    assert trained_attempts(bench.run_folder().trial(0)) == 1
+
+
+def test_training_from_crops_is_assessed_on_the_original(versions: Workbench) -> None:
+    make(versions, TRAIN, "crop_254", "--every=2")
+    flags = (*SHORT, "--preproc=crop_254", "--untar", f"--tmp_data_dir={versions.folder}/node")
+    first = versions.train(*flags)
+    check_promised(versions, first)
+    assert (versions.folder / f"node/crop_254/{TRAIN}/000000/000000.jpg").exists()
+    assert (versions.folder / f"node/original/{EVAL}").is_dir()
+
+    # The same thing by its name is the same thing: nothing is assessed again.
+    again = versions.train(*flags, "--eval_preproc=original")
+    assert table_of(again.out) == table_of(first.out)
+    assert len(assessed(versions)) == 1
+
+
+def test_training_from_resized_frames_is_assessed_on_them_or_on_others(versions: Workbench) -> None:
+    for name in (TRAIN, EVAL):
+        make(versions, name, "resize_fit_80x80")
+    flags = (*SHORT, "--preproc=resize_fit_80x80")
+    check_promised(versions, versions.train(*flags))
+    (resized,) = assessed(versions)
+
+    check_promised(versions, versions.train(*flags, "--eval_preproc=original"))
+    assert len(assessed(versions)) == 2
+    (original,) = set(assessed(versions)) - {resized}
+    assert read_frames_of(original) != read_frames_of(resized)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--eval_preproc=crop_254"], "--eval_preproc: crop_254 has no whole frames to assess on"),
+        (
+            ["--preproc=crop_254", "--imwidth=64", "--imheight=64"],
+            "--imwidth: crop_254 has no whole frames to resize",
+        ),
+    ],
+)
+def test_crops_are_no_frames(bench: Workbench, words: list[str], message: str) -> None:
+    result = bench.train(*SHORT, *words)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"error: {message}")
+
+
+def test_a_version_without_all_frames_is_refused_before_anything_is_trained(versions: Workbench) -> None:
+    for name in (TRAIN, EVAL):
+        make(versions, name, "resize_fit_80x80", "--every=3")
+    result = versions.train(*SHORT, "--preproc=resize_fit_80x80")
+    assert result.code == 2, result
+    assert result.err.splitlines()[-1] == (
+        f"error: --eval_preproc: {versions.tars}/resize_fit_80x80/{EVAL}.tar serves training only"
+        " (it was made with --every 3); give --eval_preproc original"
+    )
+    assert not list(versions.cache.glob("*/*"))
