@@ -34,14 +34,12 @@ from seqtrack.data.arrayfile import Texts, open_arrays
 from seqtrack.data.columns import scalars
 from seqtrack.data.formats import DatasetName, code_digest
 from seqtrack.data.index_build import SCHEMA, IndexWriter, content_fingerprint
-from seqtrack.data.reading import Progress, Reading
+from seqtrack.data.reading import Progress, ProgressLines, Reading
 from seqtrack.data.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import TEMPORARY_PREFIX, write_json
 
 _WAIT_MESSAGE_SECONDS = 60.0
-_SECONDS_BEFORE_LINES = 2.0
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +274,7 @@ def ensure_index(
     with _building(cached, on_message):
         if (known := fresh_index(name, tree, cache_dir)) is not None:  # whoever held the lock before has built it
             return known
-        return _read_again(cached, tree, on_message, on_progress or _Lines(name, on_message), processes)
+        return _read_again(cached, tree, on_message, on_progress or ProgressLines(name, on_message), processes)
 
 
 def fresh_index(name: DatasetName, tree: DirectoryTree | TarTree, cache_dir: Path) -> Index | None:
@@ -336,22 +334,6 @@ def _outdated(record: dict[str, Any] | None, name: DatasetName) -> str:
     if record.get("schema") != SCHEMA:
         return f"the one there has schema {record.get('schema')}, this version reads {SCHEMA}"
     return "the code that reads its layout has changed" if record.get("code") != code_digest(name.layout) else ""
-
-
-class _Lines:
-    """Says in lines how far the reading is, if it takes more than two seconds."""
-
-    def __init__(self, name: DatasetName, say: Callable[[str], object]) -> None:
-        self._name, self._say = name, say
-        self._started = time.monotonic()
-        self._next = self._started + _SECONDS_BEFORE_LINES
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now >= self._next and done < total:
-            self._next = now + _SECONDS_BETWEEN_LINES
-            rate = done / (now - self._started)
-            self._say(f"{self._name}: read {done:,} of {total:,} videos, {rate:,.0f} a second")
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqtrack.data.formats import DatasetName, Listing, VideoAnnotation, find_layout, read_manifest
+from seqtrack.data.formats import DatasetName, Listing, VideoAnnotation, find_layout, read_manifest, read_video
 from seqtrack.data.node_local import remove_tree
 from seqtrack.data.storage import open_archive, read_file
 from seqtrack.data.trees import DirectoryTree, is_annotation, listings
@@ -181,7 +181,7 @@ def _choose(
     videos: list[VideoAnnotation] = []
     for entry in entries:
         tree.touched = set()
-        video = layout.read(tree, entry, sizes)
+        video = read_video(layout, tree, entry, sizes)
         names.add(video.name)
         called = {video.name, video.name.rpartition("/")[2]} & wanted.keys()
         if called or not wanted:

@@ -43,12 +43,30 @@ _TASK_SECONDS = 0.1
 _LARGEST_TASK = 64
 _TASKS_PER_PROCESS = 4
 _MOST_PROCESSES = 16
+_SECONDS_BEFORE_LINES = 2.0
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 def usable_cores() -> int:
     """Cores that this process may use (a SLURM job sees its own), at most 16: then it is the disk that takes time."""
     has_affinity = hasattr(os, "sched_getaffinity")
     return min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1)
+
+
+class ProgressLines:
+    """Says in lines how far the reading is, if it takes more than two seconds."""
+
+    def __init__(self, name: DatasetName, say: Callable[[str], object]) -> None:
+        self._name, self._say = name, say
+        self._started = time.monotonic()
+        self._next = self._started + _SECONDS_BEFORE_LINES
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now >= self._next and done < total:
+            self._next = now + _SECONDS_BETWEEN_LINES
+            rate = done / (now - self._started)
+            self._say(f"{self._name}: read {done:,} of {total:,} videos, {rate:,.0f} a second")
 
 
 class Reading:

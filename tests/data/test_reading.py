@@ -105,7 +105,8 @@ class TestProcesses:
 _SLOW_BUILD = """
 import sys, time
 from pathlib import Path
-import seqtrack.data.reading as reading, seqtrack.data.index as index
+import seqtrack.data.reading as reading
+from seqtrack.data.index import ensure_index
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.trees import DirectoryTree
 read = reading.read_video
@@ -113,10 +114,10 @@ def slow(*words):
     time.sleep(0.2)
     return read(*words)
 reading.read_video = slow
-index._SECONDS_BEFORE_LINES = 0.5
+reading._SECONDS_BEFORE_LINES = 0.5
 say = lambda text: print(text, flush=True)
 data, cache = (Path(word) for word in sys.argv[1:])
-index.ensure_index(parse_dataset_name("otb:small"), DirectoryTree(data, "small"), cache, say, processes=2)
+ensure_index(parse_dataset_name("otb:small"), DirectoryTree(data, "small"), cache, say, processes=2)
 """
 
 
@@ -201,9 +202,9 @@ class TestProgress:
 
     def test_lines_are_for_what_takes_long(self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = iter(range(0, 1000, 1))  # a second passes at each look at it
-        monkeypatch.setattr(index_module.time, "monotonic", lambda: float(next(clock)))
+        monkeypatch.setattr(reading_module.time, "monotonic", lambda: float(next(clock)))
         messages: list[str] = []
-        say = index_module._Lines(NAME, messages.append)
+        say = reading_module.ProgressLines(NAME, messages.append)
         for done in range(1, 21):
             say(done, 20)
         assert messages == [
