@@ -34,9 +34,9 @@ from seqtrack.data.samplers import PairRange
 
 NAME = DatasetName("otb", "generated")
 SIZE = (1280, 720)
-VIDEOS, LENGTH, DISTINCT = 4, 150, 12
+VIDEOS, LENGTH, DISTINCT = 4, 250, 12
 QUALITY = 95
-ROUNDS = 5
+ROUNDS = 3
 BATCH, BATCHES = 8, 12
 VERSIONS = {"crop_446": 1, "resize_force_360x360": 2, "resize_fit_640x640": 2}
 """By name, the reduction at which frames of this size are decoded (of crops: those whose target is small enough)."""

@@ -18,7 +18,7 @@ import json
 import shutil
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,15 @@ _SECONDS_TO_WAIT = 10.0
 Record = Mapping[str, Any]
 
 
-def member(name: str, data: bytes) -> bytes:
-    """A file as it stands in a tar: header, content, padding. Nothing says when and by whom it was made."""
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o644
-    header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    return b"".join((header, data, bytes(-len(data) % tarfile.BLOCKSIZE)))
+def members(files: Iterable[tuple[str, bytes]]) -> bytes:
+    """Files as they stand in a tar: header, content, padding. Nothing says when and by whom they were made."""
+    parts = []
+    for name, data in files:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = len(data), 0o644
+        header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        parts += [header, data, bytes(-len(data) % tarfile.BLOCKSIZE)]
+    return b"".join(parts)
 
 
 @contextlib.contextmanager

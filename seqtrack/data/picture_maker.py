@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from seqtrack.data.crops import Square, crop_square, shrink_for, square_around, whole_square
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.formats.common import image_size
-from seqtrack.data.growing_tar import member
+from seqtrack.data.growing_tar import members
 from seqtrack.data.images import Image, decode_reduced, resize_view
 from seqtrack.data.index import Index
 from seqtrack.data.jpeg import START
@@ -120,7 +120,7 @@ class Maker:
 
     def block(self, pieces: Sequence[Piece]) -> Block:
         """The pictures of a block. A frame that several of them show is decoded once."""
-        members: list[bytes] = []
+        files: list[tuple[str, bytes]] = []
         checksums: list[int | None] = []
         unreadable: list[tuple[int, int, str]] = []
         for video, start, stop in pieces:
@@ -136,8 +136,8 @@ class Maker:
                     checksums += [None] * int(last - first)
                     continue
                 checksums += [zlib.crc32(data) for _, data in pictures]
-                members += [member(f"{self._dataset.name}/{name}", data) for name, data in pictures]
-        return Block(b"".join(members), checksums, unreadable)
+                files += [(f"{self._dataset.name}/{name}", data) for name, data in pictures]
+        return Block(members(files), checksums, unreadable)
 
     def is_readable(self, video: int, frame: int) -> bool:
         try:

@@ -29,7 +29,7 @@ from seqtrack.data.arrayfile import open_arrays, write_arrays
 from seqtrack.data.columns import Array
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.formats import MANIFEST
-from seqtrack.data.growing_tar import GrowingTar, member, remove, working_folder
+from seqtrack.data.growing_tar import GrowingTar, members, remove, working_folder
 from seqtrack.data.index import Index
 from seqtrack.data.picture_maker import ENCODER, Block, Maker, Piece, Recipe, Wanted, crop_region, wanted
 from seqtrack.data.pictures import INDEX_FILE, PICTURES_FILE, SCHEMA, Manifest, read_manifest
@@ -205,7 +205,7 @@ def _work(
     try:
         _drop_what_has_been_mended(tar, maker)
         if not tar.records:
-            tar.append(member(f"{dataset.name}/{INDEX_FILE}", _index_file(index, folder)), {})
+            tar.append(members([(f"{dataset.name}/{INDEX_FILE}", _index_file(index, folder))]), {})
         done, total = (
             sum(len(record.get("checksums", ())) for record in tar.records),
             sum(len(v.frames) for v in plan),
@@ -224,8 +224,8 @@ def _work(
         arrays, left_out = tables(index, plan, np.array(found, np.int64), recipe)
         pictures = _array_file(folder, arrays, {"schema": SCHEMA})
         manifest = _manifest(index, task, pictures, len(arrays["numbers"]), left_out)
-        last = [(PICTURES_FILE, pictures), (MANIFEST, manifest.to_json())]
-        tar.publish(b"".join(member(f"{dataset.name}/{name}", data) for name, data in last), destination)
+        last = {PICTURES_FILE: pictures, MANIFEST: manifest.to_json()}
+        tar.publish(members((f"{dataset.name}/{name}", data) for name, data in last.items()), destination)
     finally:
         tar.close()
     return Outcome(destination, manifest, list(lost.values()))

@@ -11,12 +11,12 @@ import filelock
 import pytest
 
 from seqtrack.data import growing_tar
-from seqtrack.data.growing_tar import GrowingTar, member, remove, working_folder
+from seqtrack.data.growing_tar import GrowingTar, members, remove, working_folder
 from seqtrack.errors import UserError
 
 TASK = {"what": "a test"}
-BLOCKS = [member(f"set/{number}.txt", bytes([65 + number]) * (300 * number + 1)) for number in range(5)]
-LAST = member("set/last.json", b"{}")
+BLOCKS = [members([(f"set/{number}.txt", bytes([65 + number]) * (300 * number + 1))]) for number in range(5)]
+LAST = members([("set/last.json", b"{}")])
 
 
 def write(folder: Path, published: Path) -> tuple[int, bytes]:
