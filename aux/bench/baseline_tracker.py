@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
 
-from seqtrack.data.crops import crop, square_around
+from seqtrack.data.imaging.crops import crop, square_around
 from seqtrack.models.siamfc import SiamFC
 from seqtrack.tracking.base import Boxes, Image
 from seqtrack.tracking.params import TrackerParams

@@ -29,10 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from table import Row, main, paired
 
 from seqtrack.data.formats import DatasetName, Listing, TrackAnnotation, VideoAnnotation
-from seqtrack.data.index import ensure_index
-from seqtrack.data.index_build import IndexWriter
-from seqtrack.data.reading import Reading
-from seqtrack.data.trees import DirectoryTree
+from seqtrack.data.indexing.index import ensure_index
+from seqtrack.data.indexing.index_build import IndexWriter
+from seqtrack.data.indexing.reading import Reading
+from seqtrack.data.storage.trees import DirectoryTree
 
 VIDEOS, BOXES, PROCESSES = 30_643, 14_400_000, 7
 BUILT_VIDEOS, BUILT_FRAMES = 200, 470
@@ -41,7 +41,7 @@ _OPEN = """
 import gc, json, random, sys, time
 import psutil
 from pathlib import Path
-import seqtrack.data.index as index_module
+import seqtrack.data.indexing.index as index_module
 process = psutil.Process()
 gc.collect()
 before = process.memory_info().rss
@@ -87,8 +87,8 @@ _MEMORY = """
 import re, sys
 from pathlib import Path
 from seqtrack.data.formats import Listing, parse_dataset_name
-from seqtrack.data.index import ensure_index
-from seqtrack.data.trees import DirectoryTree
+from seqtrack.data.indexing.index import ensure_index
+from seqtrack.data.storage.trees import DirectoryTree
 VIDEOS, FRAMES = 9_335, 150
 picture = Path(sys.argv[1]).read_bytes()
 class Generated(DirectoryTree):

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from table import Row, main
 
 from seqtrack.data.formats import TrackAnnotation, VideoAnnotation
-from seqtrack.data.index_build import IndexWriter
+from seqtrack.data.indexing.index_build import IndexWriter
 
 SETS, TRACKS, BOXES_PER_TRACK, PROCESSES = 6, 30_000, 50, 5
 
@@ -32,14 +32,14 @@ import time
 started = time.perf_counter()
 import json, sys
 from pathlib import Path
-from seqtrack.data.augment import parse_augment_params
+from seqtrack.data.sampling.augment import parse_augment_params
 from seqtrack.data.datasets import Dataset
-from seqtrack.data.draws import NO_NEGATIVES, NegativeParams
-from seqtrack.data.filters import NO_FILTERS, FilterParams
-from seqtrack.data.index import open_index
-from seqtrack.data.mixture import parse_mixture
-from seqtrack.data.pairs import PairParams, PairSource
-from seqtrack.data.samplers import PairRange
+from seqtrack.data.sampling.draws import NO_NEGATIVES, NegativeParams
+from seqtrack.data.sampling.filters import NO_FILTERS, FilterParams
+from seqtrack.data.indexing.index import open_index
+from seqtrack.data.sampling.mixture import parse_mixture
+from seqtrack.data.sampling.pairs import PairParams, PairSource
+from seqtrack.data.sampling.samplers import PairRange
 imported = time.perf_counter()
 folder, full = Path(sys.argv[1]), sys.argv[2] == "full"
 picture = (folder / "picture.jpg").read_bytes()

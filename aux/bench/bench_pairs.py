@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from table import Row, main, paired
 
-from seqtrack.data.augment import parse_augment_params
-from seqtrack.data.crops import CropMap, square_around
-from seqtrack.data.draws import NegativeParams
-from seqtrack.data.images import RegionDecoder
-from seqtrack.data.mixture import parse_mixture
-from seqtrack.data.motion import MotionParams
-from seqtrack.data.pairs import PairParams, PairSource
-from seqtrack.data.samplers import PairRange
+from seqtrack.data.imaging.crops import CropMap, square_around
+from seqtrack.data.imaging.images import RegionDecoder
+from seqtrack.data.sampling.augment import parse_augment_params
+from seqtrack.data.sampling.draws import NegativeParams
+from seqtrack.data.sampling.mixture import parse_mixture
+from seqtrack.data.sampling.motion import MotionParams
+from seqtrack.data.sampling.pairs import PairParams, PairSource
+from seqtrack.data.sampling.samplers import PairRange
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "otb"
 BATCH, BATCHES = 8, 6

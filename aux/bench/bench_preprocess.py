@@ -20,17 +20,17 @@ import simplejpeg
 from bench_pairs import photograph
 from table import Row, main, paired
 
-from seqtrack.data.crops import crop_square
 from seqtrack.data.datasets import Dataset, open_dataset
+from seqtrack.data.exchange.packing import pack
 from seqtrack.data.formats import DatasetName
-from seqtrack.data.images import RegionDecoder, decode_reduced, resize_view
+from seqtrack.data.imaging.crops import crop_square
+from seqtrack.data.imaging.images import RegionDecoder, decode_reduced, resize_view
 from seqtrack.data.locations import Locations
-from seqtrack.data.mixture import parse_mixture
-from seqtrack.data.packing import pack
-from seqtrack.data.pairs import PairParams, PairSource
-from seqtrack.data.picture_maker import Recipe, crop_region
-from seqtrack.data.preprocessing import preprocess
-from seqtrack.data.samplers import PairRange
+from seqtrack.data.preprocessing.picture_maker import Recipe, crop_region
+from seqtrack.data.preprocessing.preprocess import preprocess
+from seqtrack.data.sampling.mixture import parse_mixture
+from seqtrack.data.sampling.pairs import PairParams, PairSource
+from seqtrack.data.sampling.samplers import PairRange
 
 NAME = DatasetName("otb", "generated")
 SIZE = (1280, 720)

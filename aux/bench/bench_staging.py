@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from table import Row, main, paired
 
+from seqtrack.data.exchange.packing import pack
 from seqtrack.data.formats import DatasetName
-from seqtrack.data.node_local import shared_memory_root
-from seqtrack.data.packing import pack
-from seqtrack.data.recordset import open_records
-from seqtrack.data.staging import stage
 from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, Frames, open_archive
+from seqtrack.data.storage.node_local import shared_memory_root
+from seqtrack.data.storage.recordset import open_records
+from seqtrack.data.storage.staging import stage
 
 FILES, FILE_BYTES, ROUNDS, READS = 20_000, 50_000, 5, 4_000
 

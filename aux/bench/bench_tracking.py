@@ -18,8 +18,8 @@ from baseline_tracker import BaselineTracker
 from numpy.typing import NDArray
 from table import Row, main, seconds
 
-from seqtrack.data.crops import crop, square_around
 from seqtrack.data.geometry import iou
+from seqtrack.data.imaging.crops import crop, square_around
 from seqtrack.models.losses import balanced_logistic_loss, label_map, target_offsets
 from seqtrack.models.siamfc import SiamFC
 from seqtrack.tracking.base import Tracker

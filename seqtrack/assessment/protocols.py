@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.rng import generator
+from seqtrack.data.sampling.rng import generator
 from seqtrack.errors import DataError, UserError
 from seqtrack.schema import nearest
 
@@ -25,7 +25,7 @@ _SEED = 0  # of the choices below; a constant, for all trials are assessed on th
 
 
 class TrackView(Protocol):
-    """What is needed of ``seqtrack.data.index.Track``."""
+    """What is needed of ``seqtrack.data.indexing.index.Track``."""
 
     @property
     def frames(self) -> NDArray[np.int32]: ...
@@ -36,7 +36,7 @@ class TrackView(Protocol):
 
 
 class IndexView(Protocol):
-    """What is needed of ``seqtrack.data.index.Index``."""
+    """What is needed of ``seqtrack.data.indexing.index.Index``."""
 
     @property
     def name(self) -> str: ...

@@ -24,8 +24,8 @@ from seqtrack.runs import environment
 OK, NOTE, WARN, BAD = "ok", "note", "warn", "bad"
 
 DEPENDENCIES = (
-    "torch", "torchvision", "numpy", "simplejpeg", "pillow", "h5py", "filelock", "safetensors", "tensorboard", "pyyaml",
-    "psutil", "rich", "submitit",
+    "torch", "torchvision", "numpy", "simplejpeg", "pillow", "h5py", "filelock", "safetensors", "tensorboard",
+    "pyyaml", "psutil", "rich", "submitit",
 )  # fmt: skip
 OPENCV = ("opencv-python-headless", "opencv-python")  # either will do
 

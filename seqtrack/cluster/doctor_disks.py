@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqtrack.cluster.doctor import BAD, NOTE, OK, WARN, Check, Finding, ask, size
-from seqtrack.data.node_local import NETWORK_FILE_SYSTEMS, SUBMIT_TMPDIR, node_local_root, remove_tree
+from seqtrack.data.storage.node_local import NETWORK_FILE_SYSTEMS, SUBMIT_TMPDIR, node_local_root, remove_tree
 from seqtrack.runs import atomic
 from seqtrack.runs.attempts import STALE_SECONDS
 

@@ -21,7 +21,7 @@ from typing import Any
 from seqtrack.cluster import doctor, doctor_disks, slurm_queue
 from seqtrack.cluster.doctor import NOTE, OK, WARN, Finding, Section, ask
 from seqtrack.cluster.sbatch import BatchScript
-from seqtrack.data.node_local import SUBMIT_TMPDIR, remove_tree
+from seqtrack.data.storage.node_local import SUBMIT_TMPDIR, remove_tree
 from seqtrack.runs import atomic
 
 WAIT_SECONDS = 60.0

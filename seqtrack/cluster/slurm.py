@@ -25,7 +25,7 @@ from seqtrack.cluster.sbatch import SEED, BatchScript, job_comment, job_name
 from seqtrack.cluster.slurm_queue import QueuedTask
 from seqtrack.cluster.unfinished import is_worked_on_elsewhere, why_unfinished
 from seqtrack.data import datasets
-from seqtrack.data.node_local import SUBMIT_TMPDIR
+from seqtrack.data.storage.node_local import SUBMIT_TMPDIR
 from seqtrack.errors import SeqtrackError, TrialError, UserError
 from seqtrack.pipeline import families, plan
 from seqtrack.pipeline.request import Request

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from seqtrack.data.formats import DatasetName, all_layouts, parse_dataset_name, plugins
 from seqtrack.data.formats.published import PUBLISHED, Published
-from seqtrack.data.index import CachedIndex, Totals
+from seqtrack.data.indexing.index import CachedIndex, Totals
 from seqtrack.data.locations import ORIGINAL, Locations, Source, located
 from seqtrack.errors import UserError
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.backends import frames_digest, open_frames
-from seqtrack.data.crops import CropMap
 from seqtrack.data.formats import MANIFEST, DatasetName
-from seqtrack.data.index import CachedIndex, Index, ensure_index, fresh_index
+from seqtrack.data.imaging.crops import CropMap
+from seqtrack.data.indexing.index import CachedIndex, Index, ensure_index, fresh_index
+from seqtrack.data.indexing.reading import Progress
 from seqtrack.data.locations import ARCHIVES, ORIGINAL, Locations, Source, locate, located, places_of_original
-from seqtrack.data.pictures import (
+from seqtrack.data.preprocessing.pictures import (
     Manifest,
     Pictures,
     embedded_index,
@@ -28,9 +28,9 @@ from seqtrack.data.pictures import (
     picture_of_row,
     read_manifest,
 )
-from seqtrack.data.reading import Progress
-from seqtrack.data.staging import StagedCopy
 from seqtrack.data.storage import Frames
+from seqtrack.data.storage.backends import frames_digest, open_frames
+from seqtrack.data.storage.staging import StagedCopy
 from seqtrack.errors import DataError, UserError
 
 Say = Callable[[str], object]

@@ -30,7 +30,7 @@ _UNPRINTED = re.compile(r"[^A-Za-z0-9_.+]+")
 
 
 class Videos(Protocol):
-    """What is needed of ``seqtrack.data.index.Index``."""
+    """What is needed of ``seqtrack.data.indexing.index.Index``."""
 
     @property
     def name(self) -> str: ...

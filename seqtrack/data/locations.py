@@ -25,8 +25,8 @@ from typing import Literal, NamedTuple, Protocol, cast
 from seqtrack.config import Config, stage_mode, storage
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.storage import Frames
-from seqtrack.data.trees import DirectoryTree, TarTree
-from seqtrack.data.zipscan import is_zip
+from seqtrack.data.storage.trees import DirectoryTree, TarTree
+from seqtrack.data.storage.zipscan import is_zip
 from seqtrack.errors import UserError
 
 StageMode = Literal["none", "untar", "tar", "memory"]
@@ -84,7 +84,7 @@ class Source:
         if (own := own_storage(self.name, self.preproc)) is not None:
             return own.tree(self, cache_dir)
         if self.kind == "array_record":
-            from seqtrack.data.recordset import RecordTree
+            from seqtrack.data.storage.recordset import RecordTree
 
             return RecordTree(self.path, self.name.folder)
         if self.kind in ARCHIVES:
@@ -110,7 +110,7 @@ class OwnStorage(Protocol):
     def pictures(self, source: Source, cache_dir: Path | None, kind: Storage) -> Pictures: ...
 
 
-FOUND_BY_LAYOUT = {"clean": "seqtrack.data.cropset", "tfds": "seqtrack.data.tfdsset"}
+FOUND_BY_LAYOUT = {"clean": "seqtrack.data.storage.cropset", "tfds": "seqtrack.data.storage.tfdsset"}
 
 
 def own_storage(name: DatasetName, preproc: str) -> OwnStorage | None:

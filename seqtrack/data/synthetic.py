@@ -23,7 +23,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from seqtrack.data.rng import generator
+from seqtrack.data.sampling.rng import generator
 
 Image = NDArray[np.uint8]
 Plane = NDArray[np.float32]

@@ -17,8 +17,9 @@ from seqtrack.assessment.metrics import sequence_metrics
 from seqtrack.assessment.protocols import Sequence
 from seqtrack.assessment.results import SequenceResult
 from seqtrack.config import to_dict
-from seqtrack.data import datasets, images
+from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
+from seqtrack.data.imaging import images
 from seqtrack.errors import TrialError
 from seqtrack.pipeline import plan, record
 from seqtrack.pipeline.device import find_device, set_determinism

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from seqtrack.data import datasets
-from seqtrack.data.augment import parse_augment_params
 from seqtrack.data.datasets import Dataset
-from seqtrack.data.draws import parse_negative_params
-from seqtrack.data.filters import parse_filter_params
 from seqtrack.data.formats import DatasetName
-from seqtrack.data.mixture import Mixture, parse_mixture
-from seqtrack.data.motion import MotionParams, parse_motion_params
-from seqtrack.data.pairs import PairParams, PairSource
-from seqtrack.data.pools import POOLS, PoolPart, pool_members
-from seqtrack.data.samplers import parse_sampler_params
+from seqtrack.data.sampling.augment import parse_augment_params
+from seqtrack.data.sampling.draws import parse_negative_params
+from seqtrack.data.sampling.filters import parse_filter_params
+from seqtrack.data.sampling.mixture import Mixture, parse_mixture
+from seqtrack.data.sampling.motion import MotionParams, parse_motion_params
+from seqtrack.data.sampling.pairs import PairParams, PairSource
+from seqtrack.data.sampling.pools import POOLS, PoolPart, pool_members
+from seqtrack.data.sampling.samplers import parse_sampler_params
 from seqtrack.pipeline.request import Request
 from seqtrack.training.task import PairSizes
 

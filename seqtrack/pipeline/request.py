@@ -19,18 +19,18 @@ from seqtrack import config as configuration
 from seqtrack.assessment.metrics import Metric, find_metric
 from seqtrack.assessment.protocols import Sequence, eval_id, sequences
 from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
-from seqtrack.data.augment import AugmentParams, parse_augment_params
-from seqtrack.data.draws import NegativeParams, parse_negative_params
-from seqtrack.data.filters import FilterParams, parse_filter_params
 from seqtrack.data.formats import DatasetName
-from seqtrack.data.index import Index
+from seqtrack.data.indexing.index import Index
 from seqtrack.data.lists import MARK, parse_restricted, read_list, split
 from seqtrack.data.locations import Locations, locations_of
-from seqtrack.data.mixture import Mixture, parse_mixture
-from seqtrack.data.motion import MotionParams, parse_motion_params
-from seqtrack.data.pools import POOLS
-from seqtrack.data.samplers import parse_sampler_params
-from seqtrack.data.versions import assessed_version, is_crop
+from seqtrack.data.preprocessing.versions import assessed_version, is_crop
+from seqtrack.data.sampling.augment import AugmentParams, parse_augment_params
+from seqtrack.data.sampling.draws import NegativeParams, parse_negative_params
+from seqtrack.data.sampling.filters import FilterParams, parse_filter_params
+from seqtrack.data.sampling.mixture import Mixture, parse_mixture
+from seqtrack.data.sampling.motion import MotionParams, parse_motion_params
+from seqtrack.data.sampling.pools import POOLS
+from seqtrack.data.sampling.samplers import parse_sampler_params
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
 from seqtrack.runs import atomic, code, events, identity, lookup

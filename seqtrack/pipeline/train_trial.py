@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtrack.data.images import DECODER
-from seqtrack.data.pairs import PairSource
-from seqtrack.data.rng import generator
+from seqtrack.data.imaging.images import DECODER
+from seqtrack.data.sampling.pairs import PairSource
+from seqtrack.data.sampling.rng import generator
 from seqtrack.pipeline import initial_weights, record
 from seqtrack.pipeline.data import opened, pair_source
 from seqtrack.pipeline.device import describe_device, find_device, set_determinism

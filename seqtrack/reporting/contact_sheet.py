@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.index import Index
+from seqtrack.data.indexing.index import Index
 from seqtrack.reporting import sheet
 from seqtrack.reporting.film_strip import Strip, Tile
 from seqtrack.reporting.sheet import CELL, Cell, Image

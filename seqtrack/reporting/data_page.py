@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.index import Index, Totals
-from seqtrack.data.rng import generator
+from seqtrack.data.indexing.index import Index, Totals
+from seqtrack.data.sampling.rng import generator
 from seqtrack.reporting.contact_sheet import Pair
 from seqtrack.reporting.film_strip import Strip, Tile
 from seqtrack.reporting.histogram import histogram

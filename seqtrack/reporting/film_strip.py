@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.crops import Box, shrink_for
 from seqtrack.data.datasets import Dataset
-from seqtrack.data.images import RegionDecoder
-from seqtrack.data.index import Track
-from seqtrack.data.rng import generator
+from seqtrack.data.imaging.crops import Box, shrink_for
+from seqtrack.data.imaging.images import RegionDecoder
+from seqtrack.data.indexing.index import Track
+from seqtrack.data.sampling.rng import generator
 from seqtrack.errors import DataError
 
 Image = NDArray[np.uint8]

@@ -101,7 +101,7 @@ def _print_table(entries: Iterable[Entry]) -> None:
 
 def _details(name: DatasetName, entry: Entry, locations: Locations) -> Iterable[str]:
     from seqtrack.data.formats import find_layout
-    from seqtrack.data.index import CachedIndex
+    from seqtrack.data.indexing.index import CachedIndex
     from seqtrack.data.locations import locate
     from seqtrack.errors import UserError
 

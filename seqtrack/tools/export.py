@@ -55,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with progress_bar(f"exporting {name}") as on_progress:
             if args.format == "tfds":
-                from seqtrack.data.export_tfds import export_tfds
+                from seqtrack.data.exchange.export_tfds import export_tfds
 
                 written = [export_tfds(dataset, out, args.split, args.workers, on_progress)]
             else:
-                from seqtrack.data.export_crops import export_crops
+                from seqtrack.data.exchange.export_crops import export_crops
 
                 written = [*export_crops(dataset, out, args.crop_size, args.workers, on_progress)]
     finally:

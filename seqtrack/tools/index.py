@@ -15,7 +15,7 @@ from seqtrack.tools.places import EPILOG, add_places, places_of
 
 if TYPE_CHECKING:
     from seqtrack.data.formats import DatasetName
-    from seqtrack.data.index import Index
+    from seqtrack.data.indexing.index import Index
     from seqtrack.data.locations import Locations
 
 _EPILOG = f"""\
@@ -115,7 +115,7 @@ def _verify(text: str, locations: Locations) -> None:
     from seqtrack.data.datasets import PreprocessedDataset, open_dataset, open_index_of
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.formats.common import image_size
-    from seqtrack.data.index import verify_index
+    from seqtrack.data.indexing.index import verify_index
     from seqtrack.errors import DataError
 
     name = parse_dataset_name(text)

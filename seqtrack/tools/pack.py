@@ -49,8 +49,8 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    from seqtrack.data.exchange.packing import pack
     from seqtrack.data.formats import parse_dataset_name
-    from seqtrack.data.packing import pack
 
     if bool(args.dataset) == bool(args.layout and args.name):
         raise UserError("--dataset: give the data set's name, or --layout and --name")

@@ -55,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from seqtrack.data.datasets import open_dataset
     from seqtrack.data.formats import parse_dataset_name
-    from seqtrack.data.picture_maker import Recipe
-    from seqtrack.data.preprocessing import preprocess
+    from seqtrack.data.preprocessing.picture_maker import Recipe
+    from seqtrack.data.preprocessing.preprocess import preprocess
 
     recipe = Recipe(args.version, args.every, args.jpeg_quality)
     if args.num_workers is not None and args.num_workers < 0:

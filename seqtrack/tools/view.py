@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _pairs(config: Config, count: int, seed: int) -> tuple[list[Pair], list[str]]:
     """The first pairs of a trial, made as training makes them, and what is wrong with batches that cannot be made."""
-    from seqtrack.data.mixture import parse_mixture
+    from seqtrack.data.sampling.mixture import parse_mixture
     from seqtrack.pipeline.data import members, opened, pair_source
     from seqtrack.pipeline.request import resolve
     from seqtrack.reporting.contact_sheet import pairs_of

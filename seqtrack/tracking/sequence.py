@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqtrack.data.geometry import scale_boxes
-from seqtrack.data.images import resize_view
+from seqtrack.data.imaging.images import resize_view
 from seqtrack.errors import TrialError
 from seqtrack.tracking.base import Boxes, Image, Tracker
 

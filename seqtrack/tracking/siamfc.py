@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from seqtrack.data.crops import crop, square_around
+from seqtrack.data.imaging.crops import crop, square_around
 from seqtrack.errors import DataError
 from seqtrack.models.inference import inference_network
 from seqtrack.models.siamfc import SiamFC

@@ -26,7 +26,7 @@ START_METHOD_VARIABLE = "SEQTRACK_START_METHOD"
 
 
 class BatchSource(Protocol):
-    """``seqtrack.data.pairs.PairSource``, or anything picklable like it."""
+    """``seqtrack.data.sampling.pairs.PairSource``, or anything picklable like it."""
 
     def batch(self, step: int, state: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]: ...
 

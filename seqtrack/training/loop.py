@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from seqtrack.data.rng import generator
+from seqtrack.data.sampling.rng import generator
 from seqtrack.errors import TrialError
 from seqtrack.training.checkpoints import Checkpoint
 from seqtrack.training.csvlog import TrainCsv

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from seqtrack.data.formats import DatasetName, Listing, Tree, VideoAnnotation, read_videos
-from seqtrack.data.trees import DirectoryTree, listings
+from seqtrack.data.storage.trees import DirectoryTree, listings
 from seqtrack.errors import DataError
 from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, write_tar
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from seqtrack.data.formats import DatasetName, find_layout
-from seqtrack.data.index import ensure_index
-from seqtrack.data.trees import DirectoryTree, TarTree
+from seqtrack.data.indexing.index import ensure_index
+from seqtrack.data.storage.trees import DirectoryTree, TarTree
 from tests.data.layouts import read, write_tar
 from tests.data.smaller import assert_smaller_versions_agree
 

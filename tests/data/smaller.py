@@ -10,10 +10,10 @@ import numpy as np
 
 from seqtrack.data.datasets import Dataset, PreprocessedDataset, open_dataset
 from seqtrack.data.formats import DatasetName
-from seqtrack.data.index import Index
+from seqtrack.data.indexing.index import Index
 from seqtrack.data.locations import Locations, StageMode
-from seqtrack.data.picture_maker import Recipe
-from seqtrack.data.preprocessing import Outcome, preprocess
+from seqtrack.data.preprocessing.picture_maker import Recipe
+from seqtrack.data.preprocessing.preprocess import Outcome, preprocess
 
 VERSIONS = ["crop_62", "resize_fit_48x48", "resize_force_40x36"]
 

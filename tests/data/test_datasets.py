@@ -18,9 +18,9 @@ from seqtrack.data.datasets import (
     open_index_of,
     prepare,
 )
+from seqtrack.data.exchange.packing import pack
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations, locate, locations_of
-from seqtrack.data.packing import pack
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import boxes_text, jpeg, manifest_bytes, small_data_set, write_sequence
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtrack.data.formats import DatasetName, parse_dataset_name
-from seqtrack.data.index import ensure_index
+from seqtrack.data.indexing.index import ensure_index
 from seqtrack.data.lists import VideoList, parse_restricted, read_list
-from seqtrack.data.pools import pool_members
-from seqtrack.data.trees import DirectoryTree
+from seqtrack.data.sampling.pools import pool_members
+from seqtrack.data.storage.trees import DirectoryTree
 from seqtrack.errors import UserError
 from tests.data.otb_layout import small_data_set
 

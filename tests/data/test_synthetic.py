@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seqtrack.data.geometry import iou
-from seqtrack.data.images import decode
+from seqtrack.data.imaging.images import decode
 from seqtrack.data.synthetic import PATTERNS, SHAPES, make_video
 from seqtrack.tools.sample_data import main
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from seqtrack.data.crops import CropMap
 from seqtrack.data.datasets import Dataset, Target
+from seqtrack.data.imaging.crops import CropMap
 from seqtrack.reporting.film_strip import TILE_SIDE, Strip, choose, film_strips
 from tests.data.otb_layout import jpeg
 from tests.reporting.viewed import FRAMES, NASTY, SIZE, box, opened

@@ -12,14 +12,20 @@ from seqtrack.runs import code
 
 def test_training_is_made_by_models_data_and_training_not_by_tracking_or_tables() -> None:
     files = code.closure([TRAIN_MODULE], NOT_LEARNED_FROM)
-    for name in ("models/siamfc.py", "models/losses.py", "data/pairs.py", "data/crops.py", "training/loop.py"):
+    for name in (
+        "models/siamfc.py",
+        "models/losses.py",
+        "data/sampling/pairs.py",
+        "data/imaging/crops.py",
+        "training/loop.py",
+    ):
         assert f"seqtrack/{name}" in files
     assert not [name for name in files if name.split("/")[1] in ("tracking", "assessment", "reporting", "tools")]
 
 
 def test_an_assessment_is_made_by_tracking_and_metrics_too() -> None:
     files = code.closure([ASSESS_MODULE])
-    for name in ("models/siamfc.py", "tracking/siamfc.py", "assessment/metrics.py", "data/images.py"):
+    for name in ("models/siamfc.py", "tracking/siamfc.py", "assessment/metrics.py", "data/imaging/images.py"):
         assert f"seqtrack/{name}" in files
     assert "seqtrack/training/loop.py" not in files
 
@@ -27,7 +33,8 @@ def test_an_assessment_is_made_by_tracking_and_metrics_too() -> None:
 def test_every_module_that_training_really_imports_is_in_the_hash() -> None:
     program = (
         "import sys; from seqtrack.training import loop, loader, siamfc, checkpoints, optimization, csvlog\n"
-        "from seqtrack.data import datasets, pairs; from seqtrack.models import weights\n"
+        "from seqtrack.data import datasets; from seqtrack.data.sampling import pairs\n"
+        "from seqtrack.models import weights\n"
         "print(*[m for m in sys.modules if m.startswith('seqtrack.')])"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

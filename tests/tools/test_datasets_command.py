@@ -9,8 +9,8 @@ import pytest
 
 from seqtrack.data.formats.published import PUBLISHED
 from seqtrack.tools import datasets, index
+from tests.data.formats.test_plugins import install, site  # noqa: F401 (a fixture)
 from tests.data.otb_layout import small_data_set
-from tests.data.test_plugins import install, site  # noqa: F401 (a fixture)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from seqtrack.data.geometry import iou
-from seqtrack.data.images import decode
+from seqtrack.data.imaging.images import decode
 from seqtrack.errors import DataError
 from seqtrack.models.params import parse_model_params
 from seqtrack.models.siamfc import SiamFC

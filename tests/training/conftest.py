@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqtrack.data.rng import generator
+from seqtrack.data.sampling.rng import generator
 from seqtrack.training.task import Batch, Loss, PairSizes, Task
 
 NUM_TRACKS = 6

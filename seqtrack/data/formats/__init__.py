@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from seqtrack.data.index import Index
+    from seqtrack.data.indexing.index import Index
     from seqtrack.data.lists import VideoList
 
 LAYOUTS = (
@@ -59,7 +59,7 @@ class Listing(NamedTuple):
 
 
 class Tree(Protocol):
-    """A read-only folder of a data set, on disk or in a tar (``seqtrack.data.trees``)."""
+    """A read-only folder of a data set, on disk or in a tar (``seqtrack.data.storage.trees``)."""
 
     @property
     def name(self) -> str:

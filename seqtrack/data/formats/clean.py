@@ -2,7 +2,7 @@
 
     {set}_clean.pkl       {'categories': [{'id', 'name'}], 'seqs': [{'frames': ['{video}_{track}_{frame}.jpg'],
                           'bboxes': [(N, 6) x1 y1 x2 y2 class ignore], 'frame_id': [int], 'category': id}]}
-    {set}.zip             pictures by the names in 'frames', or a folder of them (``seqtrack.data.cropset``)
+    {set}.zip             pictures by the names in 'frames', or a folder of them (``seqtrack.data.storage.cropset``)
 
 github.com/microsoft/PySiamTracking, ``preprocessing/converter.py``. Row 0 of a picture's boxes is the target, the
 others are what else the publisher labelled there; coordinates are pixels of the crop, which is the original here.
@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrack.data.exchange.restricted_pickle import loads
 from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.common import image_size
-from seqtrack.data.restricted_pickle import loads
 from seqtrack.errors import DataError
 
 EXPECTED = "NAME_clean.pkl, and the pictures it names in NAME.zip or NAME/"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from seqtrack.data.formats import LARGEST_SIDE, Listing, Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.rows import parse_rows as parse_rows
-from seqtrack.data.jpeg import read_jpeg_header
-from seqtrack.data.numbering import NumberedNames
+from seqtrack.data.imaging.jpeg import read_jpeg_header
+from seqtrack.data.indexing.numbering import NumberedNames
 from seqtrack.errors import DataError
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.builders import Builder, Leaf
 from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.common import image_size
-from seqtrack.data.records import parse
+from seqtrack.data.storage.builders import Builder, Leaf
+from seqtrack.data.storage.records import parse
 from seqtrack.errors import DataError
 
 EXPECTED = "dataset_info.json, features.json and *.array_record* shards, with an image or video and a bbox feature"

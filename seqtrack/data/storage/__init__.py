@@ -1,13 +1,14 @@
 """Where the bytes of frames come from, behind one interface: ``Frames``.
 
-    files.py      files below a folder
-    archive.py    an uncompressed tar, or a zip, read in place: by ``pread``, or mapped where the copy is our own
+    files.py      plain files
+    archive.py    a tar or a zip, read in place
     table.py      where the members of an archive lie; made once per archive, kept in the cache of indexes
+    recordset.py, cropset.py, tfdsset.py    ArrayRecord files, crop-and-pickle sets, TFDS builders
+    backends.py   which of them serves a data set, and what is staged first (staging.py)
+    trees.py      the same places listed and read once, to build an index
 
-``seqtrack.data.recordset`` has the frames of ArrayRecord files, ``seqtrack.data.cropset`` those of crop-and-pickle
-sets; ``seqtrack.data.backends`` chooses. Frames are read again and again while training: none of them holds a file
-position or a lock, so they may be used from many processes after a fork, and they survive pickling for spawn by
-opening again.
+Frames are read again and again while training: none of them holds a file position or a lock, so they may be used from
+many processes after a fork, and they survive pickling for spawn by opening again.
 """
 
 from seqtrack.data.storage.archive import ArchiveFrames, open_archive

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seqtrack.data.arrayfile import write_arrays
+from seqtrack.data.arrays.arrayfile import write_arrays
 from seqtrack.data.storage.table import MemberTable, known_table, table_arrays, table_path
-from seqtrack.data.tarscan import Members, scan_tar, tar_digest
-from seqtrack.data.zipscan import is_zip, scan_zip
+from seqtrack.data.storage.tarscan import Members, scan_tar, tar_digest
+from seqtrack.data.storage.zipscan import is_zip, scan_zip
 from seqtrack.errors import DataError, UserError
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.arrayfile import Texts, open_arrays, pack_texts
-from seqtrack.data.columns import Array, encode, scalars
-from seqtrack.data.tarscan import Members
+from seqtrack.data.arrays.arrayfile import Texts, open_arrays, pack_texts
+from seqtrack.data.arrays.columns import Array, encode, scalars
+from seqtrack.data.storage.tarscan import Members
 from seqtrack.errors import DataError
 
 _SCHEMA = 3

@@ -9,7 +9,7 @@ import pytest
 
 from seqtrack.data.formats import TrackAnnotation, VideoAnnotation, parse_dataset_name, read_videos
 from seqtrack.data.formats import checks as checks_module
-from seqtrack.data.trees import DirectoryTree
+from seqtrack.data.storage.trees import DirectoryTree
 from seqtrack.errors import DataError
 from tests.data.otb_layout import write_sequence
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seqtrack.data.formats.lasot import EXTENSION, TEST, find
-from seqtrack.data.trees import DirectoryTree
+from seqtrack.data.storage.trees import DirectoryTree
 from seqtrack.errors import DataError
 from tests.data.layouts import SIZE, Summary, read, summary, write_frames, write_text
 from tests.data.round_trip import assert_round_trip

@@ -225,8 +225,8 @@ class TestMasks:
     def test_an_edited_mask_is_another_source(self, davis: Path, tmp_path: Path) -> None:
         """The index is made anew: masks are annotations, though they are pictures."""
         from seqtrack.data.formats import DatasetName
-        from seqtrack.data.index import ensure_index
-        from seqtrack.data.trees import DirectoryTree
+        from seqtrack.data.indexing.index import ensure_index
+        from seqtrack.data.storage.trees import DirectoryTree
 
         def fingerprint() -> str:
             tree = DirectoryTree(davis, "davis")

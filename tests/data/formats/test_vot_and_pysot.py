@@ -11,7 +11,7 @@ import pytest
 
 from seqtrack.data.formats import DatasetName, read_videos
 from seqtrack.data.geometry import polygon_hull
-from seqtrack.data.trees import DirectoryTree
+from seqtrack.data.storage.trees import DirectoryTree
 from seqtrack.errors import DataError
 from tests.data.layouts import MemoryTree, read, write_frames, write_text
 from tests.data.single_target_layouts import write_pysot, write_vot

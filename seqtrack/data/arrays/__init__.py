@@ -1,0 +1,1 @@
+"""Arrays in files: written once, mapped into memory by whoever reads them."""

@@ -1,0 +1,1 @@
+"""Encoded frames to pixels, and the squares that are cut out of them."""

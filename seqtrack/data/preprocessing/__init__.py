@@ -1,0 +1,1 @@
+"""Smaller versions of a data set, made once."""
