@@ -32,8 +32,10 @@ test: $(STAMP)
 	$(RUN) -m pytest $(PYTEST_ARGS)
 
 # Whatever starts processes, where each of them starts from nothing, as on macOS. (Jobs of SLURM do so anyway.)
-SPAWNING = tests/data tests/training tests/tracking tests/pipeline \
-	tests/cluster/test_killed_and_repeated.py tests/cluster/test_damaged_checkpoints.py tests/cluster/test_superseded.py
+SPAWNING = tests/data/sampling/test_pairs.py tests/data/storage tests/data/indexing tests/data/preprocessing \
+	tests/data/exchange tests/training tests/pipeline/test_what_training_sees.py \
+	tests/pipeline/test_preprocessed_versions.py tests/cluster/test_killed_and_repeated.py \
+	tests/cluster/test_damaged_checkpoints.py tests/cluster/test_superseded.py
 test-spawn: $(STAMP)
 	SEQTRACK_START_METHOD=spawn $(RUN) -m pytest $(SPAWNING) $(PYTEST_ARGS)
 

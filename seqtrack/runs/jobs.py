@@ -93,8 +93,3 @@ def read(run: RunFolder) -> list[Job]:
             case _:
                 pass
     return list(found.values())
-
-
-def of_seed(jobs: list[Job], stage: str, seed: int) -> Job | None:
-    """The newest job with an id that works on this stage of this seed."""
-    return next((job for job in reversed(jobs) if job.stage == stage and seed in job.seeds and job.job_id), None)

@@ -71,9 +71,8 @@ class SlurmBench(Workbench):
         return [job.seeds for job in self.ledger if job.stage == stage and job.job_id]
 
     def task(self, stage: str, seed: int) -> str:
-        job = jobs.of_seed(self.ledger, stage, seed)
-        assert job is not None
-        return job.task(seed)
+        newest_first = reversed(self.ledger)
+        return next(job for job in newest_first if job.stage == stage and seed in job.seeds and job.job_id).task(seed)
 
     def trial(self, seed: int) -> TrialFolder:
         return self.run_folder().trial(seed)
