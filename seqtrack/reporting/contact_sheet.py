@@ -25,31 +25,41 @@ class Pair:
     """Two crops that training would see.
 
     Attributes:
-        text: data set, track, and the numbers of both frames.
+        dataset: of the exemplar.
+        exemplar_text: track and frame.
+        search_text: frame, and whose it is if another's.
         exemplar, search: (E, E, 3) and (S, S, 3) RGB.
         exemplar_box, search_box: (4,) x y w h in pixels of the crop.
         is_positive: whether both are of the same target.
     """
 
-    text: str
+    dataset: str
+    exemplar_text: str
+    search_text: str
     exemplar: Image
     search: Image
     exemplar_box: NDArray[np.float32]
     search_box: NDArray[np.float32]
     is_positive: bool = True
 
+    @property
+    def text(self) -> str:
+        return f"{self.dataset}: {self.exemplar_text} and {self.search_text}"
+
 
 def pairs_of(batch: Mapping[str, NDArray[Any]], indexes: Mapping[str, Index]) -> Iterator[Pair]:
     """The pairs of a batch of ``PairSource``; ``indexes`` by the names of its data sets, in their order."""
     names = list(indexes)
     for k, (number, track, exemplar_frame, search_frame) in enumerate(batch["sample"].tolist()):
-        text = f"{names[number]}: {indexes[names[number]].track_name(track)}, {exemplar_frame} and {search_frame}"
+        search_text = str(search_frame)
         is_positive = bool(batch["is_positive"][k]) if "is_positive" in batch else True
         if not is_positive:
             other, other_track = batch["search_track"][k].tolist()
-            text += f" of {names[other]}: {indexes[names[other]].track_name(other_track)}"
+            search_text += f" of {names[other]}: {indexes[names[other]].track_name(other_track)}"
         yield Pair(
-            text,
+            names[number],
+            f"{indexes[names[number]].track_name(track)}, {exemplar_frame}",
+            search_text,
             batch["exemplar"][k],
             batch["search"][k],
             batch["exemplar_box"][k],
@@ -98,9 +108,9 @@ def render_pairs(pairs: Sequence[Pair]) -> Image:
     cells: list[Cell] = []
     for pair in pairs:
         kind = "" if pair.is_positive else "negative: "
-        cells.append((sheet.boxed(pair.exemplar, pair.exemplar_box), kind + pair.text))
+        cells.append((sheet.boxed(pair.exemplar, pair.exemplar_box), pair.exemplar_text))
         colour = sheet.TRUTH_COLOUR if pair.is_positive else sheet.NEGATIVE_COLOUR
-        cells.append((sheet.boxed(pair.search, pair.search_box, colour), f"{pair.search.shape[1]} px"))
+        cells.append((sheet.boxed(pair.search, pair.search_box, colour), kind + pair.search_text))
     blank = np.zeros((CELL, CELL, 3), np.uint8)
     cells += [(blank, "")] * (-len(cells) % 4)
     return np.concatenate([sheet.row(cells[k : k + 4]) for k in range(0, len(cells), 4)])

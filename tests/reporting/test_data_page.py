@@ -54,7 +54,8 @@ def page(tmp_path: Path) -> str:
 
 def a_pair(text: str, is_positive: bool = True) -> Pair:
     exemplar, search = np.full((127, 127, 3), 60, np.uint8), np.full((255, 255, 3), 120, np.uint8)
-    return Pair(text, exemplar, search, np.float32([32, 32, 63, 63]), np.float32([96, 96, 63, 63]), is_positive)
+    boxes = np.float32([32, 32, 63, 63]), np.float32([96, 96, 63, 63])
+    return Pair("toy", text, "7", exemplar, search, *boxes, is_positive)
 
 
 def test_the_page_names_everything_and_asks_for_nothing(page: str) -> None:
