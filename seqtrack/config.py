@@ -149,7 +149,7 @@ class ExecutionConfig:
         "text?", choices=("untar", "tar", "memory"),
     )  # fmt: skip
     storage: str = option(
-        "auto", "read data only where they are stored in this way", "text",
+        "auto", "read training data only where they are stored in this way", "text",
         choices=("auto", "dir", "tar", "zip", "array_record"),
     )  # fmt: skip
     from_file: bool = option(False, "same as --storage=dir", "flag")

@@ -158,23 +158,39 @@ def open_index_of(
     Raises:
         UserError, DataError: there is nothing to build it from, or what there is cannot be read.
     """
-    version = located(name, locations, locations.preproc)
-    if version is not None and (manifest := _manifest(version, locations.cache_dir)) is not None:
-        tree = version.tree(locations.cache_dir)
-        index = embedded_index(tree, manifest, name, locations.cache_dir)
-        if version.kind in ARCHIVES:  # so that ``is_indexed`` need not open it
-            CachedIndex(name, locations.cache_dir).remember(tree.source, tree.stamp(tree.take_seen()), manifest.index)
-        return index
+    return _index_of(locate(name, locations), locations, on_message, on_progress, processes)
+
+
+def _index_of(
+    source: Source,
+    locations: Locations,
+    on_message: Say,
+    on_progress: Progress | None = None,
+    processes: int | None = None,
+) -> Index:
+    """The index of the very copy that frames are read from: another copy may hold other videos."""
+    name, cache_dir = source.name, locations.cache_dir
+    tree = source.tree(cache_dir)
+    if source.preproc != ORIGINAL and (manifest := read_manifest(tree)) is not None:
+        index = embedded_index(tree, manifest, name, cache_dir)
+    elif source.preproc == ORIGINAL or MANIFEST in tree.list().files:
+        return ensure_index(name, tree, cache_dir, on_message, on_progress, processes)
+    else:
+        index = _index_of_original(source, locations, on_message, on_progress, processes)
+    if source.kind in ARCHIVES:  # so that ``is_indexed`` need not open it
+        CachedIndex(name, cache_dir).remember(tree.source, tree.stamp(tree.take_seen()), index.fingerprint)
+    return index
+
+
+def _index_of_original(
+    version: Source, locations: Locations, on_message: Say, on_progress: Progress | None, processes: int | None
+) -> Index:
+    """For a version that was made by other means, and says nothing of the original's boxes and sizes."""
+    name, cache_dir = version.name, locations.cache_dir
     original = located(name, locations, ORIGINAL)
     if original is not None:
-        return ensure_index(
-            name, original.tree(locations.cache_dir), locations.cache_dir, on_message, on_progress, processes
-        )
-    version = locate(name, locations)
-    tree = version.tree(locations.cache_dir)
-    if MANIFEST in tree.list().files:
-        return ensure_index(name, tree, locations.cache_dir, on_message, on_progress, processes)
-    known = CachedIndex(name, locations.cache_dir).newest()
+        return ensure_index(name, original.tree(cache_dir), cache_dir, on_message, on_progress, processes)
+    known = CachedIndex(name, cache_dir).newest()
     if known is None:
         raise UserError(
             f"data set {name}: its index needs the original version, {places_of_original(name, locations)},"
@@ -210,26 +226,31 @@ def is_indexed(name: DatasetName, locations: Locations) -> bool:
     Raises:
         UserError: the data set itself is nowhere.
     """
-    version = locate(name, locations)
-    if version.kind not in ARCHIVES and (manifest := _manifest(version, locations.cache_dir)) is not None:
+    source = locate(name, locations)
+    if source.kind not in ARCHIVES and (manifest := _manifest(source, locations.cache_dir)) is not None:
         return CachedIndex(name, locations.cache_dir).file(manifest.index).exists()
-    original = located(name, locations, ORIGINAL)
-    tree = (original or version).tree(locations.cache_dir)
-    if fresh_index(name, tree, locations.cache_dir) is not None:
+    if fresh_index(name, source.tree(locations.cache_dir), locations.cache_dir) is not None:
         return True
-    return original is None and CachedIndex(name, locations.cache_dir).newest() is not None
+    if source.preproc == ORIGINAL or source.kind in ARCHIVES:
+        return False
+    original = located(name, locations, ORIGINAL)
+    if original is None:
+        return CachedIndex(name, locations.cache_dir).newest() is not None
+    return fresh_index(name, original.tree(locations.cache_dir), locations.cache_dir) is not None
 
 
 def open_dataset(name: DatasetName, locations: Locations, on_message: Say = print) -> Dataset:
     """Stages the data set if that is asked for, and opens its index and frames."""
     source = locate(name, locations)
-    index = open_index_of(name, locations, on_message)
+    index = _index_of(source, locations, on_message)
     opened = open_frames(source, locations, on_message)
-    fingerprint = {"index": index.fingerprint} | ({"frames": opened.digest} if opened.digest else {})
     try:
         manifest = None if source.preproc == ORIGINAL else read_manifest(opened.frames)
+        fingerprint = _fingerprint(index, manifest, opened.digest)
         if manifest is None:
             return Dataset(name.folder, index, opened.frames, fingerprint, opened.staged)
+        if manifest.index != index.fingerprint:
+            raise DataError(f"{source.path}: changed while it was opened; give the command again")
         pictures = open_pictures(opened.frames, manifest, name.folder, locations.cache_dir)
     except BaseException:
         if opened.staged is not None:
@@ -243,6 +264,12 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
 def fingerprint(name: DatasetName, locations: Locations, on_message: Say = print) -> dict[str, str]:
     """What ``open_dataset`` would report as ``data_fingerprint``, without staging anything."""
     source = locate(name, locations)
-    found = {"index": open_index_of(name, locations, on_message).fingerprint}
-    digest = frames_digest(source, locations)
-    return found | ({"frames": digest} if digest else {})
+    index, manifest = _index_of(source, locations, on_message), _manifest(source, locations.cache_dir)
+    return _fingerprint(index, manifest, None if manifest is not None else frames_digest(source, locations))
+
+
+def _fingerprint(index: Index, manifest: Manifest | None, digest: str | None) -> dict[str, str]:
+    """``digest``: of the archive that frames come from. A version that ``seqtrack preprocess`` made has its own, the
+    same for a folder, a tar and a zip: it covers the checksum of each picture."""
+    frames = digest if manifest is None else manifest.checksum
+    return {"index": index.fingerprint} | ({"frames": frames} if frames else {})

@@ -153,9 +153,9 @@ class Request:
 
     @cached_property
     def eval_locations(self) -> Locations:
-        """Where the versions lie that are assessed on."""
+        """Where the versions lie that are assessed on, however they are stored: ``--storage`` is about training."""
         version = assessed_version(self.train.preproc, self.assess.eval_preproc)
-        return dataclasses.replace(self.locations, preproc=version)
+        return dataclasses.replace(self.locations, preproc=version, storage="auto")
 
     @property
     def mixtures(self) -> dict[str, Mixture]:
@@ -210,7 +210,10 @@ class Request:
         """Every version of a data set that the request reads, each once."""
         training = [DataUse(name, self.locations) for name in self.training_datasets.values()]
         assessed = [DataUse(item.dataset, self.eval_locations, assessed=True) for item in self.eval_sets]
-        unique = {(use.name.label, use.locations.preproc): use for use in [*training, *assessed]}
+        # The assessed one counts last: more is asked of it.
+        unique = {
+            (use.name.label, use.locations.preproc, use.locations.storage): use for use in [*training, *assessed]
+        }
         return list(unique.values())
 
     @cached_property

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from seqtrack.data.locations import Locations
 
 EPILOG = "Paths are also taken from ~/.config/seqtrack.yaml and ./seqtrack.local.yaml, as for training."
-_FLAGS = ("data_dir", "tar_dir", "data_paths", "data_cache_dir", "preproc")
+_FLAGS = ("data_dir", "tar_dir", "data_paths", "data_cache_dir", "preproc", "storage")
 
 
 def add_places(parser: Parser) -> None:
@@ -21,6 +21,7 @@ def add_places(parser: Parser) -> None:
     add("--data_paths", nargs="+", metavar="NAME=DIR", help="data sets that lie elsewhere")
     add("--data_cache_dir", metavar="PATH", help="folder of data-set indexes [dataset_cache]")
     add("--preproc", metavar="NAME", help="version of the data [original]")
+    add("--storage", metavar="KIND", help="dir, tar, zip or array_record: only where they are stored so [auto]")
 
 
 def places_of(args: argparse.Namespace) -> Locations:

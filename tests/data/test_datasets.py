@@ -50,6 +50,16 @@ def frames(dataset: Dataset) -> list[bytes]:
     return [dataset.read_frame(v, t) for v in range(index.num_videos) for t in range(index.video_length(v))]
 
 
+def test_labels_are_those_of_the_copy_that_is_read(places: Locations, tmp_path: Path) -> None:
+    """The folder and the tar may differ: one of them may be old."""
+    write_sequence(tmp_path / "data" / "original" / "small" / "Late", (1, 2), boxes_text(2))
+    for flags, videos in (({}, 4), ({"storage": "tar"}, 3), ({"stage_mode": "tar"}, 3), ({"data_dir": None}, 3)):
+        dataset = open_dataset(NAME, replace(places, **flags), silent)  # type: ignore[arg-type]
+        assert dataset.index.num_videos == videos
+        assert len(frames(dataset)) > 0
+        dataset.close()
+
+
 class TestLocate:
     def test_order(self, places: Locations, tmp_path: Path) -> None:
         folder, tar = tmp_path / "data/original/small", tmp_path / "tars/original/small.tar"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from seqtrack.tools import preprocess
+from seqtrack.data.datasets import is_indexed, prepare
+from seqtrack.data.formats import parse_dataset_name
+from seqtrack.data.locations import Locations
+from seqtrack.tools import pack, preprocess
 from tests.workbench import EVAL, TRAIN, Result, Workbench, table_of, trained_attempts
 
 SHORT = ("--num_steps=4", "--period_ckpt=2", "--period_summary=2")
@@ -97,3 +101,52 @@ def test_a_version_without_all_frames_is_refused_before_anything_is_trained(vers
         " (it was made with --every 3); give --eval_preproc original"
     )
     assert not list(versions.cache.glob("*/*"))
+
+
+def test_a_version_with_frames_left_out_is_refused_too(versions: Workbench) -> None:
+    """It would fail after the training, at the first of them."""
+    broken = versions.folder / "broken" / EVAL
+    with tarfile.open(versions.tars / "original" / f"{EVAL}.tar") as tar:
+        tar.extractall(broken.parent, filter="data")
+    frame = sorted(broken.rglob("*.jpg"))[5]
+    frame.write_bytes(frame.read_bytes()[:900])
+    make(versions, TRAIN, "resize_fit_80x80")
+    make(versions, EVAL, "resize_fit_80x80", f"--source={broken}", "--skip_unreadable")
+    result = versions.train(*SHORT, "--preproc=resize_fit_80x80")
+    assert result.code == 2, result
+    assert "serves training only (1 frames were left out as unreadable)" in result.err.splitlines()[-1]
+
+
+def test_the_same_pictures_are_the_same_data_however_they_are_stored(versions: Workbench) -> None:
+    """And ``--storage`` is about training: what is assessed is read as it lies."""
+    make(versions, TRAIN, "crop_254")
+    flags = (*SHORT, "--preproc=crop_254")
+    first = versions.train(*flags)
+    check_promised(versions, first)
+    tar = versions.tars / "crop_254" / f"{TRAIN}.tar"
+    words = [f"--dataset=otb:{TRAIN}", f"--source={tar}", f"--tar_dir={versions.tars}", "--preproc=crop_254"]
+    assert pack.main([*words, "--format=zip"]) == 0
+    for stored in (["--storage=zip"], ["--storage=zip", "--stage_mode=memory", "--no-tmp_keep"]):
+        again = versions.train(*flags, *stored, "--num_trials=1")
+        assert again.code == 0, again
+        assert table_of(again.out) == table_of(first.out)
+
+    # Made anew with fewer pictures it is other data, also where it has been unpacked.
+    with tarfile.open(tar) as archive:
+        archive.extractall(versions.folder / "data" / "crop_254", filter="data")
+    make(versions, TRAIN, "crop_254", "--every=2", "--overwrite")
+    result = versions.train(*flags, "--storage=tar")
+    assert result.code == 2, result
+    assert f"was made before its data changed: {TRAIN}" in result.err
+    back = versions.train(*flags, f"--data_dir={versions.folder}/data", "--from_file")
+    assert back.code == 0, back
+    assert table_of(back.out) == table_of(first.out)
+
+
+def test_what_has_been_indexed_once_needs_no_job_for_it(versions: Workbench) -> None:
+    make(versions, TRAIN, "crop_254")
+    places = Locations(tar_dir=versions.tars, preproc="crop_254", cache_dir=versions.folder / "elsewhere")
+    name = parse_dataset_name(f"otb:{TRAIN}")
+    assert not is_indexed(name, places)
+    prepare(name, places)
+    assert is_indexed(name, places)

@@ -82,7 +82,9 @@ class Manifest:
         """Why it serves training only; '' where it has every frame."""
         if is_crop(self.preproc):
             return f"{self.preproc} has only the surroundings of targets"
-        return f"it was made with --every {self.every}" if self.every > 1 else ""
+        if self.every > 1:
+            return f"it was made with --every {self.every}"
+        return f"{len(self.unreadable)} frames were left out as unreadable" if self.unreadable else ""
 
     def to_json(self) -> bytes:
         return json.dumps(dataclasses.asdict(self), indent=1).encode() + b"\n"
