@@ -184,6 +184,13 @@ def locate(name: DatasetName, locations: Locations) -> Source:
 
 
 def not_found(name: DatasetName, looked: list[str], locations: Locations) -> UserError:
+    if name.folder in locations.data_paths and locations.preproc != ORIGINAL:
+        made = f"{locations.preproc}/{name.folder}.tar"
+        also = f" (looked for {' and '.join(dict.fromkeys(looked))})" if looked else ""
+        return UserError(
+            f"data set {name}: --data_paths has its original version; for --preproc {locations.preproc} give the"
+            f" folder of {made} as --tar_dir{also}"
+        )
     if not looked:
         only = "" if locations.storage == "auto" else f" of kind --storage={locations.storage}"
         return UserError(

@@ -118,7 +118,7 @@ class Request:
             for name in self.assess.eval_datasets
             for sampler in self.assess.eval_samplers
         ]
-        return list({item.eval_id: item for item in sets}.values())
+        return list({(item.eval_id, item.dataset.layout): item for item in sets}.values())
 
     @cached_property
     def selection(self) -> EvalSet:
@@ -310,6 +310,14 @@ def _check(request: Request) -> None:
     """Touches everything that is parsed on demand, so that mistakes surface at the edge; refuses flags that would
     do nothing but make another run id."""
     _ = (request.selection, request.selection_metric, request.training_datasets)
+    called: dict[str, EvalSet] = {}
+    for item in request.eval_sets:  # results are kept by the folder's name
+        other = called.setdefault(item.eval_id, item)
+        if other.dataset.layout != item.dataset.layout:
+            raise UserError(
+                f"--eval_datasets: {other.dataset} and {item.dataset} would both be called {item.eval_id};"
+                " rename one of the folders"
+            )
     train = request.train
     if not train.augment_motion and train.motion_params != plain(MotionParams()):
         raise UserError("--motion_params: they belong to --augment_motion; give that too")

@@ -32,8 +32,8 @@ def build_parser() -> Parser:
     add("name", help="a published name, or LAYOUT:FOLDER")
     add("--format", required=True, choices=("tfds", "zip"), help="what to write")
     add("--out", required=True, type=Path, help="folder to write it to")
-    add("--split", default="train", help="tfds: what the one split is called (default: %(default)s)")
-    add("--crop_size", type=int, default=446, help="zip: side of a picture (default: %(default)s)")
+    add("--split", help="tfds: what the one split is called (default: train)")
+    add("--crop_size", type=int, help="zip: side of a picture (default: 446)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     places.add_places(parser)
     return parser
@@ -41,6 +41,12 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
+    for flag, format in (("split", "tfds"), ("crop_size", "zip")):
+        if getattr(args, flag) is not None and args.format != format:
+            raise UserError(f"--{flag}: belongs to --format {format}; leave it out")
+    if args.preproc not in (None, "original"):
+        raise UserError("--preproc: what is exported is the original version; leave it out")
+    args.split, args.crop_size = args.split or "train", args.crop_size or 446
     if not args.split.isidentifier():
         raise UserError(f"--split: {args.split!r}: expected a plain word such as train")
     if args.crop_size < 16 or args.workers < 1:
@@ -58,14 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 from seqtrack.data.exchange.export_tfds import export_tfds
 
                 written = [export_tfds(dataset, out, args.split, args.workers, on_progress)]
+                called = f"tfds:{written[0].parent.name} with --data_dir {out}"
             else:
                 from seqtrack.data.exchange.export_crops import export_crops
 
                 written = [*export_crops(dataset, out, args.crop_size, args.workers, on_progress)]
+                called = f"clean:{name.folder} with --data_dir {out}"
     finally:
         dataset.close()
     for path in written:
         print(path)
+    print(f"read here as {called}")
     return 0
 
 

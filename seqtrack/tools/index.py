@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqtrack.errors import UserError
@@ -22,7 +24,8 @@ _EPILOG = f"""\
 actions:
   build    make the index if it is missing or its source has changed (training does this by itself)
   show     print what the data set holds, one line per track, or in all as JSON
-  verify   check every byte of the index, that its source has not changed, and that the frames are there
+  verify   check every byte of the index, that its source has not changed, and that each frame is there and as
+           large as it should be; not its pixels
            (of a version that seqtrack preprocess made: every picture's checksum)
 
 {EPILOG}
@@ -71,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 f" {labels.present.sum()} present"
             )
     if args.action == "verify":
-        _verify(args.name, locations)
+        _verify(name, locations)
     frames = sum(index.video_length(video) for video in range(index.num_videos))
     print(f"{name}: {index.num_videos} videos, {index.num_tracks} tracks, {frames} frames; {index.path}")
     print(f"fingerprint {index.fingerprint}")
@@ -107,33 +110,37 @@ def _locations(args: argparse.Namespace, name: DatasetName) -> Locations:
         return places_of(args)
     if args.data_paths is not None or args.preproc not in (None, "original"):
         raise UserError("--source: is the original version itself; leave --data_paths and --preproc out")
+    if not Path(args.source).expanduser().exists():
+        raise UserError(f"--source: {args.source} is not there; expected the data set's folder, tar or zip")
     args.data_paths = [f"{name.folder}={args.source}"]
     return places_of(args)
 
 
-def _verify(text: str, locations: Locations) -> None:
+def _verify(name: DatasetName, locations: Locations) -> None:
+    """Every byte of the index, and every frame: that it is there, and as large as the index says."""
     from seqtrack.data.datasets import PreprocessedDataset, open_dataset, open_index_of
-    from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.formats.common import image_size
     from seqtrack.data.indexing.index import verify_index
     from seqtrack.errors import DataError
 
-    name = parse_dataset_name(text)
     index = verify_index(open_index_of(name, locations).path)
-    dataset = open_dataset(name, locations)
-    if isinstance(dataset, PreprocessedDataset):
-        dataset.verify()
-        return
-    for video in range(index.num_videos):
-        for frame in (0, index.video_length(video) - 1):
-            where = dataset.describe_frame(video, frame)
-            size = image_size(dataset.read_frame(video, frame), where)
-            if locations.preproc == "original" and size != index.video_size(video):
-                expected = index.video_size(video)
-                raise DataError(
-                    f"{where}: {size[0]}x{size[1]}, expected {expected[0]}x{expected[1]} as the first frame"
-                )
-    dataset.close()
+    total, done = index.totals().frames, 0
+    bar = progress_bar(f"verifying {name}")
+    with contextlib.closing(open_dataset(name, locations)) as dataset, bar as on_progress:
+        if isinstance(dataset, PreprocessedDataset):
+            dataset.verify()
+            print(f"verified: the index, and the checksum of each of {len(dataset.pictures):,} pictures")
+            return
+        for video in range(index.num_videos):
+            expected = index.video_size(video)
+            for frame in range(index.video_length(video)):
+                where = dataset.describe_frame(video, frame)
+                size = image_size(dataset.read_frame(video, frame), where)
+                if locations.preproc == "original" and size != expected:
+                    raise DataError(f"{where}: {size[0]}x{size[1]}, expected {expected[0]}x{expected[1]}")
+                done += 1
+            on_progress(done, total)
+    print(f"verified: the index, and that {total:,} frames are there, of the right size")
 
 
 if __name__ == "__main__":

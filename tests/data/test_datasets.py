@@ -73,6 +73,15 @@ class TestLocate:
         assert locate(NAME, own).path == tmp_path / "own"
         assert locate(NAME, replace(places, tar_dir=None, stage_mode="untar")).path == folder
 
+    def test_data_paths_are_of_the_original(self, tmp_path: Path) -> None:
+        places = Locations(data_paths={"small": tmp_path}, preproc="crop_446")
+        with pytest.raises(UserError) as caught:
+            locate(NAME, places)
+        assert str(caught.value) == (
+            "data set otb:small: --data_paths has its original version; for --preproc crop_446 give the folder of"
+            " crop_446/small.tar as --tar_dir"
+        )
+
     def test_missing_names_every_place_with_its_flag(self, places: Locations, tmp_path: Path) -> None:
         with pytest.raises(UserError) as caught:
             locate(parse_dataset_name("otb_50"), places)

@@ -339,3 +339,12 @@ def test_a_trial_goes_on_validating_on_what_it_started_with(bench: Workbench) ->
     assert b"val_loss" in before
     log = trial.attempts()[-1].log.read_text()
     assert f"--val_dataset stays otb:{EVAL}, with which this trial started" in log
+
+
+def test_two_eval_sets_of_one_name_are_not_taken_for_one(bench: Workbench) -> None:
+    result = bench.train("--eval_datasets", f"otb:{EVAL}", f"clean:{EVAL}", "--dry_run")
+    assert (result.code, result.err) == (
+        2,
+        f"error: --eval_datasets: otb:{EVAL} and clean:{EVAL} would both be called {EVAL}-full;"
+        " rename one of the folders\n",
+    )

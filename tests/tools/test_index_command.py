@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from seqtrack.errors import DataError, UserError
 from seqtrack.tools.index import main
-from tests.data.otb_layout import small_data_set, write_tar
+from tests.data.otb_layout import jpeg, small_data_set, write_tar
 
 
 @pytest.fixture(autouse=True)
@@ -52,13 +53,27 @@ def test_show_counts_for_programs(elsewhere: Path, capsys: pytest.CaptureFixture
 
 def test_verify_reads_every_byte_and_the_frames(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "otb:small", "--source", "OTB"]) == 0
-    assert "fingerprint" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "verified: the index, and that 12 frames are there, of the right size\n" in told
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "its header does not decode as JPEG"), (jpeg(16, 24), "16x24, expected 32x24")],
+)
+def test_verify_looks_at_frames_in_the_middle_too(elsewhere: Path, data: bytes, message: str) -> None:
+    frame = elsewhere / "Seq2" / "img" / "0002.jpg"
+    frame.write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        main(["verify", "otb:small", "--source", "OTB"])
+    assert str(frame.relative_to(elsewhere)) in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["build", "otb:small", "--source", "nowhere"], "--data_paths: small=nowhere is not there"),
+        (["build", "otb:small", "--source", "nowhere"], "--source: nowhere is not there"),
         (
             ["build", "otb:small", "--source", "OTB", "--num_workers=0"],
             "--num_workers: expected a number",
@@ -68,8 +83,6 @@ def test_verify_reads_every_byte_and_the_frames(elsewhere: Path, capsys: pytest.
     ],
 )
 def test_mistakes_are_one_line(words: list[str], message: str) -> None:
-    from seqtrack.errors import UserError
-
     with pytest.raises(UserError) as caught:
         main(words)
     assert str(caught.value).startswith(message)
@@ -77,8 +90,6 @@ def test_mistakes_are_one_line(words: list[str], message: str) -> None:
 
 
 def test_a_frame_that_has_gone_is_named_by_verify(elsewhere: Path) -> None:
-    from seqtrack.errors import DataError
-
     main(["build", "otb:small", "--source", "OTB"])
     (elsewhere / "Seq2" / "img" / "0004.jpg").unlink()
     with pytest.raises(DataError, match=r"Seq2/groundtruth_rect.txt: 4 rows for 3 frames"):

@@ -42,7 +42,7 @@ MANIFEST = "seqtrack-manifest.json"
 """In the top folder of a preprocessed version: ``{"layout": …, "sizes": {video: [width, height]}}``, the
 sizes of the original images, which a resized version cannot tell otherwise."""
 
-_BUILDER = re.compile(r"[a-z][a-z0-9_]*(/[A-Za-z0-9_.+-]+){0,3}")
+_BUILDER = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z0-9_.+-]+){0,3}")
 """TFDS's spelling: ``name[/config][/version][/split]``."""
 
 LARGEST_SIDE = 1 << 20

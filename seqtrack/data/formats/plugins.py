@@ -5,17 +5,20 @@ Looked up only for a name that is not a layout of ours: reading the metadata of 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from seqtrack.errors import UserError
+from seqtrack.errors import DataError, SeqtrackError, UserError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-    from seqtrack.data.formats import Layout
+    from seqtrack.data.formats import Layout, Sizes, Tree, VideoAnnotation
 
 GROUP = "seqtrack.layouts"
 _NEEDED = ("EXPECTED", "find", "read")
@@ -50,7 +53,37 @@ def load(layout: str) -> Layout:
     missing = [name for name in _NEEDED if not hasattr(loaded, name)]
     if missing:
         raise UserError(f"{where}: it has no {' and no '.join(missing)}; see docs/datasets.md for what a layout has")
-    return cast("Layout", loaded)
+    return _Guarded(loaded, where)
+
+
+class _Guarded:
+    """A person's own layout, whose bugs are told as what they are."""
+
+    def __init__(self, layout: Any, where: str) -> None:
+        self._layout, self._where = layout, where
+        self.EXPECTED: str = layout.EXPECTED
+
+    def find(self, tree: Tree, part: str) -> Iterator[Any]:
+        with self._telling("find"):
+            yield from self._layout.find(tree, part)
+
+    def read(self, tree: Tree, entry: Any, sizes: Sizes) -> VideoAnnotation:
+        with self._telling("read"):
+            video: VideoAnnotation = self._layout.read(tree, entry, sizes)
+            return video
+
+    @contextlib.contextmanager
+    def _telling(self, function: str) -> Iterator[None]:
+        try:
+            yield
+        except (SeqtrackError, RecursionError):
+            raise
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            raise DataError(
+                f"{self._where}: its {function} fails with {type(error).__name__}: {error}"
+                f" ({last.filename}, line {last.lineno}); mend the layout, or raise DataError for data that are wrong"
+            ) from error
 
 
 def module_file(layout: str) -> Path:

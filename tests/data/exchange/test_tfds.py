@@ -377,7 +377,9 @@ class TestCommand:
         assert tool.main([*common, "--format=tfds", f"--out={tmp_path}/out"]) == 0
         assert tool.main([*common, "--format=zip", "--crop_size=127", f"--out={tmp_path}/out"]) == 0
         assert capsys.readouterr().out.splitlines() == [
-            f"{tmp_path}/out/some_set/1.0.0", f"{tmp_path}/out/Some-Set_clean.pkl", f"{tmp_path}/out/Some-Set.zip",
+            f"{tmp_path}/out/some_set/1.0.0", f"read here as tfds:some_set with --data_dir {tmp_path}/out",
+            f"{tmp_path}/out/Some-Set_clean.pkl", f"{tmp_path}/out/Some-Set.zip",
+            f"read here as clean:Some-Set with --data_dir {tmp_path}/out",
         ]  # fmt: skip
 
     @pytest.mark.parametrize(
@@ -387,6 +389,8 @@ class TestCommand:
             (["--format=zip", "--crop_size=3"], "--crop_size: 3 is too small"),
             (["--format=zip", "--workers=0"], "--workers: 0 is too small"),
             (["--format=csv"], "csv"),
+            (["--format=zip", "--split=val"], "--split: belongs to --format tfds"),
+            (["--format=zip", "--preproc=resize_fit_9x9"], "--preproc: what is exported is the original version"),
         ],
     )
     def test_mistakes(self, flags: list[str], words: str, tmp_path: Path) -> None:

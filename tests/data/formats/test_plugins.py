@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from seqtrack.data.datasets import open_dataset
-from seqtrack.data.formats import all_layouts, code_digest, find_layout, parse_dataset_name, plugins
+from seqtrack.data.formats import all_layouts, code_digest, find_layout, parse_dataset_name, plugins, read_videos
 from seqtrack.data.locations import Locations
-from seqtrack.errors import UserError
+from seqtrack.data.storage.trees import DirectoryTree
+from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import jpeg
 from tests.workbench import Workbench
 
@@ -108,9 +109,9 @@ def test_commands_find_it_and_an_edited_reader_reads_again(bench: Workbench, sit
 
 
 def test_an_object_will_do(site: Path) -> None:
-    text = "class Mine:\n    EXPECTED = ''\n    find = read = lambda *words: None\nlayout = Mine()\n"
+    text = "class Mine:\n    EXPECTED = 'of mine'\n    find = read = lambda *words: None\nlayout = Mine()\n"
     install(site, "classy", "mine = classy:layout", classy=text)
-    assert type(find_layout("mine")).__name__ == "Mine"
+    assert find_layout("mine").EXPECTED == "of mine"
     assert code_digest("mine") != code_digest("otb")
 
 
@@ -165,3 +166,20 @@ def test_a_near_miss_is_named(site: Path) -> None:
         parse_dataset_name("cornrs:x")
     with pytest.raises(UserError, match=r"is neither ours nor in the group seqtrack\.layouts"):
         find_layout("cornrs")
+
+
+@pytest.mark.parametrize(
+    ("broken", "function"),
+    [
+        ("def read(tree, entry, sizes):\n    return 1 / 0\n", "read"),
+        ("def find(tree, part):\n    yield 1 / 0\n", "find"),
+    ],
+)
+def test_a_bug_of_a_layout_is_told_as_one(site: Path, videos: Path, broken: str, function: str) -> None:
+    install(site, "buggy", "corners = corners", corners=MODULE + broken)
+    with pytest.raises(DataError) as caught:
+        list(read_videos(parse_dataset_name("corners:videos"), DirectoryTree(videos, "videos")))
+    assert str(caught.value).startswith(
+        f"layout 'corners' (corners in buggy 1.2): its {function} fails with ZeroDivisionError: division by zero"
+        f" ({site}/corners.py, line "
+    )
