@@ -74,6 +74,18 @@ def _hint(name: str) -> str:
     return f"did you mean {close[0]}_{sides}?"
 
 
+def picture_size(name: str, original: tuple[int, int]) -> tuple[int, int] | None:
+    """(width, height) of a version's pictures of frames of this (width, height), or of the frames that its crops are
+    of; None for a version that a person made otherwise."""
+    if name == ORIGINAL:
+        return original
+    try:
+        version = parse_version(name)
+    except UserError:
+        return None
+    return version.size_of(original) if isinstance(version, Resize) else original
+
+
 def is_crop(name: str) -> bool:
     """Whether a version has only surroundings of targets: no frames to assess on."""
     return re.fullmatch(r"crop_\d+", name) is not None

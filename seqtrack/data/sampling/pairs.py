@@ -185,4 +185,4 @@ def _region(pair: PairParams, motion: MotionParams | None) -> Region:
     reach = pair.search_size / pair.exemplar_size
     if motion is not None:
         reach *= math.exp(motion.log_scale) * (1 + 2 * motion.translate / pair.search_size)
-    return Region(pair.context, reach)
+    return Region(pair.context, reach, pair.view_size)

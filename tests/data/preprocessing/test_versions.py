@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqtrack.data.preprocessing.versions import Crop, Resize, assessed_version, is_crop, parse_version
+from seqtrack.data.preprocessing.versions import (
+    Crop,
+    Resize,
+    assessed_version,
+    is_crop,
+    parse_version,
+    picture_size,
+)
 from seqtrack.errors import UserError
 
 SIDES = st.integers(16, 8192)
@@ -88,3 +95,17 @@ def test_crops_are_trained_on_and_the_original_assessed() -> None:
     assert assessed_version("my_own", None) == "my_own"
     assert is_crop("crop_446")
     assert not is_crop("crop_of_mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("original", (1280, 720)),
+        ("crop_446", (1280, 720)),
+        ("resize_force_360x360", (360, 360)),
+        ("resize_fit_360x360", (360, 202)),
+        ("by_hand", None),
+    ],
+)
+def test_the_name_tells_how_large_pictures_are(name: str, size: tuple[int, int] | None) -> None:
+    assert picture_size(name, (1280, 720)) == size
