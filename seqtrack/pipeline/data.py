@@ -73,12 +73,23 @@ def _subsets(
 ) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
     """Tracks of each pool, and of each data set with a list, in the mixture, by data set."""
 
+    def videos(called: str) -> list[int]:
+        return request.training_datasets[called].videos(sets[called].index)
+
     def tracks(called: str, part: PoolPart | None = None) -> np.ndarray[Any, Any]:
-        index = sets[called].index
-        videos = request.training_datasets[called].videos(index)
+        index, chosen = sets[called].index, videos(called)
         if part is not None:
-            videos = pool_members(index, part, request.train.pool_split, videos=videos)
-        return np.array([track for video in videos for track in index.tracks_of(video)], dtype=np.int64)
+            # What lists take from one data set is split as one, or a video in two of them might be on both sides.
+            every = {
+                video
+                for name in request.train.pool_datasets
+                if sets[name].index.fingerprint == index.fingerprint
+                for video in videos(name)
+            }
+            chosen = sorted(
+                set(pool_members(index, part, request.train.pool_split, videos=sorted(every))) & set(chosen)
+            )
+        return np.array([track for video in chosen for track in index.tracks_of(video)], dtype=np.int64)
 
     found: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     for name in mixture.names():
