@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.formats import DatasetName
+from seqtrack.data.preprocessing.versions import check_room, has_room, side_needed
 from seqtrack.data.sampling.augment import parse_augment_params
 from seqtrack.data.sampling.draws import parse_negative_params
 from seqtrack.data.sampling.filters import parse_filter_params
@@ -22,6 +24,7 @@ from seqtrack.data.sampling.samplers import parse_sampler_params
 from seqtrack.pipeline.request import Request
 from seqtrack.training.task import PairSizes
 
+log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
@@ -44,6 +47,9 @@ def pair_source(
     mixture = parse_mixture(value, f"--{flag}")
     motion: MotionParams | None = parse_motion_params(train.motion_params) if train.augment_motion else None
     augment = parse_augment_params(train.augment_params) if train.augment_params else None
+    check_room(train.preproc, sizes.exemplar, sizes.search, sizes.context)
+    moves = ([motion] if motion else []) + ([augment.still] if augment else [])
+    _warn_of_edges(train.preproc, sizes, moves)
     return PairSource(
         {name: sets[name] for name in members(mixture, request)},
         mixture,
@@ -58,6 +64,18 @@ def pair_source(
         filters=parse_filter_params(train.filter_params),
         negatives=parse_negative_params(train.negative_params),
     )
+
+
+def _warn_of_edges(preproc: str, sizes: PairSizes, moves: Iterable[MotionParams]) -> None:
+    reach = max((motion.reach(sizes.search) for motion in moves), default=1.0)
+    side = side_needed(reach * sizes.search / sizes.exemplar, sizes.context)
+    if not has_room(preproc, side):
+        log.warning(
+            "--preproc %s: search regions that move furthest (--augment_motion, still) reach beyond these crops and"
+            " end in one colour; crop_%d holds all of them",
+            preproc,
+            side,
+        )
 
 
 def members(mixture: Mixture, request: Request) -> list[str]:
