@@ -28,6 +28,7 @@ from seqtrack.data.preprocessing.pictures import (
     picture_of_row,
     read_manifest,
 )
+from seqtrack.data.preprocessing.versions import picture_size
 from seqtrack.data.storage import Frames
 from seqtrack.data.storage.backends import frames_digest, open_frames
 from seqtrack.data.storage.staging import StagedCopy
@@ -60,10 +61,17 @@ class Dataset:
     data_fingerprint: dict[str, str]
     """``index``: of all labels; ``frames``: digest of the tar, absent where a plain folder is read."""
     staged: StagedCopy | None = field(default=None, repr=False)
+    preproc: str = ORIGINAL
+    """The version."""
 
     def read_frame(self, video: int, frame: int) -> bytes:
         """The encoded image. DataError that names the file if it cannot be read."""
         return self.frames.read(self.index.frame_name(video, frame))
+
+    def picture_size(self, video: int) -> tuple[int, int] | None:
+        """(width, height) of its frames in this version (of crops: before they were cut), from the version's name;
+        None where only decoding tells."""
+        return picture_size(self.preproc, self.index.video_size(video))
 
     def stored(self, track: int) -> NDArray[np.integer[Any]] | None:
         """Which rows of the track (positions, increasing) this version has pictures for; None: all of them."""
@@ -248,7 +256,7 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
         manifest = None if source.preproc == ORIGINAL else read_manifest(opened.frames)
         fingerprint = _fingerprint(index, manifest, opened.digest)
         if manifest is None:
-            return Dataset(name.folder, index, opened.frames, fingerprint, opened.staged)
+            return Dataset(name.folder, index, opened.frames, fingerprint, opened.staged, source.preproc)
         if manifest.index != index.fingerprint:
             raise DataError(f"{source.path}: changed while it was opened; give the command again")
         pictures = open_pictures(opened.frames, manifest, name.folder, locations.cache_dir)
@@ -257,7 +265,14 @@ def open_dataset(name: DatasetName, locations: Locations, on_message: Say = prin
             opened.staged.close()
         raise
     return PreprocessedDataset(
-        name.folder, index, opened.frames, fingerprint, opened.staged, manifest=manifest, pictures=pictures
+        name.folder,
+        index,
+        opened.frames,
+        fingerprint,
+        opened.staged,
+        manifest.preproc,
+        manifest=manifest,
+        pictures=pictures,
     )
 
 

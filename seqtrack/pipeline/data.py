@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.formats import DatasetName
+from seqtrack.data.preprocessing.versions import check_room, has_room, side_needed
 from seqtrack.data.sampling.augment import parse_augment_params
 from seqtrack.data.sampling.draws import parse_negative_params
 from seqtrack.data.sampling.filters import parse_filter_params
@@ -22,6 +24,7 @@ from seqtrack.data.sampling.samplers import parse_sampler_params
 from seqtrack.pipeline.request import Request
 from seqtrack.training.task import PairSizes
 
+log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
@@ -44,6 +47,9 @@ def pair_source(
     mixture = parse_mixture(value, f"--{flag}")
     motion: MotionParams | None = parse_motion_params(train.motion_params) if train.augment_motion else None
     augment = parse_augment_params(train.augment_params) if train.augment_params else None
+    check_room(train.preproc, sizes.exemplar, sizes.search, sizes.context)
+    moves = ([motion] if motion else []) + ([augment.still] if augment else [])
+    _warn_of_edges(train.preproc, sizes, moves)
     return PairSource(
         {name: sets[name] for name in members(mixture, request)},
         mixture,
@@ -60,6 +66,18 @@ def pair_source(
     )
 
 
+def _warn_of_edges(preproc: str, sizes: PairSizes, moves: Iterable[MotionParams]) -> None:
+    reach = max((motion.reach(sizes.search) for motion in moves), default=1.0)
+    side = side_needed(reach * sizes.search / sizes.exemplar, sizes.context)
+    if not has_room(preproc, side):
+        log.warning(
+            "--preproc %s: search regions that move furthest (--augment_motion, still) reach beyond these crops and"
+            " end in one colour; crop_%d holds all of them",
+            preproc,
+            side,
+        )
+
+
 def members(mixture: Mixture, request: Request) -> list[str]:
     """Data sets behind the names of a mixture, each once, pools spelled out, as batches number them."""
     found: list[str] = []
@@ -73,12 +91,23 @@ def _subsets(
 ) -> dict[str, dict[str, np.ndarray[Any, Any]]]:
     """Tracks of each pool, and of each data set with a list, in the mixture, by data set."""
 
+    def videos(called: str) -> list[int]:
+        return request.training_datasets[called].videos(sets[called].index)
+
     def tracks(called: str, part: PoolPart | None = None) -> np.ndarray[Any, Any]:
-        index = sets[called].index
-        videos = request.training_datasets[called].videos(index)
+        index, chosen = sets[called].index, videos(called)
         if part is not None:
-            videos = pool_members(index, part, request.train.pool_split, videos=videos)
-        return np.array([track for video in videos for track in index.tracks_of(video)], dtype=np.int64)
+            # What lists take from one data set is split as one, or a video in two of them might be on both sides.
+            every = {
+                video
+                for name in request.train.pool_datasets
+                if sets[name].index.fingerprint == index.fingerprint
+                for video in videos(name)
+            }
+            chosen = sorted(
+                set(pool_members(index, part, request.train.pool_split, videos=sorted(every))) & set(chosen)
+            )
+        return np.array([track for video in chosen for track in index.tracks_of(video)], dtype=np.int64)
 
     found: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     for name in mixture.names():

@@ -23,7 +23,7 @@ from seqtrack.data.formats import DatasetName
 from seqtrack.data.indexing.index import Index
 from seqtrack.data.lists import MARK, parse_restricted, read_list, split
 from seqtrack.data.locations import Locations, locations_of
-from seqtrack.data.preprocessing.versions import assessed_version, is_crop
+from seqtrack.data.preprocessing.versions import assessed_version, check_room, is_crop
 from seqtrack.data.sampling.augment import AugmentParams, parse_augment_params
 from seqtrack.data.sampling.draws import NegativeParams, parse_negative_params
 from seqtrack.data.sampling.filters import FilterParams, parse_filter_params
@@ -325,6 +325,9 @@ def _check(request: Request) -> None:
         raise UserError(
             f"--imwidth: {train.preproc} has no whole frames to resize; leave --imwidth and --imheight out"
         )
+    if isinstance(request.family, families.SiamFCFamily):  # of others, when training opens the data
+        model = train.model_params
+        check_room(train.preproc, model["template_size"], model["search_size"], model["context"])
     if request.assess.eval_preproc is not None and is_crop(request.assess.eval_preproc):
         raise UserError(f"--eval_preproc: {request.assess.eval_preproc} has no whole frames to assess on")
     uses_pools = any(name in POOLS for mixture in request.mixtures.values() for name in mixture.names())

@@ -14,6 +14,7 @@ from seqtrack.pipeline.data import opened, pair_source
 from seqtrack.pipeline.request import resolve
 from seqtrack.runs.paths import TrialFolder
 from seqtrack.training.task import PairSizes
+from tests.data.otb_layout import write_sequence
 from tests.workbench import EVAL, TRAIN, Result, Workbench, table_of
 
 
@@ -65,7 +66,39 @@ def test_pairs_come_from_listed_sequences_only(bench: Workbench, tmp_path: Path)
     # Two lists of one data set are two data sets.
     assert videos(train_dataset=[[0.5, first], [0.5, second]]) == {(0, 0), (1, 1)}
     assert videos(train_dataset="pool_train", pool_datasets=[second]) == {(0, 1)}
-    assert videos(train_dataset="pool_train", pool_datasets=[first, second]) == {(0, 0), (1, 1)}
+    assert videos(train_dataset="pool_train", pool_datasets=[first, second]) == {(1, 1)}
+
+
+def test_a_video_that_lists_take_twice_is_on_one_side_of_the_pool(tmp_path: Path) -> None:
+    """Ten sequences, of which a list takes the first six and another the last six; and all of them, beside a list."""
+    numbers = range(1, 11)
+    for number in numbers:
+        write_sequence(tmp_path / f"small/S{number:02d}", [1, 2], "1,1,8,8\n2,2,8,8\n")
+    listed = {"head.txt": numbers[:6], "tail.txt": numbers[4:]}
+    for name, members in listed.items():
+        (tmp_path / name).write_text("".join(f"S{number:02d}\n" for number in members))
+    head, tail = (f"otb:small@{tmp_path}/{name}" for name in listed)
+
+    def side(part: str, *names: str) -> dict[int, set[int]]:
+        """Videos that were drawn, by data set."""
+        machine = {"data_paths": {"small": str(tmp_path / "small")}, "data_cache_dir": str(tmp_path / "index")}
+        pool = {"train_dataset": part, "pool_datasets": list(names), "pool_split": 0.5, "batchsz": 200}
+        request = resolve(build({**machine, **pool, "eval_datasets": ["otb:small"]}))
+        found: dict[int, set[int]] = {}
+        with opened(request, request.training_datasets, lambda _: None) as sets:
+            sizes = PairSizes(exemplar=16, search=32, context=0.5)
+            source = pair_source(request, sets, part, "train_dataset", sizes, seed=0)
+            index = next(iter(sets.values())).index
+            for number, track, *_ in source.batch(0)["sample"]:
+                found.setdefault(int(number), set()).add(index.track_video(int(track)))
+        return found
+
+    whole = [side(part, "otb:small")[0] for part in ("pool_train", "pool_val")]
+    for names in ((head, tail), ("otb:small", tail)):
+        both = [set().union(*side(part, *names).values()) for part in ("pool_train", "pool_val")]
+        assert both == whole
+    # One list alone is split by itself: half of it on each side.
+    assert [len(side(part, head)[0]) for part in ("pool_train", "pool_val")] == [3, 3]
 
 
 def test_results_of_different_lists_are_kept_apart(bench: Workbench) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from seqtrack.config import build
 from seqtrack.data.datasets import is_indexed, prepare
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations
+from seqtrack.errors import UserError
+from seqtrack.pipeline.data import opened, pair_source
+from seqtrack.pipeline.request import resolve
 from seqtrack.tools import pack, preprocess
+from seqtrack.training.task import PairSizes
 from tests.workbench import EVAL, TRAIN, Result, Workbench, table_of, trained_attempts
 
 SHORT = ("--num_steps=4", "--period_ckpt=2", "--period_summary=2")
@@ -89,6 +95,45 @@ def test_crops_are_no_frames(bench: Workbench, words: list[str], message: str) -
     result = bench.train(*SHORT, *words)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith(f"error: {message}")
+
+
+def test_crops_smaller_than_search_regions_are_refused_before_anything_is_trained(bench: Workbench) -> None:
+    result = bench.train(*SHORT, "--preproc=crop_64")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: --preproc: crop_64 is smaller than this model's search regions (")
+    assert not list(bench.cache.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "warned"),
+    [
+        ({}, False),
+        ({"augment_motion": True, "motion_params": {"translate": 0, "log_scale": 0}}, False),
+        ({"augment_motion": True}, True),
+        ({"augment_params": {"still": {"translate": 4}}}, True),
+        ({"augment_params": {"grey": 0.5}}, False),
+    ],
+)
+def test_training_checks_the_sizes_of_any_task_against_its_crops(
+    versions: Workbench, flags: dict[str, Any], warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task of a person's own says its sizes only then: here 16 and 32 pixels, so that 127 x 32 / 16 = 254 are
+    needed for regions that stay where they are."""
+    make(versions, TRAIN, "crop_254")
+    machine = {
+        "tar_dir": str(versions.tars),
+        "data_cache_dir": f"{versions.folder}/dataset_cache",
+        "preproc": "crop_254",
+    }
+    model = {"model_params": {"template_size": 95, "search_size": 159}}
+    request = resolve(
+        build({**machine, **model, "train_dataset": f"otb:{TRAIN}", "eval_datasets": [f"otb:{EVAL}"], **flags})
+    )
+    with opened(request, request.training_datasets, lambda _: None) as sets:
+        pair_source(request, sets, request.train.train_dataset, "train_dataset", PairSizes(16, 32, 0.5), seed=0)
+        assert ("reach beyond these crops and end in one colour" in caplog.text) == warned
+        with pytest.raises(UserError, match=r"crop_254 is smaller .* use crop_262 or larger"):
+            pair_source(request, sets, request.train.train_dataset, "train_dataset", PairSizes(16, 33, 0.5), seed=0)
 
 
 def test_a_version_without_all_frames_is_refused_before_anything_is_trained(versions: Workbench) -> None:

@@ -27,6 +27,9 @@ _LARGEST = 1.25
 """How far a box may exceed its frame. Hulls of VOT2018 reach 1.07 of a frame's height (iceskater1), boxes of UAV123
 0.78; a side beyond this is a mistake, such as width and height swapped."""
 
+NO_CLASS = "none"
+"""YouTube-BB's word for targets of none of its classes, which need have nothing in common."""
+
 
 def is_image(name: str) -> bool:
     return name.lower().endswith(IMAGES)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
-from seqtrack.data.formats.common import frames_for, parse_rows, read_list, video_of_one_target
+from seqtrack.data.formats.common import NO_CLASS, frames_for, parse_rows, read_list, video_of_one_target
 from seqtrack.errors import DataError
 
 EXPECTED = "TRAIN_k/anno/<video>.txt and TRAIN_k/frames/<video>/N.jpg (TEST/… of the test part)"
@@ -88,7 +88,7 @@ def _class_file(tree: Tree, name: str) -> Iterator[tuple[str, str]]:
             raise DataError(
                 f"{tree.describe(name)}, row {number}: {line[:60]!r} where {wanted} is expected; mend that row"
             )
-        yield video.strip(), category
+        yield video.strip(), "" if category == NO_CLASS else category
 
 
 def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:

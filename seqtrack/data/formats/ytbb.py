@@ -28,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 
 from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
-from seqtrack.data.formats.common import contains, original_size, with_presence
+from seqtrack.data.formats.common import NO_CLASS, contains, original_size, with_presence
 from seqtrack.errors import DataError
 
 EXPECTED = "yt_bb_detection_<train or validation>.csv and, beside it, yt_bb_detection_<…>/<class_id>/*.jpg"
@@ -118,6 +118,7 @@ def _row(words: list[str], where: str) -> Row:
     seen = presence == "present"
     if seen and not (left <= right and top <= bottom and math.isfinite(left + right + top + bottom)):
         raise DataError(f"{where}: xmin, xmax, ymin, ymax are {', '.join(texts)}, not a box; mend that row")
+    category = "" if category == NO_CLASS else category
     return Row((video, kind, number), moment, category, (left, right, top, bottom) if seen else _ABSENT)
 
 

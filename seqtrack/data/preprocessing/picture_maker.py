@@ -25,11 +25,9 @@ from seqtrack.data.imaging.jpeg import START
 from seqtrack.data.indexing.index import Index
 from seqtrack.data.preprocessing.growing_tar import members
 from seqtrack.data.preprocessing.pictures import picture_of_frame, picture_of_row
-from seqtrack.data.preprocessing.versions import Crop, Resize, parse_version
+from seqtrack.data.preprocessing.versions import EXEMPLAR_SIZE, Crop, Resize, parse_version
 from seqtrack.errors import DataError, UserError
 
-EXEMPLAR_SIZE = 127
-"""What SiamFC's exemplar square measures in a crop, in pixels."""
 ENCODER = f"simplejpeg {simplejpeg.__version__}, 4:2:0"
 
 

@@ -12,6 +12,7 @@ training accepts under any name; they are not parsed here.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from seqtrack.errors import UserError
 
 SMALLEST, LARGEST = 16, 8192
 """Sides of pictures in pixels."""
+
+EXEMPLAR_SIZE, CONTEXT = 127, 0.5
+"""What SiamFC's exemplar square measures in a crop, in pixels; the context of that square."""
 
 _FORMS = {"crop": "crop_S", "resize_force": "resize_force_WxH", "resize_fit": "resize_fit_WxH"}
 
@@ -74,9 +78,50 @@ def _hint(name: str) -> str:
     return f"did you mean {close[0]}_{sides}?"
 
 
+def picture_size(name: str, original: tuple[int, int]) -> tuple[int, int] | None:
+    """(width, height) of a version's pictures of frames of this (width, height), or of the frames that its crops are
+    of; None for a version that a person made otherwise."""
+    if name == ORIGINAL:
+        return original
+    try:
+        version = parse_version(name)
+    except UserError:
+        return None
+    return version.size_of(original) if isinstance(version, Resize) else original
+
+
 def is_crop(name: str) -> bool:
     """Whether a version has only surroundings of targets: no frames to assess on."""
     return re.fullmatch(r"crop_\d+", name) is not None
+
+
+def side_needed(reach: float, context: float) -> int:
+    """The smallest ``crop_S`` in which a search region fits around any target.
+
+    Args:
+        reach: side of the region / side of the exemplar's square.
+        context: of that square, see ``crops.square_around``.
+    """
+    # The ratio of two squares of unlike context is largest for the one extreme of shapes or the other.
+    equal_sides = (0.5 + context) / (0.5 + CONTEXT)
+    thin_line = math.sqrt(context * (1 + context) / (CONTEXT * (1 + CONTEXT)))
+    return math.ceil(EXEMPLAR_SIZE * reach * max(equal_sides, thin_line) - 1e-6)
+
+
+def has_room(preproc: str, side: int) -> bool:
+    """Whether a version shows ``side_needed`` around each target: all do but a smaller ``crop_S``."""
+    return not is_crop(preproc) or int(preproc.removeprefix("crop_")) >= side
+
+
+def check_room(preproc: str, exemplar: int, search: int, context: float) -> None:
+    """Refuses (UserError) a ``crop_S`` that is smaller than every search region of a model with these sizes (pixels),
+    as the rest would be of one colour."""
+    side = side_needed(search / exemplar, context)
+    if not has_room(preproc, side):
+        raise UserError(
+            f"--preproc: {preproc} is smaller than this model's search regions ({search} pixels where an exemplar has"
+            f" {exemplar}, context {context:g}), which would end in one colour; use crop_{side} or larger"
+        )
 
 
 def assessed_version(trained: str, asked: str | None) -> str:

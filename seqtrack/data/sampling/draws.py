@@ -64,10 +64,12 @@ def parse_negative_params(value: Mapping[str, Any]) -> NegativeParams:
 
 class Region(NamedTuple):
     """How far a search crop reaches: `context` as of `crops.square_around`, and the side of the furthest region
-    that motion can make, in units of that square's."""
+    that motion can make, in units of that square's; `view_size` (width, height) of the frames that it is cut from,
+    None for those of the version."""
 
     context: float
     reach: float
+    view_size: tuple[int, int] | None = None
 
 
 class Spot(NamedTuple):
@@ -160,6 +162,8 @@ class PairDraws:
         subsets: Subsets,
     ) -> None:
         self._names, self._datasets = list(datasets), list(datasets.values())
+        fingerprints = [dataset.index.fingerprint for dataset in self._datasets]
+        self._firsts = [fingerprints.index(fingerprint) for fingerprint in fingerprints]
         self._region = region
         self._negative_ends = np.cumsum([negatives.same_video, negatives.same_class, negatives.other_video])
         self.has_negatives = negatives != NO_NEGATIVES
@@ -255,15 +259,22 @@ class PairDraws:
         return Spot(number, track, labels, -1), rows
 
     def _video(self, spot: Spot) -> tuple[int, int]:
-        return spot.dataset, self._datasets[spot.dataset].index.track_video(spot.track)
+        """The same for spots of one video, even where lists make two data sets of one."""
+        return self._firsts[spot.dataset], self._datasets[spot.dataset].index.track_video(spot.track)
 
     def _of_same_video(self, rng: Generator, exemplar: Spot, group: _Group) -> Spot | None:
-        number, video = self._video(exemplar)
-        others = group.members(number, self._datasets[number].index.tracks_of(video))
+        number, index = exemplar.dataset, self._datasets[exemplar.dataset].index
+        video = index.track_video(exemplar.track)
+        size = self._region.view_size or self._datasets[number].picture_size(video)
+        if size is None:  # the frames may have been squeezed until all targets are in sight
+            return None
+        width, height = index.video_size(video)
+        scale = size[0] / width, size[1] / height
+        others = group.members(number, index.tracks_of(video))
         others.remove(exemplar.track)
         for _ in range(min(len(others), _MAX_PARTNERS)):
             spot, usable = self._usable(number, others.pop(int(rng.random() * len(others))), group.filters)
-            clear = usable[~_in_sight(exemplar.labels, spot.labels, usable, self._region)]
+            clear = usable[~_in_sight(exemplar.labels, spot.labels, usable, self._region, scale)]
             if len(clear):
                 return spot._replace(row=_one_of(rng, clear))
         return None
@@ -307,12 +318,19 @@ def _one_of(rng: Generator, rows: NDArray[np.int64]) -> int:
     return int(rows[int(rng.random() * len(rows))])
 
 
-def _in_sight(target: TrackLike, around: TrackLike, rows: NDArray[np.int64], region: Region) -> NDArray[np.bool_]:
-    """(M,) for each of `rows` of the track `around`, whether the search region about it shows `target` too."""
+def _in_sight(
+    target: TrackLike, around: TrackLike, rows: NDArray[np.int64], region: Region, scale: tuple[float, float]
+) -> NDArray[np.bool_]:
+    """(M,) for each of `rows` of the track `around`, whether the search region about it shows `target` too.
+
+    scale: pixels that it is cut from per pixel of the original, across and down. Unequal, they change what a square
+    shows.
+    """
     frames = around.frames[rows]
     at = np.minimum(target.frames.searchsorted(frames), len(target.frames) - 1)
     labelled = (target.frames[at] == frames) & target.present[at]
-    boxes, centres = target.boxes[at], around.boxes[rows]
+    factors = np.array([*scale, *scale])
+    boxes, centres = target.boxes[at] * factors, around.boxes[rows] * factors
     pad = region.context * centres[:, 2:].sum(axis=1, keepdims=True)
     sides = np.sqrt((centres[:, 2:] + pad).prod(axis=1, keepdims=True)) * region.reach
     distances = np.abs(boxes[:, :2] + boxes[:, 2:] / 2 - centres[:, :2] - centres[:, 2:] / 2)

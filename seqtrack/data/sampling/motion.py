@@ -25,6 +25,10 @@ class MotionParams(Checked):
     translate: float = bounded(32.0, low=0, high=1000)
     log_scale: float = bounded(0.1, low=0, high=2)
 
+    def reach(self, search_size: int) -> float:
+        """Side of the square about the target that holds every region that may be drawn / side of the unmoved one."""
+        return math.exp(self.log_scale) * (1 + 2 * self.translate / search_size)
+
 
 def parse_motion_params(value: Mapping[str, Any]) -> MotionParams:
     """Validated parameters from their JSON, defaults filled in; UserError names the wrong key or value."""

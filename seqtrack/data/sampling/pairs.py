@@ -184,5 +184,5 @@ def _region(pair: PairParams, motion: MotionParams | None) -> Region:
     """The furthest search region that is cut around a target that is not the exemplar's."""
     reach = pair.search_size / pair.exemplar_size
     if motion is not None:
-        reach *= math.exp(motion.log_scale) * (1 + 2 * motion.translate / pair.search_size)
-    return Region(pair.context, reach)
+        reach *= motion.reach(pair.search_size)
+    return Region(pair.context, reach, pair.view_size)

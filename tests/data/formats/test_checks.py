@@ -36,8 +36,9 @@ GOOD = (10, 20, 30, 40)
         [GOOD, (400, 20, 30, 40)],
         [GOOD, (10, 20, 0, 0)],
         [(-5, -5, 350, 260)],
+        [(-160, -120, 640, 480)],
     ],
-    ids=["sticks out", "outside for a while", "without area", "larger than the frame"],
+    ids=["sticks out", "outside for a while", "without area", "larger than the frame", "twice the frame"],
 )
 def test_what_benchmarks_contain_passes(rows: list[tuple[float, float, float, float]]) -> None:
     assert mistake(track(*rows)) is None
@@ -57,7 +58,10 @@ def test_where_there_is_no_target_the_box_may_say_anything() -> None:
         ((10, 20, -30, 40), "negative width or height"),
         ((10, 20, 30, -1), "negative width or height"),
         ((1e9, 20, 30, 40), "far beyond the frame of 320x240"),
-        ((10, 20, 1e200, 1e200), "far beyond the frame of 320x240"),
+        ((-101 * 320, 20, 30, 40), "far beyond the frame of 320x240"),
+        ((10, 20, 1e200, 1e200), "more than twice the frame of 320x240"),
+        ((-300, 20, 641, 40), "more than twice the frame of 320x240"),
+        ((10, -200, 30, 481), "more than twice the frame of 320x240"),
     ],
 )
 def test_what_cannot_be_meant(row: tuple[float, float, float, float], words: str) -> None:

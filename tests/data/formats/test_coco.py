@@ -56,6 +56,15 @@ def test_a_tar_and_its_index_hold_the_same(coco: Path, tmp_path: Path) -> None:
     assert_round_trip("coco", coco, "val", tmp_path / "packed")
 
 
+def test_a_box_of_many_frames_is_a_mistake(coco: Path) -> None:
+    """Its search region would take gigabytes."""
+    wrong = instances()
+    wrong["annotations"][1]["bbox"] = [0, 0, 60000, 60000]
+    write_text(coco / "annotations/instances_train2017.json", json.dumps(wrong))
+    with pytest.raises(DataError, match=r"000000000009\.8, row 1: more than twice the frame of 640x480"):
+        read("coco", coco, "train")
+
+
 def test_boxes_are_taken_as_they_are_and_one_without_area_is_absent(coco: Path) -> None:
     first, second = read("coco", coco, "train")
     assert [track.boxes.tolist() for track in first.tracks] == [[[0, 0, 10, 20.5]], [[5, 6, 7, 0]]]

@@ -56,9 +56,9 @@ def test_only_the_first_frame_of_a_test_video_is_labelled(trackingnet: Path) -> 
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("trackingnet_classmap.txt", "-3TIfnTSM6c_2\tumbrella\na-M2_3j67qI_4\tpotted plant\n"),
+        ("trackingnet_classmap.txt", "-3TIfnTSM6c_2\tumbrella\na-M2_3j67qI_4\tpotted plant\nb_0\tnone\n"),
         ("TRAIN_0_classinfo.txt", "-3TIfnTSM6c_2,21\na-M2_3j67qI_4,9\nb_0,-1\n"),
-        ("TrackingNet_class_info/TRAIN_0_classinfo.txt", "-3TIfnTSM6c_2,21\na-M2_3j67qI_4,9\n"),
+        ("TrackingNet_class_info/TRAIN_0_classinfo.txt", "-3TIfnTSM6c_2,21\na-M2_3j67qI_4,9\nb_0,22\n"),
     ],
 )
 def test_categories_come_from_the_class_files_of_pytracking_or_pysiamtracking(

@@ -62,6 +62,11 @@ def test_a_segment_is_a_video_in_the_order_of_time(ytbb: Path) -> None:
     assert times == ["0", "2000", "10000"]
 
 
+def test_the_class_none_is_no_category(ytbb: Path) -> None:
+    write_text(ytbb / "yt_bb_detection_train.csv", TABLE.replace(",cat,", ",none,"))
+    assert [video.tracks[0].category for video in read("ytbb", ytbb, "train")] == ["", "", "dog"]
+
+
 def test_names_that_the_other_tool_gives_are_found(ytbb: Path) -> None:
     assert read("ytbb", ytbb, "train")[1].frame_names == ["yt_bb_detection_train/7/AAB6lO-XiKE+7+1+0.jpg"]
 

@@ -24,8 +24,9 @@ from seqtrack.data.formats import DatasetName
 from seqtrack.data.imaging.crops import square_around
 from seqtrack.data.imaging.images import decode, decode_reduced
 from seqtrack.data.locations import Locations
-from seqtrack.data.preprocessing.picture_maker import EXEMPLAR_SIZE, Recipe, crop_region
+from seqtrack.data.preprocessing.picture_maker import Recipe, crop_region
 from seqtrack.data.preprocessing.preprocess import PICTURES_PER_BLOCK, blocks_of
+from seqtrack.data.preprocessing.versions import EXEMPLAR_SIZE
 from seqtrack.data.sampling.mixture import parse_mixture
 from seqtrack.data.sampling.pairs import PairParams, PairSource
 from seqtrack.data.sampling.samplers import Uniform

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqtrack.data.preprocessing.versions import Crop, Resize, assessed_version, is_crop, parse_version
+from seqtrack.data.imaging.crops import square_around
+from seqtrack.data.preprocessing.versions import (
+    Crop,
+    Resize,
+    assessed_version,
+    check_room,
+    is_crop,
+    parse_version,
+    picture_size,
+    side_needed,
+)
 from seqtrack.errors import UserError
 
 SIDES = st.integers(16, 8192)
@@ -88,3 +98,46 @@ def test_crops_are_trained_on_and_the_original_assessed() -> None:
     assert assessed_version("my_own", None) == "my_own"
     assert is_crop("crop_446")
     assert not is_crop("crop_of_mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("original", (1280, 720)),
+        ("crop_446", (1280, 720)),
+        ("resize_force_360x360", (360, 360)),
+        ("resize_fit_360x360", (360, 202)),
+        ("by_hand", None),
+    ],
+)
+def test_the_name_tells_how_large_pictures_are(name: str, size: tuple[int, int] | None) -> None:
+    assert picture_size(name, (1280, 720)) == size
+
+
+@given(
+    shape=st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)),
+    context=st.floats(0, 4),
+    reach=st.floats(0.5, 5),
+)
+def test_a_crop_of_the_side_needed_holds_every_search_region(
+    shape: tuple[float, float], context: float, reach: float
+) -> None:
+    """`crop_S` shows S / 127 squares of context 0.5."""
+    box = (0, 0, *shape)
+    shown = square_around(box, 0.5) * side_needed(reach, context) / 127
+    assert square_around(box, context) * reach <= shown * (1 + 1e-6)
+
+
+def test_a_crop_smaller_than_search_regions_is_refused() -> None:
+    check_room("crop_255", 127, 255, 0.5)
+    check_room("crop_213", 95, 159, 0.5)
+    for version in ("original", "resize_fit_64x64", "by_hand"):
+        check_room(version, 127, 255, 0.5)
+    with pytest.raises(UserError) as caught:
+        check_room("crop_254", 127, 255, 0.5)
+    assert str(caught.value) == (
+        "--preproc: crop_254 is smaller than this model's search regions (255 pixels where an exemplar has 127,"
+        " context 0.5), which would end in one colour; use crop_255 or larger"
+    )
+    with pytest.raises(UserError, match=r"context 1\).*use crop_417 or larger"):
+        check_room("crop_255", 127, 255, 1.0)

@@ -109,6 +109,39 @@ def test_a_region_ends_where_its_square_does(apart, reach, shown):
     assert ((0, 1) in {(a.track, b.track) for a, b, _ in drawn(pairs, 60)}) == shown
 
 
+@pytest.mark.parametrize(
+    ("size", "view_size", "shown"),
+    [
+        ((320, 240), None, True),
+        ((640, 480), None, True),
+        ((80, 240), None, False),
+        (None, None, False),
+        ((320, 240), (80, 240), False),
+        (None, (320, 240), True),
+        ((80, 240), (320, 240), True),
+    ],
+    ids=["original", "twice as large", "squeezed", "unknown", "squeezed by --imwidth", "unknown, resized", "undone"],
+)
+def test_what_a_region_shows_is_seen_in_the_frames_that_it_is_cut_from(size, view_size, shown):
+    """Frames squeezed to a quarter of their width have targets at a quarter of the distance. Of 40 x 30 px are left
+    10 x 30, whose region is sqrt(30 x 50) x 255 / 127 = 77.8 px wide: at 91 / 4 px the other target is inside."""
+    toy = Toy(size=size).add([BOX], video=0).add([[BOX[0] + 91, *BOX[1:]]], video=0).add([BOX], video=1)
+    region = Region(0.5, 255 / 127, view_size)
+    negatives = NegativeParams(same_video=1)
+    pairs = PairDraws({"a": toy}, parse_mixture("a"), Uniform(), NO_FILTERS, negatives, region, {})
+    assert ((0, 1) in {(a.track, b.track) for a, b, _ in drawn(pairs, 60)}) == shown
+
+
+@pytest.mark.parametrize("kind", ["same_class", "other_video"])
+def test_a_video_is_the_same_in_two_data_sets_that_lists_make_of_one(kind):
+    toy = zoo()
+    subsets = {"a@list": {"a@list": np.array([0, 1, 4])}, "a@other": {"a@other": np.array([2, 3, 4])}}
+    sets = {"a@list": toy, "a@other": toy, "a": toy}
+    pairs = drawn(draws(sets, list(sets), NegativeParams(**{kind: 1}), subsets=subsets), 600)
+    assert {spot.dataset for a, b, _ in pairs for spot in (a, b)} == {0, 1, 2}
+    assert all(toy.track_video(a.track) != toy.track_video(b.track) for a, b, _ in pairs)
+
+
 def test_partners_pass_the_filters_too():
     toy = zoo().add([[0, 0, 5, 5]] * 3, video=2, category="cat").add([[0, 0, 5, 5]] * 3, video=4, category="cat")
     small = {6, 7}
