@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +26,10 @@ examples:
   python -m seqtrack.tools.datasets lasot_train --data_paths lasot_train=/data/LaSOT
   python -m seqtrack.tools.datasets --json
 """
-_HEADER = ("name", "layout", "here", "videos", "tracks", "boxes", "where to get it", "licence")
+_COUNTED = ("videos", "tracks", "boxes")
 _NONE = "–"
+_FIXED = "\N{NO-BREAK SPACE}"
+_WIDTH = 80  # of a line, where no address is longer
 
 
 def build_parser() -> Parser:
@@ -38,18 +42,21 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    from seqtrack.data.catalogue import catalogue, entry_of
+    from seqtrack.data.catalogue import catalogue, entry_of, one_level_off
     from seqtrack.data.formats import parse_dataset_name
 
     locations = places.places_of(args)
     name = parse_dataset_name(args.name) if args.name else None
     entries = catalogue(locations) if name is None else [entry_of(name, locations)]
+    for line in one_level_off(locations):
+        print(line, file=sys.stderr)
     if args.json:
         print(json.dumps([_plain(entry) for entry in entries], indent=1, ensure_ascii=False))
     elif name is not None:
         print("\n".join(_details(name, entries[0], locations)))
     else:
-        _print_table(entries)
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print("\n".join(_table(entries, width)))
     return 0
 
 
@@ -69,34 +76,48 @@ def _plain(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _row(entry: Entry) -> list[str]:
-    counts = (
-        [f"{n:,}" for n in (entry.totals.videos, entry.totals.tracks, entry.totals.boxes)] if entry.totals else []
-    )
-    return [
-        entry.name,
-        entry.published.layout,
-        ", ".join(f"{source.preproc} ({source.kind})" for source in entry.found) or _NONE,
-        *(counts or [_NONE] * 3),
-        entry.published.home or _NONE,
-        entry.published.licence or _NONE,
-    ]
+def _table(entries: Sequence[Entry], width: int | None) -> Iterable[str]:
+    """Lines: what is here, people's own first, then where to get what is not.
+
+    ``width``: of a terminal; None for programs, to which each data set is one line.
+    """
+    from seqtrack.data.formats.published import PUBLISHED
+
+    here = sorted((entry for entry in entries if entry.found), key=lambda entry: entry.name in PUBLISHED)
+    missing = [entry for entry in entries if not entry.found]
+    if here:
+        yield from _here(here, width)
+    else:
+        yield "here      nothing; --data_dir, --tar_dir and --data_paths say where to look"
+    if missing:
+        column = max(len(entry.name) for entry in missing)
+        yield ""
+        yield f"{'not here':<{column}}  where to get it"
+        for entry in missing:
+            home = entry.published.home or "not where --data_paths says"
+            yield f"{entry.name:<{min(column, _WIDTH - 2 - len(home))}}  {home}"
 
 
-def _print_table(entries: Iterable[Entry]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for title in _HEADER:
-        is_number = title in ("videos", "tracks", "boxes")
-        table.add_column(title, justify="right" if is_number else "left", no_wrap=is_number or title == "name")
+def _here(entries: Sequence[Entry], width: int | None) -> Iterable[str]:
+    rows = [["here", *_COUNTED]]
     for entry in entries:
-        table.add_row(*map(escape, _row(entry)))
-    # A line per data set where it goes to a program; on a terminal the long columns are folded.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 400).print(table)
+        totals = entry.totals._asdict() if entry.totals else {}
+        rows.append([entry.name, *(f"{totals[what]:,}" if totals else _NONE for what in _COUNTED)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    versions = [", ".join(f"{source.preproc} ({source.kind})" for source in entry.found) for entry in entries]
+    for (name, *counts), last in zip(rows, ["versions", *versions], strict=True):
+        begin = "  ".join([f"{name:<{widths[0]}}", *(f"{n:>{w}}" for n, w in zip(counts, widths[1:], strict=True))])
+        room = max(width - len(begin) - 2, 20) if width else sys.maxsize
+        # Lines break between versions only, not within "original (dir)".
+        first, *others = textwrap.wrap(
+            last.replace(" (", f"{_FIXED}("), room, break_long_words=False, break_on_hyphens=False
+        )
+        for line in (f"{begin}  {first}", *(" " * (len(begin) + 2) + other for other in others)):
+            yield line.replace(_FIXED, " ")
+    if any(entry.totals is None for entry in entries):
+        yield f"{_NONE}: not counted yet; seqtrack index build NAME does it"
+    if any(entry.name.startswith("?:") for entry in entries):
+        yield "?: in a layout that you know; say LAYOUT:FOLDER once, as to seqtrack index build"
 
 
 def _details(name: DatasetName, entry: Entry, locations: Locations) -> Iterable[str]:
@@ -119,8 +140,10 @@ def _details(name: DatasetName, entry: Entry, locations: Locations) -> Iterable[
         yield f"  index      {index.path}: {counts}"
     else:
         yield f"  index      none in {locations.cache_dir}; seqtrack index build {entry.name} makes it"
-    yield f"  get it     {published.home or _NONE}"
-    yield f"  licence    {published.licence or _NONE}"
+    if published.home:
+        yield f"  get it     {published.home}"
+    if published.licence:
+        yield f"  licence    {published.licence}"
 
 
 if __name__ == "__main__":

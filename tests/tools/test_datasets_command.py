@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from seqtrack.data.formats.published import PUBLISHED
+from seqtrack.data.catalogue import Entry
+from seqtrack.data.formats import DatasetName
+from seqtrack.data.formats.published import PUBLISHED, Published
+from seqtrack.data.locations import Source
 from seqtrack.tools import datasets, index
+from seqtrack.tools.cli import run
 from tests.data.formats.test_plugins import install, site  # noqa: F401 (a fixture)
 from tests.data.otb_layout import small_data_set
 
@@ -50,16 +54,63 @@ def test_every_published_name_is_listed_with_what_is_here(
     assert found["vot2018"]["found"] == []
 
 
-def test_the_table_has_a_line_per_data_set(capsys: pytest.CaptureFixture[str], places: list[str]) -> None:
+def test_what_is_here_comes_first_and_then_where_to_get_the_others(
+    capsys: pytest.CaptureFixture[str], places: list[str]
+) -> None:
     index.main(["build", "otb:mine", *places])
     capsys.readouterr()
     assert datasets.main(places) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:6] == ["name", "layout", "here", "videos", "tracks", "boxes"]
-    (mine,) = [line for line in lines if line.startswith("otb:mine")]
-    assert mine.split()[:7] == ["otb:mine", "otb", "original", "(dir)", "2", "2", "8"]
-    (missing,) = [line for line in lines if line.startswith("vot2013")]
-    assert missing.split()[2:6] == ["–"] * 4
+    assert lines[:7] == [
+        "here      videos  tracks  boxes  versions",
+        "otb:mine       2       2      8  original (dir)",
+        "?:other        –       –      –  resize_fit_64x64 (tar)",
+        "otb_50         –       –      –  original (dir), resize_fit_64x64 (tar)",
+        "–: not counted yet; seqtrack index build NAME does it",
+        "?: in a layout that you know; say LAYOUT:FOLDER once, as to seqtrack index build",
+        "",
+    ]
+    assert lines[7].split(maxsplit=2) == ["not", "here", "where to get it"]
+    missing = dict(line.split() for line in lines[8:])
+    assert missing == {name: known.home for name, known in PUBLISHED.items() if name != "otb_50"}
+    assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
+
+
+def test_versions_are_folded_on_a_terminal_only(places: list[str], tmp_path: Path) -> None:
+    found = tuple(Source(DatasetName("otb", "mine"), f"crop_{side}", tmp_path, "tar") for side in range(100, 120))
+    entries = [Entry("otb:mine", Published("otb"), found, None)]
+    folded = list(datasets._table(entries, 80))
+    assert len(folded) > 5
+    assert max(map(len, folded)) <= 80
+    assert "".join(folded).count("(tar)") == len(found)
+    assert len(list(datasets._table(entries, None))) == 3
+
+
+@pytest.mark.parametrize("flag", ["data_dir", "tar_dir"])
+def test_a_place_that_is_no_folder_is_a_mistake(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, flag: str
+) -> None:
+    (tmp_path / "file").touch()
+    for name, what in (("nowhere", "not there"), ("file", "not a folder")):
+        for words in ([], ["otb_50"]):
+            assert run(datasets.main, [*words, f"--{flag}={tmp_path / name}"]) == 2
+            assert capsys.readouterr().err == f"error: --{flag}: {tmp_path / name} is {what}\n"
+
+
+def test_a_folder_of_data_sets_is_not_taken_for_one_of_versions(
+    capsys: pytest.CaptureFixture[str], places: list[str], tmp_path: Path
+) -> None:
+    words = [f"--data_dir={tmp_path}/data/original", f"--tar_dir={tmp_path}/tars/resize_fit_64x64"]
+    assert run(datasets.main, words) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        f"--data_dir: {tmp_path}/data/original: expected folders of versions in it (original/, …), each with"
+        " data sets; found mine, otb_50, so nothing is listed from here",
+        f"--tar_dir: {tmp_path}/tars/resize_fit_64x64: expected folders of versions in it (original/, …), each with"
+        " data sets; found otb_50.tar, other.tar, so nothing is listed from here",
+    ]
+    assert said.out.startswith("here      nothing")
+    assert "?:" not in said.out
 
 
 def test_one_in_detail_says_where_it_was_looked_for(
@@ -76,6 +127,8 @@ def test_one_in_detail_says_where_it_was_looked_for(
     out = capsys.readouterr().out
     assert f"here       original: {tmp_path}/data/original/mine (dir)" in out
     assert "2 videos, 2 tracks, 8 frames, 8 boxes, 0 absent" in out
+    assert "get it" not in out
+    assert "licence" not in out
 
 
 def test_layouts_of_ones_own_are_listed(capsys: pytest.CaptureFixture[str], site: Path) -> None:  # noqa: F811
@@ -84,7 +137,5 @@ def test_layouts_of_ones_own_are_listed(capsys: pytest.CaptureFixture[str], site
 
 
 def test_an_unknown_name_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
-    from seqtrack.tools.cli import run
-
     assert run(datasets.main, ["otb_500"]) == 2
     assert "did you mean otb_50?" in capsys.readouterr().err
