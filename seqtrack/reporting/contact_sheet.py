@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from seqtrack.reporting.film_strip import Strip, Tile
 from seqtrack.reporting.sheet import CELL, Cell, Image
 
 TILE_HEIGHT = 120
+COLUMNS = 8  # tiles in a row, at most
+SHEET_ROWS = 20  # rows of tiles on one sheet, at most
 _RED = (150, 20, 20)
 
 
@@ -68,19 +70,30 @@ def pairs_of(batch: Mapping[str, NDArray[Any]], indexes: Mapping[str, Index]) ->
         )
 
 
-def render_strips(strips: Sequence[Strip], columns: int) -> Image:
-    """One RGB sheet (H, W, 3): a line of text and a row of tiles per video."""
-    rows = []
+def render_strips(strips: Iterable[Strip], frames: int) -> Iterator[Image]:
+    """RGB sheets (H, W, 3) of SHEET_ROWS rows of tiles each, or fewer: per video a line of text, and ``frames`` tiles
+    (or those there are) in rows of at most COLUMNS."""
+    columns = min(frames, COLUMNS)
+    rows: list[Image] = []
     for strip in strips:
         category = ", ".join(strip.categories)
         title = f"{strip.video}  {strip.size[0]}x{strip.size[1]}, {strip.frames} frames  {category}"
-        cells: list[Cell] = [_cell(tile) for tile in strip.tiles]
-        cells += [(None, "")] * (columns - len(cells))
-        row = sheet.row(cells, TILE_HEIGHT)
-        heading = np.full((sheet.CAPTION + sheet.GAP, row.shape[1], 3), row[0, 0], np.uint8)
-        sheet.write(heading, title, (sheet.GAP, sheet.CAPTION), row.shape[1] - 2 * sheet.GAP)
-        rows += [heading, row]
-    return np.concatenate(rows)
+        for first in range(0, max(len(strip.tiles), 1), columns):
+            if len(rows) == SHEET_ROWS:
+                yield np.concatenate(rows)
+                rows = []
+            cells: list[Cell] = [_cell(tile) for tile in strip.tiles[first : first + columns]]
+            row = sheet.row(cells + [(None, "")] * (columns - len(cells)), TILE_HEIGHT)
+            # A video that goes on says on the next sheet again which it is.
+            rows.append(row if first and rows else _headed(row, title))
+    if rows:
+        yield np.concatenate(rows)
+
+
+def _headed(row: Image, title: str) -> Image:
+    heading = np.full((sheet.CAPTION + sheet.GAP, row.shape[1], 3), row[0, 0], np.uint8)
+    sheet.write(heading, title, (sheet.GAP, sheet.CAPTION), row.shape[1] - 2 * sheet.GAP)
+    return np.concatenate([heading, row])
 
 
 def _cell(tile: Tile) -> Cell:

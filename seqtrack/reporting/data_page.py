@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -18,6 +18,7 @@ from seqtrack.reporting.film_strip import Strip, Tile
 from seqtrack.reporting.histogram import histogram
 
 Image = NDArray[np.uint8]
+LINKED = 20  # frames that do not decode, at the top
 MEASURED_TRACKS = 20_000  # histograms of a data set with more are of a random part of it
 _QUALITY = 80  # of JPEG
 
@@ -52,22 +53,65 @@ def overview(index: Index, videos: Sequence[int]) -> Overview:
     return Overview(totals, np.sqrt(np.concatenate([np.zeros(0), *areas])), lengths, len(measured))
 
 
-def render(title: str, subtitle: str, numbers: Overview, strips: Iterable[Strip], pairs: Sequence[Pair] = ()) -> str:
-    """The whole page. Names are escaped; whatever they contain, they are text."""
-    articles = [_article(strip) for strip in strips]
-    seen = "".join(_pair(pair) for pair in pairs)
-    sections = [f'<section class="videos">{"".join(articles)}</section>']
-    if seen:
-        sections.append(f'<h2>What training sees</h2><section class="pairs">{seen}</section>')
+def render(
+    title: str,
+    notes: Sequence[str],
+    numbers: Overview,
+    strips: Sequence[Strip],
+    pairs: Sequence[Pair] = (),
+    pairs_note: str = "",
+) -> str:
+    """The whole page; ``notes`` are lines below the title, ``pairs_note`` is one above the pairs.
+
+    Names are escaped; whatever they contain, they are text.
+    """
+    broken = [(strip.video, tile.frame) for strip in strips for tile in strip.tiles if tile.picture is None]
+    places = {where: f"broken-{number}" for number, where in enumerate(broken, start=1)}
+    is_graded = any(strip.is_graded for strip in strips)
+    sections = [
+        f'<section class="videos">{"".join(_article(strip, is_graded, places) for strip in strips)}</section>'
+    ]
+    if pairs:
+        seen = "".join(_pair(pair) for pair in pairs)
+        sections.append(
+            f'<h2>What training sees</h2><p>{escape(pairs_note)}</p><section class="pairs">{seen}</section>'
+        )
     return _PAGE.format(
         title=escape(title),
-        subtitle=escape(subtitle),
+        notes="".join(f"<p>{escape(note)}</p>\n" for note in notes),
+        problems=_problems(places),
         style=_STYLE,
         script=_SCRIPT,
         facts=_facts(numbers),
-        shown=len(articles),
+        legend=_legend(strips),
+        shown=_count(len(strips), "video"),
         body="".join(sections),
     )
+
+
+def _problems(places: Mapping[tuple[str, int], str]) -> str:
+    """How many frames do not decode, and links to the first of them."""
+    if not places:
+        return ""
+    links = [
+        f'<a href="#{place}">{escape(video)}, frame {frame}</a>'
+        for (video, frame), place in list(places.items())[:LINKED]
+    ]
+    links += [f"and {len(places) - LINKED:,} more"] * (len(places) > LINKED)
+    verb = "does" if len(places) == 1 else "do"
+    return f'<p class="problems">{_count(len(places), "frame")} {verb} not decode: {"; ".join(links)}</p>'
+
+
+def _legend(strips: Sequence[Strip]) -> str:
+    """Of the marks that occur."""
+    tiles = [tile for strip in strips for tile in strip.tiles]
+    entries = [
+        ("<i></i> target", any(tile.marks for tile in tiles)),
+        ('<i class="occluded"></i> occluded', any(mark.is_occluded for tile in tiles for mark in tile.marks)),
+        ('<b class="absent">absent</b> not in view', any(tile.absent for tile in tiles)),
+        ('<i class="broken"></i> does not decode', any(tile.picture is None for tile in tiles)),
+    ]
+    return "".join(f"<span>{text}</span>" for text, occurs in entries if occurs)
 
 
 def _facts(numbers: Overview) -> str:
@@ -81,7 +125,7 @@ def _facts(numbers: Overview) -> str:
     return f'<dl>{counts}</dl><div class="histograms">{drawn}</div>'
 
 
-def _article(strip: Strip) -> str:
+def _article(strip: Strip, is_graded: bool, places: Mapping[tuple[str, int], str]) -> str:
     facts = [
         f"{strip.size[0]}×{strip.size[1]}",
         _count(strip.frames, "frame"),
@@ -91,14 +135,14 @@ def _article(strip: Strip) -> str:
     facts += [f"{strip.absent:,} absent"] * (strip.absent > 0) + [f"{strip.occluded:,} occluded"] * (
         strip.occluded > 0
     )
-    facts += [f"visibility {strip.visibility:.2f}"] if strip.labels else ["no labels"]
+    facts += [f"visibility {strip.visibility:.2f}"] * (is_graded and strip.labels > 0)
     categories = ", ".join(strip.categories)
     text = f"{strip.video} {categories}".lower()
     tag = f'<span class="category">{escape(categories)}</span>' if categories else ""
-    tiles = "".join(_figure(strip.video, tile) for tile in strip.tiles)
+    tiles = "".join(_figure(strip.video, tile, places.get((strip.video, tile.frame), "")) for tile in strip.tiles)
     return (
         f'<article data-text="{escape(text)}"><h3>{escape(strip.video)} {tag}</h3>'
-        f'<p>{" · ".join(facts)}</p><div class="strip" tabindex="0">{tiles}</div></article>'
+        f'<p>{" · ".join(facts)}</p><div class="strip">{tiles}</div></article>'
     )
 
 
@@ -106,10 +150,10 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _figure(video: str, tile: Tile) -> str:
+def _figure(video: str, tile: Tile, place: str) -> str:
     if tile.picture is None:
         return (
-            f'<figure class="broken"><div class="picture">{escape(tile.problem)}</div>'
+            f'<figure class="broken" id="{place}"><div class="picture">{escape(tile.problem)}</div>'
             f"<figcaption>{tile.frame} · does not decode</figcaption></figure>"
         )
     boxes = [(mark.box, "occluded" if mark.is_occluded else "") for mark in tile.marks]
@@ -166,12 +210,11 @@ _PAGE = """<!DOCTYPE html>
 <body>
 <header>
 <h1>{title}</h1>
-<p>{subtitle}</p>
+{notes}{problems}
 {facts}
 <p class="tools"><label>Show videos with <input id="filter" type="search" placeholder="name or category"></label>
-<span id="count">{shown} videos</span></p>
-<p class="legend"><i></i> target <i class="occluded"></i> occluded <b class="absent">absent</b> not in view
-<i class="broken"></i> does not decode</p>
+<span id="count">{shown}</span></p>
+<p class="legend">{legend}</p>
 </header>
 <main>{body}</main>
 <script>{script}</script>
@@ -197,40 +240,39 @@ dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
 .histogram .title { font-size: 11px; }
 .histogram .tick { font-size: 8px; text-anchor: middle; }
 .tools input { font: inherit; padding: .25rem .5rem; max-width: 100%; }
-.legend i { display: inline-block; width: 1.1rem; height: .8rem; border: 2px solid var(--truth); margin-left: .6rem; }
-.legend i:first-child { margin-left: 0; }
+.legend i { display: inline-block; width: 1.1rem; height: .8rem; border: 2px solid var(--truth); }
+.legend span { margin-right: .8rem; }
 .legend i.occluded { border-style: dashed; }
 .legend i.broken { border: 0; background: var(--bad); }
-.legend b.absent { margin-left: .6rem; }
+.problems, .problems a { color: var(--bad); }
 article { border-top: 1px solid var(--line); padding: .6rem 0; break-inside: avoid; }
 .category { font-weight: normal; font-size: .8rem; border: 1px solid var(--line); border-radius: 1rem;
  padding: 0 .5rem; }
-.strip { display: flex; gap: .4rem; overflow-x: auto; padding-bottom: .3rem; }
-figure { margin: 0; flex: none; }
+.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .4rem; align-items: end; }
+figure { margin: 0; min-width: 0; }
 figcaption { font-size: .75rem; color: var(--soft); font-variant-numeric: tabular-nums; }
-.picture { position: relative; display: block; line-height: 0; }
-.strip .picture { height: 8.5rem; }
-.picture img { display: block; height: 100%; width: auto; }
+.picture { position: relative; display: inline-block; max-width: 100%; line-height: 0; vertical-align: bottom; }
+.picture img { display: block; max-width: 100%; width: auto; height: auto; }
+.strip .picture img { max-height: 10rem; }
 .picture svg { position: absolute; inset: 0; width: 100%; height: 100%; }
 .picture rect { fill: none; stroke: var(--truth); stroke-width: 2; vector-effect: non-scaling-stroke; }
 .picture rect.negative { stroke: var(--bad); }
 .picture rect.occluded { stroke-dasharray: 5 4; }
 .out .picture { outline: 2px solid var(--bad); outline-offset: -2px; }
 b.absent { color: var(--bad); }
-.broken .picture { width: 12rem; padding: .5rem; background: var(--bad); color: #fff; overflow: auto;
- line-height: 1.3; font-size: .75rem; overflow-wrap: anywhere; }
+.broken .picture { display: block; padding: .5rem; background: var(--bad); color: #fff; line-height: 1.3;
+ font-size: .75rem; overflow-wrap: anywhere; }
+.broken:target { outline: 3px solid currentColor; }
 .pairs { display: flex; flex-wrap: wrap; gap: .8rem; }
 .pairs figure { max-width: 100%; }
 .both { display: flex; gap: .3rem; align-items: center; }
 .both .picture { min-width: 0; flex: 0 1 auto; }
-.both img { max-width: 100%; height: auto; }
 .pairs figcaption { max-width: 24rem; overflow-wrap: anywhere; }
 [hidden] { display: none; }
 @media print {
  :root { color-scheme: light; }
  .tools { display: none; }
- .strip { flex-wrap: wrap; overflow: visible; }
- .strip .picture { height: 6rem; }
+ .strip .picture img { max-height: 6rem; }
  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -53,6 +53,7 @@ class Strip:
         size: (width, height) of its original frames.
         frames: how many it has; labels, absent: how many labels its targets have, and those out of view.
         visibility: mean over its labels, in [0, 1].
+        is_graded: whether any label is neither wholly visible nor wholly not.
     """
 
     video: str
@@ -63,6 +64,7 @@ class Strip:
     absent: int
     occluded: int
     visibility: float
+    is_graded: bool
     categories: tuple[str, ...]
     tiles: tuple[Tile, ...]
 
@@ -94,6 +96,7 @@ def film_strips(dataset: Dataset, videos: Sequence[int], frames: int) -> Iterato
             occluded=sum(int(track.occluded.sum()) for track in tracks.values()),
             visibility=sum(float(track.visibility.sum(dtype=np.float64)) for track in tracks.values())
             / max(labels, 1),
+            is_graded=any(bool(((track.visibility > 0) & (track.visibility < 1)).any()) for track in tracks.values()),
             categories=tuple(sorted({track.category for track in tracks.values()} - {""})),
             tiles=tuple(
                 _tile(dataset, video, frame, tracks, spots[frame], turn, decoder) for turn, frame in enumerate(chosen)

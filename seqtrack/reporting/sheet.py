@@ -22,20 +22,40 @@ TRUTH_COLOUR: Colour = (0, 220, 0)
 NEGATIVE_COLOUR: Colour = (230, 60, 60)  # of a target that is not the exemplar's
 _BACKGROUND = 32
 _TEXT_COLOUR = (230, 230, 230)
+_SCALE = 0.38  # of OpenCV's letters
 _DASH = 5  # px
 
 
 def row(cells: Sequence[Cell], height: int = CELL) -> Image:
-    """Pictures CELL wide and ``height`` high, each with its caption below; without pictures the captions alone."""
-    pictured = any(picture is not None for picture, _ in cells)
-    total = CAPTION + (height + GAP if pictured else 0)
+    """Pictures CELL wide and ``height`` high, each with its whole caption below; without pictures, captions alone."""
+    top = height + GAP if any(picture is not None for picture, _ in cells) else 0
+    captions = [wrapped(caption, CELL) for _, caption in cells]
+    total = top + CAPTION * max(map(len, captions))
     sheet = np.full((total, GAP + len(cells) * (CELL + GAP), 3), _BACKGROUND, np.uint8)
-    for k, (picture, caption) in enumerate(cells):
+    for k, (picture, _) in enumerate(cells):
         left = GAP + k * (CELL + GAP)
         if picture is not None:
             sheet[GAP : GAP + height, left : left + CELL] = picture
-        write(sheet, caption, (left, total - 4), CELL)
+        for number, line in enumerate(captions[k], start=1):
+            write(sheet, line, (left, top + CAPTION * number - 4), CELL)
     return sheet
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines at most ``width`` px long, broken between words, and within those that are longer."""
+    lines = [""]
+    for word in _ascii(text).split(" "):
+        joined = f"{lines[-1]} {word}" if lines[-1] else word
+        if _width(joined) <= width:
+            lines[-1] = joined
+            continue
+        if lines[-1]:
+            lines.append("")
+        for letter in word:
+            if _width(lines[-1] + letter) > width:
+                lines.append("")
+            lines[-1] += letter
+    return lines
 
 
 def write(image: Image, text: str, place: tuple[int, int], width: int) -> None:
@@ -43,10 +63,19 @@ def write(image: Image, text: str, place: tuple[int, int], width: int) -> None:
 
     OpenCV's letters are ASCII: any other shows as a question mark.
     """
-    shown = text.encode("ascii", "replace").decode()
-    while shown and cv2.getTextSize(shown, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)[0][0] > width:
+    shown = _ascii(text)
+    while shown and _width(shown) > width:
         shown = shown[:-1]
-    cv2.putText(image, shown, place, cv2.FONT_HERSHEY_SIMPLEX, 0.38, _TEXT_COLOUR, 1, cv2.LINE_AA)
+    cv2.putText(image, shown, place, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, _TEXT_COLOUR, 1, cv2.LINE_AA)
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "replace").decode()
+
+
+def _width(text: str) -> int:
+    """In pixels."""
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, 1)[0][0])
 
 
 def fit(image: Image) -> Image:

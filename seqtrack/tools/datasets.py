@@ -95,7 +95,7 @@ def _table(entries: Sequence[Entry], width: int | None) -> Iterable[str]:
         yield f"{'not here':<{column}}  where to get it"
         for entry in missing:
             home = entry.published.home or "not where --data_paths says"
-            yield f"{entry.name:<{min(column, _WIDTH - 2 - len(home))}}  {home}"
+            yield f"{entry.name.ljust(min(column, _WIDTH - 2 - len(home)))}  {home}"
 
 
 def _here(entries: Sequence[Entry], width: int | None) -> Iterable[str]:

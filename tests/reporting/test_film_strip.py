@@ -54,6 +54,7 @@ def test_what_is_absent_or_occluded_is_marked(dataset: Dataset) -> None:
     ]
     assert (strip.labels, strip.absent, strip.occluded) == (6, 1, 1)
     assert strip.visibility == pytest.approx(5 / 6)
+    assert not strip.is_graded
 
 
 def test_a_frame_that_does_not_decode_says_why_and_the_others_are_shown(dataset: Dataset) -> None:
