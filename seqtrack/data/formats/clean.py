@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.exchange.restricted_pickle import loads
 from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.common import image_size
+from seqtrack.data.formats.restricted_pickle import loads
 from seqtrack.errors import DataError
 
 EXPECTED = "NAME_clean.pkl, and the pictures it names in NAME.zip or NAME/"
