@@ -21,8 +21,6 @@ from seqtrack.errors import UserError
 
 SMALLEST, LARGEST = 16, 8192
 """Sides of pictures in pixels."""
-EXEMPLAR_SIZE = 127
-"""What SiamFC's exemplar square measures in a crop, in pixels."""
 
 EXEMPLAR_SIZE, CONTEXT = 127, 0.5
 """What SiamFC's exemplar square measures in a crop, in pixels; the context of that square."""
