@@ -32,6 +32,7 @@ from seqtrack.data.sampling.pairs import PairParams, PairSource
 from seqtrack.data.sampling.samplers import Uniform
 from seqtrack.data.working_folder import working_folder
 from seqtrack.errors import DataError, UserError
+from seqtrack.tools import index as index_tool
 from tests.data.otb_layout import boxes_text, jpeg, write_sequence
 from tests.data.peculiar_layouts import FIXTURES, SIZE, Fixture, write_otb, write_pictures, write_vot
 from tests.data.smaller import (
@@ -144,6 +145,14 @@ class TestTar:
         assert first.path.stat().st_ino == before
         assert make(peculiar, tmp_path, "crop_62", every=3, overwrite=True).manifest.every == 3  # type: ignore[union-attr]
         assert [path.name for path in first.path.parent.iterdir()] == ["small.tar"]
+
+    def test_verify_closes_it(self, tmp_path: Path, peculiar: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+        make(peculiar, tmp_path, "crop_62")
+        closed: list[str] = []
+        monkeypatch.setattr(Dataset, "close", lambda dataset: closed.append(dataset.name))
+        flags = ["--preproc=crop_62", f"--tar_dir={tmp_path}", f"--data_cache_dir={tmp_path}/cache"]
+        assert index_tool.main(["verify", "otb:small", *flags]) == 0
+        assert closed == ["small"]
 
     def test_another_file_in_its_place_is_not_taken_for_it(self, tmp_path: Path, peculiar: Dataset) -> None:
         (tmp_path / "crop_62").mkdir()
