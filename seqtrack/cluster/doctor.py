@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from seqtrack.cluster.gpus import visible_gpus
 from seqtrack.config import ExecutionConfig
+from seqtrack.data.processes import usable_cores
 from seqtrack.errors import UserError
 from seqtrack.runs import environment
 
@@ -138,7 +139,7 @@ def _machine() -> list[Finding]:
 
     soft, hard = map(_limit, resource.getrlimit(resource.RLIMIT_NOFILE))
     seconds = _limit(resource.getrlimit(resource.RLIMIT_CPU)[0])
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cores()
     return [
         judge_packages(sys.version.split()[0], environment.packages(*DEPENDENCIES, *OPENCV)),
         judge_processor(usable, os.cpu_count() or usable, psutil.virtual_memory().total),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from seqtrack.cluster.causes import LOG_LINES_SHOWN
 from seqtrack.cluster.gpus import visible_gpus
+from seqtrack.data.processes import usable_cores
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.worker import BUSY, DONE, MISTAKE
@@ -104,8 +105,7 @@ class LocalScheduler:
         execution = self.request.execution
         if execution.max_parallel is not None:
             return execution.max_parallel
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return len(gpus) or max(1, cores // execution.cpu_threads)
+        return len(gpus) or max(1, usable_cores() // execution.cpu_threads)
 
     def _at_work(self) -> set[int]:
         """Seeds with a process: ours, or one that another driver left."""

@@ -8,5 +8,6 @@ imaging/          decoding and cropping
 sampling/         which pairs training sees, and how they are changed
 exchange/         packing; other systems' files, written and read
 arrays/           arrays in files, mapped into memory
+processes.py, working_folder.py    work shared among processes; a folder that one at a time works in
 locations.py, datasets.py    from the flags that say where data lie to an opened data set
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ def build_parser() -> Parser:
     add("--out", required=True, type=Path, help="folder to write it to")
     add("--split", help="tfds: what the one split is called (default: train)")
     add("--crop_size", type=int, help="zip: side of a picture (default: 446)")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    add("--num_workers", type=int, metavar="N", help="processes (default: one per core; 0: none beside this one)")
     places.add_places(parser)
     return parser
 
@@ -46,14 +45,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"--{flag}: belongs to --format {format}; leave it out")
     if args.preproc not in (None, "original"):
         raise UserError("--preproc: what is exported is the original version; leave it out")
-    args.split, args.crop_size = args.split or "train", args.crop_size or 446
-    if not args.split.isidentifier():
-        raise UserError(f"--split: {args.split!r}: expected a plain word such as train")
-    if args.crop_size < 16 or args.workers < 1:
-        flag, value = ("crop_size", args.crop_size) if args.crop_size < 16 else ("workers", args.workers)
-        raise UserError(f"--{flag}: {value} is too small")
+    split = "train" if args.split is None else args.split
+    crop_size = 446 if args.crop_size is None else args.crop_size
+    if not split.isidentifier():
+        raise UserError(f"--split: {split!r}: expected a plain word such as train")
     from seqtrack.data.datasets import open_dataset
     from seqtrack.data.formats import parse_dataset_name
+    from seqtrack.data.preprocessing.versions import LARGEST, SMALLEST
+    from seqtrack.data.processes import usable_cores
+
+    if not SMALLEST <= crop_size <= LARGEST:
+        raise UserError(f"--crop_size: expected from {SMALLEST} to {LARGEST} pixels, got {crop_size}")
+    if args.num_workers is not None and args.num_workers < 0:
+        raise UserError(f"--num_workers: expected 0 or more, got {args.num_workers}")
+    workers = usable_cores() if args.num_workers is None else args.num_workers
 
     out = args.out.expanduser()
     name = parse_dataset_name(args.name)
@@ -63,12 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.format == "tfds":
                 from seqtrack.data.exchange.export_tfds import export_tfds
 
-                written = [export_tfds(dataset, out, args.split, args.workers, on_progress)]
+                written = [export_tfds(dataset, out, split, workers, on_progress)]
                 called = f"tfds:{written[0].parent.name} with --data_dir {out}"
             else:
                 from seqtrack.data.exchange.export_crops import export_crops
 
-                written = [*export_crops(dataset, out, args.crop_size, args.workers, on_progress)]
+                written = [*export_crops(dataset, out, crop_size, workers, on_progress)]
                 called = f"clean:{name.folder} with --data_dir {out}"
     finally:
         dataset.close()

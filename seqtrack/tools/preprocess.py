@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.preprocessing.picture_maker import Recipe
     from seqtrack.data.preprocessing.preprocess import preprocess
+    from seqtrack.data.processes import usable_cores
 
     recipe = Recipe(args.version, args.every, args.jpeg_quality)
     if args.num_workers is not None and args.num_workers < 0:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         locations = dataclasses.replace(locations, data_paths={name.folder: args.source})
     dataset = open_dataset(name, locations, _say)
     destination = args.out.expanduser() / args.version / f"{name.folder}.tar"
-    workers = _cores() if args.num_workers is None else args.num_workers
+    workers = usable_cores() if args.num_workers is None else args.num_workers
     with progress_bar(f"{name.folder} → {args.version}") as on_progress:
         outcome = preprocess(
             dataset, recipe, destination, workers, args.skip_unreadable, args.overwrite, on_progress, _say
@@ -91,10 +91,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

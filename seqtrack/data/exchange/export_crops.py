@@ -11,35 +11,19 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-import simplejpeg
-from numpy.typing import NDArray
 
 from seqtrack.data.datasets import Dataset
-from seqtrack.data.exchange.exporting import (
-    OnProgress,
-    frame_of,
-    naming,
-    publish,
-    refuse_existing,
-    workplace,
-    write_pieces,
-)
-from seqtrack.data.exchange.restricted_pickle import loads
-from seqtrack.data.imaging.crops import CropMap, crop, square_around
-from seqtrack.data.imaging.images import decode
-from seqtrack.data.storage.node_local import remove_tree
+from seqtrack.data.exchange.exporting import OnProgress, publish, workplace, write_pieces
+from seqtrack.data.formats.restricted_pickle import loads
+from seqtrack.data.preprocessing.picture_maker import ENCODER, Maker, Recipe, wanted
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import replacing
-
-EXEMPLAR = 127
-JPEG_QUALITY = 95
-"""cv2.imwrite's own, with which the published sets were written."""
 
 
 @dataclass(frozen=True)
@@ -61,50 +45,27 @@ class _Crops:
 
     def _video(self, dataset: Dataset, video: int, archive: zipfile.ZipFile) -> list[dict[str, Any]]:
         """The sequences of a video; each frame is decoded once for all targets in it."""
-        index = dataset.index
-        name = index.video_name(video).replace("/", "_")
-        numbers = list(index.tracks_of(video))
+        index, recipe = dataset.index, Recipe(f"crop_{self.size}")
+        name, numbers = index.video_name(video).replace("/", "_"), index.tracks_of(video)
+        maker, tracks = Maker(dataset, recipe), [index.track(number) for number in numbers]
+        classes = [self.categories.index(track.category) + 1 for track in tracks]
         sequences: list[dict[str, Any]] = [
-            {
-                "frame_id": [],
-                "bboxes": [],
-                "frames": [],
-                "category": self.categories.index(index.track(number).category) + 1,
-            }
-            for number in numbers
+            {"frame_id": [], "bboxes": [], "frames": [], "category": category} for category in classes
         ]
-        for frame, targets in _by_frame(dataset, video):
-            image = decode(frame_of(dataset, video, frame), lambda: dataset.describe_frame(video, frame))  # noqa: B023
-            for k, box in targets:
-                ratio = self.size / EXEMPLAR
-                x, y, w, h = box.tolist()
-                picture, mapping = crop(image, x + w / 2, y + h / 2, square_around((x, y, w, h)) * ratio, self.size)
+        for frame, labels in wanted(index, video, recipe).by_frame():
+            boxes = {number - numbers.start: tracks[number - numbers.start].boxes[row] for number, row in labels}
+            crops = maker.crops(video, frame, labels, self.size)
+            for k, (picture, mapping) in zip(boxes, crops, strict=True):
+                rows = []
+                for j in [k, *(other for other in boxes if other != k)]:
+                    x, y, w, h = mapping.to_crop(boxes[j].tolist())
+                    rows.append((x, y, x + w, y + h, float(classes[j]), 0.0))
                 file = f"{name}_{k}_{frame}.jpg"
-                others = [(j, other) for j, other in targets if j != k]
-                rows = [self._row(mapping, j, other, sequences) for j, other in [(k, box), *others]]
                 sequences[k]["frame_id"].append(frame)
                 sequences[k]["frames"].append(file)
                 sequences[k]["bboxes"].append(np.array(rows))
-                data = simplejpeg.encode_jpeg(np.ascontiguousarray(picture), JPEG_QUALITY, "RGB", "420")
-                archive.writestr(zipfile.ZipInfo(file), data)
+                archive.writestr(zipfile.ZipInfo(file), picture)
         return [sequence for sequence in sequences if sequence["frames"]]
-
-    def _row(
-        self, mapping: CropMap, k: int, box: NDArray[np.float64], sequences: list[dict[str, Any]]
-    ) -> tuple[float, ...]:
-        x, y, w, h = mapping.to_crop(box.tolist())
-        return x, y, x + w, y + h, float(sequences[k]["category"]), 0.0
-
-
-def _by_frame(dataset: Dataset, video: int) -> Iterator[tuple[int, list[tuple[int, NDArray[np.float64]]]]]:
-    """Each frame with a target, and its (place of the track in the video, box) in the order of tracks."""
-    found: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
-    for k, number in enumerate(dataset.index.tracks_of(video)):
-        track = dataset.index.track(number)
-        usable = track.present & np.isfinite(track.boxes).all(axis=1) & (track.boxes[:, 2:] > 0).all(axis=1)
-        for row in np.flatnonzero(usable).tolist():
-            found.setdefault(int(track.frames[row]), []).append((k, track.boxes[row]))
-    return iter(sorted(found.items()))
 
 
 def export_crops(
@@ -116,16 +77,14 @@ def export_crops(
         UserError: they exist, or cannot be written. DataError: a frame cannot be read.
     """
     places = (out / f"{dataset.name}_clean.pkl", out / f"{dataset.name}.zip")
-    refuse_existing(places)
     index = dataset.index
     categories = tuple(sorted({index.track(track).category for track in range(index.num_tracks)}))
-    folder = workplace(out, dataset, f"crop_{crop_size}")
     kind = _Crops(crop_size, categories)
-    notes = write_pieces(dataset, kind, folder, workers, on_progress)
-    if not sum(note["pictures"] for note in notes):
-        raise UserError(f"{dataset.name}: no label has a target; there is nothing to export")
-    parts = [folder / kind.name(number) for number in range(len(notes))]
-    with naming(out):
+    with workplace(out, dataset, f"crop_{crop_size}", (ENCODER, cv2.__version__), places) as folder:
+        notes = write_pieces(dataset, kind, folder, workers, on_progress)
+        if not sum(note["pictures"] for note in notes):
+            raise UserError(f"{dataset.name}: no label has a target; there is nothing to export")
+        parts = [folder / kind.name(number) for number in range(len(notes))]
         _join(parts, folder / "all.zip")
         content = {
             "categories": [{"id": number, "name": name} for number, name in enumerate(categories, start=1)],
@@ -137,9 +96,8 @@ def export_crops(
         }
         with replacing(folder / "all.pkl") as temporary:
             temporary.write_bytes(pickle.dumps(content, protocol=4))
-    # The pictures first: a pickle that is there has them.
-    publish([(folder / "all.zip", places[1]), (folder / "all.pkl", places[0])])
-    remove_tree(folder)
+        # The pictures first: a pickle that is there has them.
+        publish([(folder / "all.zip", places[1]), (folder / "all.pkl", places[0])])
     return places
 
 

@@ -30,9 +30,7 @@ from seqtrack.data.datasets import Dataset
 from seqtrack.data.exchange.exporting import (
     OnProgress,
     frame_of,
-    naming,
     publish,
-    refuse_existing,
     workplace,
     write_pieces,
 )
@@ -73,11 +71,8 @@ def export_tfds(dataset: Dataset, out: Path, split: str, workers: int, on_progre
     """
     name = builder_name(dataset.name)
     place = out / name / VERSION
-    refuse_existing([place])
-    with naming(out):
-        folder = workplace(out, dataset, f"tfds-{split}")
-    notes = write_pieces(dataset, _Shards(name, split), folder, workers, on_progress)
-    with naming(out):
+    with workplace(out, dataset, f"tfds-{split}", (), [place]) as folder:
+        notes = write_pieces(dataset, _Shards(name, split), folder, workers, on_progress)
         done = folder / VERSION
         remove_tree(done)
         done.mkdir()
@@ -88,8 +83,7 @@ def export_tfds(dataset: Dataset, out: Path, split: str, workers: int, on_progre
         first = dataset.read_frame(0, 0) if dataset.index.num_videos else b""
         description = f"{dataset.name}, exported by seqtrack; index {dataset.index.fingerprint}"
         write_info(done, name, description, _features(first), {split: shards})
-    publish([(done, place)])
-    remove_tree(folder)
+        publish([(done, place)])
     return place
 
 

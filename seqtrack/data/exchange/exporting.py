@@ -8,17 +8,17 @@ once all pieces are there, so a run that was killed goes on where it was, and no
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Protocol
 
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.indexing.index import Index
+from seqtrack.data.processes import in_order
+from seqtrack.data.working_folder import remove, working_folder
 from seqtrack.errors import DataError, UserError
 from seqtrack.runs.atomic import TEMPORARY_PREFIX, write_json
 
@@ -50,13 +50,40 @@ def pieces_of(index: Index) -> list[range]:
     return [*pieces, range(first, index.num_videos)] if first < index.num_videos else pieces
 
 
-def workplace(folder: Path, dataset: Dataset, of: str) -> Path:
-    """Where the pieces of this export are written: the same place for the same data and the same kind of export."""
-    digest = dataset.index.fingerprint[:12] + dataset.data_fingerprint.get("frames", "")[:12]
-    path = folder / f"{TEMPORARY_PREFIX}{dataset.name}-{of}-{digest}"
-    with naming(folder):
-        path.mkdir(parents=True, exist_ok=True)
-    return path
+@contextlib.contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """What goes wrong with the disk is said of ``--out``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"--out: cannot write to {folder} ({error.strerror or error});"
+            " give a folder that can be written and has room"
+        ) from error
+
+
+@contextlib.contextmanager
+def workplace(out: Path, dataset: Dataset, of: str, made_by: Sequence[str], places: Sequence[Path]) -> Iterator[Path]:
+    """A folder in ``out`` for the pieces, for this process alone: the same one for the same export of the same data,
+    and gone once all is published at ``places``. It stays for the next try if something goes wrong.
+
+    The index says what the labels and the frames' names and sizes are, and of an archive ``data_fingerprint`` what
+    its bytes are. Of a folder nobody knows: a frame that is replaced there by another of its size, between a kill and
+    the next try, is exported as it was.
+
+    Args:
+        made_by: versions of what decides the bytes of a piece.
+
+    Raises:
+        UserError: something is at ``places``, another process has the folder, or it cannot be written.
+    """
+    _refuse_existing(places)
+    same = [dataset.index.fingerprint, dataset.data_fingerprint, *made_by]
+    digest = hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:24]
+    with _naming(out), working_folder(out / f"{TEMPORARY_PREFIX}{dataset.name}-{of}-{digest}") as folder:
+        _refuse_existing(places)  # whoever had the folder until now may have finished
+        yield folder
+        remove(folder)
 
 
 def write_pieces(
@@ -73,56 +100,19 @@ def write_pieces(
     done = dataset.index.num_videos - sum(len(pieces[number]) for number in missing)
     on_progress(done, dataset.index.num_videos)
     jobs = [(kind, pieces[number], folder / kind.name(number)) for number in missing]
-    with naming(folder), _mapping(dataset, min(workers, len(missing))) as mapping:
-        for number, note in zip(missing, mapping(_write, jobs), strict=True):
-            notes[number] = note
-            done += len(pieces[number])
-            on_progress(done, dataset.index.num_videos)
+    processes = min(workers, len(missing))
+    # Spawned: the readers of ArrayRecord have threads, which a fork does not bring along.
+    written = in_order(_write, dataset, jobs, processes if processes > 1 else 0, "spawn")
+    for number, note in zip(missing, written, strict=True):
+        notes[number] = note
+        done += len(pieces[number])
+        on_progress(done, dataset.index.num_videos)
     return [note for note in notes if note is not None]
 
 
-@contextlib.contextmanager
-def naming(folder: Path) -> Iterator[None]:
-    """What goes wrong with the disk is said of ``--out``."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"--out: cannot write to {folder} ({error.strerror or error});"
-            " give a folder that can be written and has room"
-        ) from error
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a process of the export was killed, perhaps for want of memory; give fewer --workers, and the same"
-            " command goes on where it was"
-        ) from error
-
-
-@contextlib.contextmanager
-def _mapping(dataset: Dataset, workers: int) -> Iterator[Callable[..., Any]]:
-    if workers <= 1:
-        _open(dataset)
-        yield map
-        return
-    # Spawned: the readers of ArrayRecord have threads, which a fork does not bring along.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _open, (dataset,))
-    try:
-        yield pool.map
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_opened: list[Dataset] = []
-
-
-def _open(dataset: Dataset) -> None:
-    _opened[:] = [dataset]
-
-
-def _write(job: tuple[Piecewise, range, Path]) -> dict[str, Any]:
+def _write(dataset: Dataset, job: tuple[Piecewise, range, Path]) -> dict[str, Any]:
     kind, videos, path = job
-    note = kind.write(_opened[0], videos, path) | {"videos": [videos.start, videos.stop]}
+    note = kind.write(dataset, videos, path) | {"videos": [videos.start, videos.stop]}
     write_json(path.with_name(path.name + ".json"), note)
     return note
 
@@ -138,13 +128,13 @@ def _note(folder: Path, name: str, videos: range) -> dict[str, Any] | None:
 
 def publish(parts: Sequence[tuple[Path, Path]]) -> None:
     """Renames each file or folder to its place."""
+    _refuse_existing([place for _, place in parts])
     for path, place in parts:
-        with naming(place.parent):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.rename(path, place)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(path, place)
 
 
-def refuse_existing(places: Sequence[Path]) -> None:
+def _refuse_existing(places: Sequence[Path]) -> None:
     for place in places:
         if place.exists():
             raise UserError(f"--out: {place} exists already; move it away, or give another folder")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqtrack.data.formats import DatasetName, Listing, VideoAnnotation, find_layout, read_manifest, read_video
+from seqtrack.data.formats import DatasetName, Listing, find_layout, read_sizes, read_video
 from seqtrack.data.storage import open_archive, read_file
 from seqtrack.data.storage.node_local import remove_tree
 from seqtrack.data.storage.trees import DirectoryTree, is_annotation, listings
@@ -173,12 +173,12 @@ def _choose(
     name: DatasetName, tree: _Selection, sequences: Sequence[str], source: Path
 ) -> tuple[dict[str, Path], int]:
     """The files of the data set, or of these sequences of it, and how many videos they hold."""
-    layout, sizes = find_layout(name.layout), read_manifest(tree)
+    layout, sizes = find_layout(name.layout), read_sizes(tree)
     entries = list(layout.find(tree, name.part))
     lists, names = set(tree.touched), set()
     chosen: set[str] = set()
     wanted = dict.fromkeys(sequences, False)
-    videos: list[VideoAnnotation] = []
+    count = 0
     for entry in entries:
         tree.touched = set()
         video = read_video(layout, tree, entry, sizes)
@@ -187,7 +187,7 @@ def _choose(
         if called or not wanted:
             wanted.update(dict.fromkeys(called, True))
             chosen |= _folders_of_annotations(tree) | set(video.frame_names)
-            videos.append(video)
+            count += 1
     if not entries:
         raise DataError(f"{source}: no sequence in the {name.layout} layout here; expected {layout.EXPECTED}")
     for sequence, found in wanted.items():
@@ -197,8 +197,8 @@ def _choose(
     chosen |= {file for file in lists if not (wanted and file.endswith(".txt"))}
     files = {member: tree.paths[member] for member in chosen}
     if wanted:
-        _check_alone(name, files, len(videos), source)
-    return files, len(videos)
+        _check_alone(name, files, count, source)
+    return files, count
 
 
 def _folders_of_annotations(tree: _Selection) -> set[str]:
@@ -211,10 +211,10 @@ def _folders_of_annotations(tree: _Selection) -> set[str]:
 def _check_alone(name: DatasetName, files: Mapping[str, Path], videos: int, source: Path) -> None:
     layout, part = find_layout(name.layout), _Selection(source, files)
     try:
-        read = [layout.read(part, entry, None) for entry in layout.find(part, name.part)]
+        found = sum(layout.read(part, entry, None) is not None for entry in layout.find(part, name.part))
     except DataError:
-        read = []
-    if len(read) != videos:
+        found = 0
+    if found != videos:
         raise UserError(
             f"--sequences: the {name.layout} layout keeps the annotations of all sequences together; pack all of it,"
             f" and train from {name}@FILE with a list of sequences"

@@ -185,7 +185,7 @@ def parse_dataset_name(text: str) -> DatasetName:
     return DatasetName(layout, folder)
 
 
-def read_manifest(tree: Tree) -> dict[str, tuple[int, int]] | None:
+def read_sizes(tree: Tree) -> dict[str, tuple[int, int]] | None:
     """Original sizes (width, height) by video from a preprocessed version's manifest; None without one."""
     if MANIFEST not in tree.list().files:
         return None
@@ -290,7 +290,7 @@ def read_videos(name: DatasetName, tree: Tree) -> Iterator[VideoAnnotation]:
     Raises:
         DataError: names the file, and the row where there is one.
     """
-    layout, sizes = find_layout(name.layout), read_manifest(tree)
+    layout, sizes = find_layout(name.layout), read_sizes(tree)
     for entry in find_videos(name, tree):
         yield read_video(layout, tree, entry, sizes)
 

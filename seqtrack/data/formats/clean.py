@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.data.exchange.restricted_pickle import loads
 from seqtrack.data.formats import Sizes, TrackAnnotation, Tree, VideoAnnotation
 from seqtrack.data.formats.common import image_size
+from seqtrack.data.formats.restricted_pickle import loads
 from seqtrack.errors import DataError
 
 EXPECTED = "NAME_clean.pkl, and the pictures it names in NAME.zip or NAME/"
@@ -103,7 +103,7 @@ def _parts(content: Any, where: str) -> tuple[dict[int, str], list[Any]]:
 def _entry(sequence: Any, where: str, categories: Mapping[int, str]) -> Entry:
     try:
         frames = [str(name) for name in sequence["frames"]]
-        targets = [np.asarray(boxes, dtype=np.float64)[0] for boxes in sequence["bboxes"]]
+        targets = [_target(boxes) for boxes in sequence["bboxes"]]
         category = int(sequence["category"])
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(
@@ -122,6 +122,12 @@ def _entry(sequence: Any, where: str, categories: Mapping[int, str]) -> Entry:
     if any(name.startswith("/") or ".." in name.split("/") or "\0" in name for name in frames):
         raise DataError(f"{where}: a picture's name leads out of the set's folder; refused")
     return Entry(_video_of(frames[0]), frames, np.array(targets), categories[category], (0, 0))
+
+
+def _target(boxes: Any) -> NDArray[np.float64]:
+    """The first row. Of lists only plain numbers: in a few bytes they can name each other to any depth and width."""
+    row = boxes[0]
+    return np.asarray(row if isinstance(row, np.ndarray) else [float(number) for number in row[:7]], np.float64)
 
 
 def _video_of(frame: str) -> str:

@@ -6,33 +6,23 @@ moment is a list of entries and a window of results, never the data set.
 
 from __future__ import annotations
 
-import itertools
-import os
-import signal
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import parent_process
-from multiprocessing.connection import wait
 from typing import Any
 
 from seqtrack.data.formats import (
     DatasetName,
-    Layout,
     Sizes,
     VideoAnnotation,
     find_layout,
     find_videos,
-    read_manifest,
+    read_sizes,
     read_video,
 )
 from seqtrack.data.indexing.numbering import NumberedNames
+from seqtrack.data.processes import in_order, usable_cores
 from seqtrack.data.storage.trees import DirectoryTree, Seen, TarTree
-from seqtrack.errors import UserError
 
 Progress = Callable[[int, int], object]
 """Called with videos done and videos in all."""
@@ -41,16 +31,9 @@ Progress = Callable[[int, int], object]
 _PATIENCE_SECONDS = 1.0
 _TASK_SECONDS = 0.1
 _LARGEST_TASK = 64
-_TASKS_PER_PROCESS = 4
-_MOST_PROCESSES = 16
+_MOST_PROCESSES = 16  # beyond that it is the disk that takes time
 _SECONDS_BEFORE_LINES = 2.0
 _SECONDS_BETWEEN_LINES = 10.0
-
-
-def usable_cores() -> int:
-    """Cores that this process may use (a SLURM job sees its own), at most 16: then it is the disk that takes time."""
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return min(_MOST_PROCESSES, len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1)
 
 
 class ProgressLines:
@@ -85,16 +68,16 @@ class Reading:
     ) -> None:
         """
         Args:
-            processes: how many read at most (default: ``usable_cores``).
+            processes: how many read at most (default: one per core, at most 16).
             patience: seconds after which others are started; small data sets are read before that.
         """
         self.seen = Seen()
         self._name, self._tree, self._on_progress, self._patience = name, tree, on_progress, patience
-        self._processes = processes or usable_cores()
+        self._processes = processes or min(_MOST_PROCESSES, usable_cores())
 
     def __iter__(self) -> Iterator[VideoAnnotation]:
         """In the publisher's order. DataError as ``read_video``, of the first video that is wrong."""
-        sizes = read_manifest(self._tree)
+        sizes = read_sizes(self._tree)
         entries = find_videos(self._name, self._tree)
         self.seen.merge(self._tree.take_seen())
         results = self._read(entries, sizes)
@@ -116,30 +99,10 @@ class Reading:
 
     def _read_elsewhere(self, entries: Sequence[Any], sizes: Sizes, task: int) -> Iterator[VideoAnnotation]:
         tasks = (entries[start : start + task] for start in range(0, len(entries), task))
-        with ProcessPoolExecutor(
-            self._processes, initializer=_start, initargs=(self._name.layout, self._tree, sizes)
-        ) as pool:
-            try:
-                window = deque(pool.submit(_work, some) for some in itertools.islice(tasks, self._window()))
-                while window:
-                    videos, seen = _result(window.popleft())
-                    window.extend(pool.submit(_work, some) for some in itertools.islice(tasks, 1))
-                    self.seen.merge(seen)
-                    yield from videos
-            finally:
-                pool.shutdown(cancel_futures=True)
-
-    def _window(self) -> int:
-        return self._processes * _TASKS_PER_PROCESS
-
-
-def _result(future: Future[tuple[list[VideoAnnotation], Seen]]) -> tuple[list[VideoAnnotation], Seen]:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "--num_workers: a process that read annotations was killed; was there too little memory? Give fewer"
-        ) from error
+        given = (self._name.layout, self._tree, sizes)
+        for videos, seen in in_order(_work, given, tasks, self._processes):
+            self.seen.merge(seen)
+            yield from videos
 
 
 def _compact(video: VideoAnnotation) -> VideoAnnotation:
@@ -147,26 +110,11 @@ def _compact(video: VideoAnnotation) -> VideoAnnotation:
     return video if names is None else replace(video, frame_names=names)
 
 
-_job: list[tuple[Layout, DirectoryTree | TarTree, Sizes]] = []
-"""What a reading process was started with."""
-
-
-def _start(layout: str, tree: DirectoryTree | TarTree, sizes: Sizes) -> None:
-    _job[:] = [(find_layout(layout), tree, sizes)]
-    tree.take_seen()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A pool's processes wait for work for ever if whoever started them is killed.
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def _work(entries: Sequence[Any]) -> tuple[list[VideoAnnotation], Seen]:
-    layout, tree, sizes = _job[0]
-    videos = [_compact(read_video(layout, tree, entry, sizes)) for entry in entries]
+def _work(
+    given: tuple[str, DirectoryTree | TarTree, Sizes], entries: Sequence[Any]
+) -> tuple[list[VideoAnnotation], Seen]:
+    layout, tree, sizes = given
+    tree.take_seen()  # what the parent saw
+    reader = find_layout(layout)
+    videos = [_compact(read_video(reader, tree, entry, sizes)) for entry in entries]
     return videos, tree.take_seen()

@@ -1,11 +1,10 @@
 """A tar that is written block by block, in one pass, and goes on after a kill where it was.
 
-In a folder of its own until it is published:
+In a ``working_folder`` until it is published:
 
     pictures.tar     the blocks so far: whole members, without the end of the archive
     journal.jsonl    a line per block: where it ends, its CRC-32, and what its writer wants to know of it later
     task.json        what is being written; of another task nothing is used
-    lock             held by the process that writes
 
 A line is written after its block, so the worst that a kill leaves is a block without one. Blocks are compared with
 their CRC-32 before they are used again: after a power cut lines may have reached the disk that their blocks have not.
@@ -13,22 +12,14 @@ their CRC-32 before they are used again: after a power cut lines may have reache
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from seqtrack.errors import UserError
 from seqtrack.runs import atomic
-
-_SECONDS_TO_WAIT = 10.0
-"""Processes of a command that was just killed hold its lock a moment longer."""
 
 Record = Mapping[str, Any]
 
@@ -42,29 +33,6 @@ def members(files: Iterable[tuple[str, bytes]]) -> bytes:
         header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
         parts += [header, data, bytes(-len(data) % tarfile.BLOCKSIZE)]
     return b"".join(parts)
-
-
-@contextlib.contextmanager
-def working_folder(folder: Path) -> Iterator[Path]:
-    """The folder, made if it is not there, for this process alone. UserError if another has it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / "lock")
-    with contextlib.suppress(NotImplementedError):  # a file system without locks
-        try:
-            lock.acquire(timeout=_SECONDS_TO_WAIT)
-        except filelock.Timeout:
-            raise UserError(f"{folder}: another process is at work on this; wait for it to end") from None
-    try:
-        yield folder
-    finally:
-        lock.release()
-
-
-def remove(folder: Path) -> None:
-    """Removes a working folder, its lock last: who waits for that finds everything settled."""
-    for file in sorted(folder.iterdir(), key=lambda file: file.name == "lock"):
-        file.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 class GrowingTar:
@@ -89,10 +57,10 @@ class GrowingTar:
             for line in journal:
                 try:
                     end, checksum, record = json.loads(line)
-                except ValueError:  # torn
+                    data = tar.read(end - self._ends[-1])
+                except (ValueError, TypeError, OverflowError, RecursionError):  # torn
                     return
-                data = tar.read(end - self._ends[-1])
-                if len(data) != end - self._ends[-1] or zlib.crc32(data) != checksum:
+                if len(data) != end - self._ends[-1] or zlib.crc32(data) != checksum or not isinstance(record, dict):
                     return
                 self._note(end, self._lines[-1] + len(line), record)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.formats.common import image_size
-from seqtrack.data.imaging.crops import Square, crop_square, shrink_for, square_around, whole_square
+from seqtrack.data.imaging.crops import CropMap, Square, crop_square, shrink_for, square_around, whole_square
 from seqtrack.data.imaging.images import Image, decode_reduced, resize_view
 from seqtrack.data.imaging.jpeg import START
 from seqtrack.data.indexing.index import Index
@@ -28,6 +28,7 @@ from seqtrack.data.preprocessing.pictures import picture_of_frame, picture_of_ro
 from seqtrack.data.preprocessing.versions import EXEMPLAR_SIZE, Crop, Resize, parse_version
 from seqtrack.errors import DataError, UserError
 
+_MOST_ROWS = 10**9  # of a track; numbers of rows are int32
 ENCODER = f"simplejpeg {simplejpeg.__version__}, 4:2:0"
 
 
@@ -41,8 +42,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         parse_version(self.preproc)
-        if self.every < 1:
-            raise UserError(f"--every: expected 1 or more, got {self.every}")
+        if not 1 <= self.every <= _MOST_ROWS:
+            raise UserError(f"--every: expected from 1 to {_MOST_ROWS:,}, got {self.every}")
         if not 1 <= self.jpeg_quality <= 100:
             raise UserError(f"--jpeg_quality: expected from 1 to 100, got {self.jpeg_quality}")
 
@@ -53,6 +54,13 @@ class Wanted(NamedTuple):
     frames: NDArray[np.int64]
     tracks: NDArray[np.int64]
     rows: NDArray[np.int64]
+
+    def by_frame(self) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+        """Each frame once, and the labels (track, row) that it is wanted for; none for whole frames."""
+        edges = np.flatnonzero(np.diff(self.frames, prepend=-1, append=-1))
+        for first, last in itertools.pairwise(edges):
+            labels = zip(self.tracks[first:last].tolist(), self.rows[first:last].tolist(), strict=True)
+            yield int(self.frames[first]), list(labels)
 
 
 def wanted(index: Index, video: int, recipe: Recipe) -> Wanted:
@@ -122,16 +130,13 @@ class Maker:
         checksums: list[int | None] = []
         unreadable: list[tuple[int, int, str]] = []
         for video, start, stop in pieces:
-            frames, tracks, rows = (column[start:stop] for column in wanted(self._index, video, self._recipe))
-            edges = np.flatnonzero(np.diff(frames, prepend=-1, append=-1))
-            for first, last in itertools.pairwise(edges):
-                frame = int(frames[first])
-                labels = list(zip(tracks[first:last].tolist(), rows[first:last].tolist(), strict=True))
+            piece = Wanted(*(column[start:stop] for column in wanted(self._index, video, self._recipe)))
+            for frame, labels in piece.by_frame():
                 try:
                     pictures = self._pictures(video, frame, labels)
                 except DataError as error:
                     unreadable.append((video, frame, str(error)))
-                    checksums += [None] * int(last - first)
+                    checksums += [None] * (len(labels) or 1)
                     continue
                 checksums += [zlib.crc32(data) for _, data in pictures]
                 files += [(f"{self._dataset.name}/{name}", data) for name, data in pictures]
@@ -146,18 +151,22 @@ class Maker:
 
     def _pictures(self, video: int, frame: int, labels: list[tuple[int, int]]) -> list[tuple[str, bytes]]:
         """(file, content) of what is made of one frame."""
-        if not isinstance(self._version, Crop):
+        if isinstance(self._version, Resize):
             data = self._whole(video, frame, self._version)
             return [(picture_of_frame(self._index.frame_name(video, frame)), data)]
-        side = self._version.side
+        crops = self.crops(video, frame, labels, self._version.side)
+        return [(picture_of_row(*label), data) for label, (data, _) in zip(labels, crops, strict=True)]
+
+    def crops(self, video: int, frame: int, labels: list[tuple[int, int]], side: int) -> list[tuple[bytes, CropMap]]:
+        """A JPEG around each label (track, row) of a frame, and the mapping into it. DataError as ``_read``."""
         regions = [crop_region(self._index.track(track).boxes[row].tolist(), side) for track, row in labels]
         least = min(shrink for _, shrink in regions)
         _, image = self._read(video, frame, least)
         made = []
-        for (track, row), (square, shrink) in zip(labels, regions, strict=True):
+        for square, shrink in regions:
             k = shrink // least
             pixels = crop_square(image, Square(square.left * k, square.top * k, square.side * k), side, shrink=k)
-            made.append((picture_of_row(track, row), self._encode(pixels)))
+            made.append((self._encode(pixels), square.map_to(side, shrink)))
         return made
 
     def _whole(self, video: int, frame: int, version: Resize) -> bytes:

@@ -106,11 +106,19 @@ def read_manifest(files: Files) -> Manifest | None:
             return None
         if values["schema"] != SCHEMA:
             raise ValueError(f"schema {values['schema']}, expected {SCHEMA}")
-        return Manifest(**{field.name: values[field.name] for field in dataclasses.fields(Manifest)})
-    except (ValueError, TypeError, KeyError) as error:
+        return Manifest(**{field.name: _checked(values[field.name], field) for field in dataclasses.fields(Manifest)})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise DataError(
-            f"{files.describe(MANIFEST)}: not a manifest that this seqtrack reads ({error}); make the version again"
+            f"{files.describe(MANIFEST)}: not a manifest that this seqtrack reads ({reason}); make the version again"
         ) from error
+
+
+def _checked(value: Any, field: dataclasses.Field[Any]) -> Any:
+    kind = {"int": int, "str": str}.get(str(field.type), list)
+    if type(value) is not kind:
+        raise ValueError(f"{field.name}: expected {field.type}, got {str(value)[:40]!r}")
+    return value
 
 
 def picture_of_frame(frame_name: str) -> str:

@@ -7,17 +7,11 @@ Pictures are made by worker processes in blocks of a few (``picture_maker``), an
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +24,7 @@ from seqtrack.data.arrays.columns import Array
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.formats import MANIFEST
 from seqtrack.data.indexing.index import Index
-from seqtrack.data.preprocessing.growing_tar import GrowingTar, members, remove, working_folder
+from seqtrack.data.preprocessing.growing_tar import GrowingTar, members
 from seqtrack.data.preprocessing.picture_maker import (
     ENCODER,
     Block,
@@ -43,11 +37,12 @@ from seqtrack.data.preprocessing.picture_maker import (
 )
 from seqtrack.data.preprocessing.pictures import INDEX_FILE, PICTURES_FILE, SCHEMA, Manifest, read_manifest
 from seqtrack.data.preprocessing.versions import Crop, parse_version
+from seqtrack.data.processes import in_order
 from seqtrack.data.storage.trees import TarTree
-from seqtrack.errors import SeqtrackError, UserError
+from seqtrack.data.working_folder import remove, working_folder
+from seqtrack.errors import UserError
 
 PICTURES_PER_BLOCK = 32
-_BLOCKS_PER_WORKER = 3  # made ahead of the one that is written
 
 Say = Callable[[str], object]
 
@@ -162,14 +157,23 @@ def preprocess(
     """
     folder = destination.with_name(f".{destination.name}.unfinished")
     task = _task(dataset, recipe)
-    if destination.exists() and not overwrite:
-        manifest = _finished(destination, dataset, task)
-        if folder.exists():
-            remove(folder)
-        return Outcome(destination, manifest, [], was_there=True)
+
+    def find_finished() -> Outcome | None:
+        if overwrite or not destination.exists():
+            return None
+        return Outcome(destination, _finished(destination, dataset, task), [], was_there=True)
+
+    if (found := find_finished()) is not None:
+        # What a kill has left of it; not what a process that replaces it is at work on.
+        with contextlib.suppress(UserError, OSError):
+            if folder.exists():
+                with working_folder(folder, patience=0):
+                    remove(folder)
+        return found
     try:
         with working_folder(folder):
-            outcome = _work(
+            # Who had the folder until now may have finished it.
+            outcome = find_finished() or _work(
                 dataset, recipe, task, destination, folder, num_workers, skip_unreadable, on_progress, say
             )
             if outcome.manifest is not None:
@@ -182,20 +186,25 @@ def preprocess(
 
 
 def _task(dataset: Dataset, recipe: Recipe) -> dict[str, Any]:
-    """What decides the bytes of the tar."""
+    """What decides the bytes of the tar. Its manifest says some of it, and a half-written one must agree in all."""
     index = dataset.index
     return {
         "schema": SCHEMA, "layout": index.layout, "preproc": recipe.preproc, "every": recipe.every,
         "jpeg_quality": recipe.jpeg_quality, "encoder": ENCODER, "index": index.fingerprint,
-        "data": dataset.data_fingerprint,
+        "data": dataset.data_fingerprint, "opencv": cv2.__version__, "pictures_per_block": PICTURES_PER_BLOCK,
     }  # fmt: skip
+
+
+def _in_manifest(task: dict[str, Any]) -> dict[str, Any]:
+    names = {field.name for field in dataclasses.fields(Manifest)}
+    return {key: value for key, value in task.items() if key in names}
 
 
 def _finished(destination: Path, dataset: Dataset, task: dict[str, Any]) -> Manifest:
     """The manifest of the version that is there, if it is the one asked for."""
     manifest = read_manifest(TarTree(destination, dataset.name))
     known = vars(manifest) if manifest is not None else {}
-    differs = [key for key, value in task.items() if key != "data" and known.get(key) != value]
+    differs = [key for key, value in _in_manifest(task).items() if known.get(key) != value]
     if manifest is None or differs:
         what = f"its {', '.join(differs)} differ" if manifest is not None else "it was not made by this command"
         raise UserError(f"{destination} exists already and {what}; give --overwrite to replace it, or another --out")
@@ -221,7 +230,7 @@ def _work(
         )
         if done:
             say(f"{dataset.name}: going on after {done:,} of {total:,} pictures")
-        for block in _made(maker, blocks[len(tar.records) - 1 :], num_workers):
+        for block in in_order(_make, maker, blocks[len(tar.records) - 1 :], num_workers):
             tar.append(block.data, {"checksums": block.checksums, "unreadable": block.unreadable})
             done += len(block.checksums)
             on_progress(done, total)
@@ -266,7 +275,7 @@ def _manifest(index: Index, task: dict[str, Any], pictures: bytes, count: int, l
     labels = [index.track(track).present for track in range(index.num_tracks)]
     boxes = sum(int(present.sum()) for present in labels)
     return Manifest(
-        **{key: value for key, value in task.items() if key != "data"},
+        **_in_manifest(task),
         videos=index.num_videos,
         tracks=index.num_tracks,
         boxes=boxes,
@@ -277,46 +286,6 @@ def _manifest(index: Index, task: dict[str, Any], pictures: bytes, count: int, l
     )
 
 
-def _made(maker: Maker, blocks: Sequence[Sequence[Piece]], num_workers: int) -> Iterator[Block]:
-    """The blocks in order; not many more than are taken are made."""
-    if num_workers == 0 or not blocks:
-        yield from map(maker.block, blocks)
-        return
-    pending: deque[Any] = deque()
-    pool = ProcessPoolExecutor(num_workers, multiprocessing.get_context(), initializer=_begin, initargs=(maker,))
-    try:
-        for block in blocks:
-            pending.append(pool.submit(_make, block))
-            if len(pending) > num_workers * _BLOCKS_PER_WORKER:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool:
-        raise SeqtrackError(
-            "a worker process was killed (out of memory?); give the command again, perhaps with fewer --num_workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_MAKERS: list[Maker] = []  # in a worker process: its own
-
-
-def _begin(maker: Maker) -> None:
-    _MAKERS[:] = [maker]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that writes
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(0)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A worker never outlives the process that it works for."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def _make(block: Sequence[Piece]) -> Block:
-    return _MAKERS[0].block(block)
+def _make(maker: Maker, block: Sequence[Piece]) -> Block:
+    cv2.setNumThreads(0)  # the processes are the threads
+    return maker.block(block)

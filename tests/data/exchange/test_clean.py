@@ -189,6 +189,7 @@ def set_boxes(annotations: dict[str, Any], boxes: Any) -> None:
         (lambda c: c["seqs"][1].update(bboxes=[]), "sequence 1: 0 arrays of boxes for 1 pictures"),
         (lambda c: set_boxes(c, np.zeros((0, 6))), "sequence 0: expected 'frames', 'category'"),
         (lambda c: set_boxes(c, np.zeros((1, 4))), r"sequence 0, picture 1 \(GOT.*10.jpg\): 4 numbers"),
+        (lambda c: set_boxes(c, [[[0.0] * 300] * 300] * 300), "sequence 0: expected 'frames', 'category'"),
         (lambda c: c["seqs"][1].update(category=9), "sequence 1: category 9 is not in 'categories'"),
         (lambda c: c["seqs"][1].update(frames=["../../x.jpg"]), "sequence 1: a picture's name leads out"),
     ],

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import tarfile
+import weakref
 from pathlib import Path
 
 import pytest
 
+from seqtrack.data.exchange import packing
 from seqtrack.data.exchange.packing import pack
-from seqtrack.data.formats import DatasetName, read_videos
+from seqtrack.data.formats import DatasetName, Layout, Sizes, Tree, VideoAnnotation, read_video, read_videos
 from seqtrack.data.storage.trees import TarTree
 from seqtrack.errors import DataError
 from tests.data.otb_layout import boxes_text, small_data_set, write_sequence
@@ -38,6 +40,20 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     first = pack(DatasetName("otb", "train"), small_data_set(tmp_path / "a" / "data"), tmp_path / "a.tar")
     second = pack(DatasetName("otb", "train"), small_data_set(tmp_path / "b" / "data"), tmp_path / "b.tar")
     assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_labels_are_let_go_once_a_video_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[weakref.ref[VideoAnnotation]] = []
+
+    def watched(layout: Layout, tree: Tree, entry: object, sizes: Sizes) -> VideoAnnotation:
+        assert sum(video() is not None for video in seen) <= 1, "the last one only"
+        video = read_video(layout, tree, entry, sizes)
+        seen.append(weakref.ref(video))
+        return video
+
+    monkeypatch.setattr(packing, "read_video", watched)
+    data = small_data_set(tmp_path / "data", sequences=5)
+    assert pack(DatasetName("otb", "train"), data, tmp_path / "a.tar").videos == len(seen) == 5
 
 
 def test_real_sequences(shared: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -363,6 +364,39 @@ assert "tensorflow" not in sys.modules
         first = index.track(0).boxes[0]
         assert first[2] / first[3] == pytest.approx(10.125 / 8, abs=1e-12)
 
+    def test_two_at_once_do_not_destroy_each_other_and_the_second_is_told_who_is_at_work(
+        self, original: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("seqtrack.data.working_folder.SECONDS_TO_WAIT", 0.05)
+        told: list[str] = []
+
+        def the_same_again(done: int, total: int) -> None:
+            with pytest.raises(UserError) as caught:
+                export_crops(original, tmp_path / "out", 127, 1, lambda *_: None)
+            told.append(str(caught.value))
+
+        places = export_crops(original, tmp_path / "out", 127, 1, the_same_again)
+        assert set(told) == {told[0]}
+        assert f": process {os.getpid()} on " in told[0]
+        assert told[0].endswith(" is at work on this; wait for it to end")
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(path.name for path in places)
+        assert read("clean:Some-Set", tmp_path / "out", tmp_path).index.num_tracks == 4
+
+    def test_pieces_of_another_encoder_are_not_used(
+        self, original: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "data/original/Some-Set/C/img/0002.jpg"
+        monkeypatch.setattr("seqtrack.data.exchange.exporting._FRAMES_PER_PIECE", 2)
+        whole = path.read_bytes()
+        path.write_bytes(b"")
+        with pytest.raises(DataError, match=r"0002.jpg"):
+            export_crops(original, tmp_path / "out", 127, 1, lambda *_: None)
+        path.write_bytes(whole)
+        monkeypatch.setattr("cv2.__version__", "another")
+        done: list[int] = []
+        export_crops(original, tmp_path / "out", 127, 1, lambda count, _: done.append(count))
+        assert done == [0, 1, 2, 3]
+
     def test_nothing_is_overwritten(self, original: Dataset, tmp_path: Path) -> None:
         export_tfds(original, tmp_path, "train", 1, lambda *_: None)
         with pytest.raises(UserError, match=r"--out: .*some_set/1.0.0 exists already; move it away"):
@@ -373,7 +407,12 @@ class TestCommand:
     def test_export_writes_what_training_finds(
         self, original: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        common = ["otb:Some-Set", f"--data_dir={tmp_path}/data", f"--data_cache_dir={tmp_path}/cache", "--workers=1"]
+        common = [
+            "otb:Some-Set",
+            f"--data_dir={tmp_path}/data",
+            f"--data_cache_dir={tmp_path}/cache",
+            "--num_workers=1",
+        ]
         assert tool.main([*common, "--format=tfds", f"--out={tmp_path}/out"]) == 0
         assert tool.main([*common, "--format=zip", "--crop_size=127", f"--out={tmp_path}/out"]) == 0
         assert capsys.readouterr().out.splitlines() == [
@@ -386,8 +425,9 @@ class TestCommand:
         ("flags", "words"),
         [
             (["--format=tfds", "--split=a b"], "--split: 'a b'"),
-            (["--format=zip", "--crop_size=3"], "--crop_size: 3 is too small"),
-            (["--format=zip", "--workers=0"], "--workers: 0 is too small"),
+            (["--format=zip", "--crop_size=3"], "--crop_size: expected from 16 to 8192 pixels, got 3"),
+            (["--format=zip", "--crop_size=99999999"], "--crop_size: expected from 16 to 8192 pixels, got 99999999"),
+            (["--format=zip", "--num_workers=-1"], "--num_workers: expected 0 or more, got -1"),
             (["--format=csv"], "csv"),
             (["--format=zip", "--split=val"], "--split: belongs to --format tfds"),
             (["--format=zip", "--preproc=resize_fit_9x9"], "--preproc: what is exported is the original version"),

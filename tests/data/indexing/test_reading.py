@@ -23,7 +23,7 @@ from seqtrack.data.indexing.numbering import NumberedNames
 from seqtrack.data.indexing.reading import Reading
 from seqtrack.data.storage import trees as trees_module
 from seqtrack.data.storage.trees import DirectoryTree, TarTree
-from seqtrack.errors import DataError, UserError
+from seqtrack.errors import DataError, SeqtrackError
 from tests.data.otb_layout import boxes_text, small_data_set, write_sequence, write_tar
 
 NAME = parse_dataset_name("otb:small")
@@ -75,7 +75,7 @@ class TestProcesses:
         assert [isinstance(video.frame_names, NumberedNames) for video in read].count(False) == 1
 
     def test_small_data_sets_start_none(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(reading_module, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("a pool"))
+        monkeypatch.setattr(reading_module, "in_order", lambda *_: pytest.fail("a pool"))
         assert len(list(Reading(NAME, DirectoryTree(data, "small"), 4))) == 20
 
     @pytest.mark.parametrize("processes", [1, 3])
@@ -98,7 +98,7 @@ class TestProcesses:
             return read(layout, tree, entry, sizes)  # type: ignore[arg-type]
 
         monkeypatch.setattr(reading_module, "read_video", dies)
-        with pytest.raises(UserError, match=r"^--num_workers: a process that read annotations was killed"):
+        with pytest.raises(SeqtrackError, match=r"^a worker process was killed"):
             list(Reading(NAME, DirectoryTree(data, "small"), 2, patience=0.0))
 
 

@@ -7,12 +7,9 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-import filelock
 import pytest
 
-from seqtrack.data.preprocessing import growing_tar
-from seqtrack.data.preprocessing.growing_tar import GrowingTar, members, remove, working_folder
-from seqtrack.errors import UserError
+from seqtrack.data.preprocessing.growing_tar import GrowingTar, members
 
 TASK = {"what": "a test"}
 BLOCKS = [members([(f"set/{number}.txt", bytes([65 + number]) * (300 * number + 1))]) for number in range(5)]
@@ -50,6 +47,11 @@ def torn_line(folder: Path) -> None:
         journal.write(b'[99999, 12, {"numb')
 
 
+def line_that_is_no_list(folder: Path) -> None:
+    with (folder / "journal.jsonl").open("ab") as journal:
+        journal.write(b"99999\n")
+
+
 def block_without_line(folder: Path) -> None:
     with (folder / "pictures.tar").open("ab") as tar:
         tar.write(BLOCKS[3][:700])
@@ -71,7 +73,14 @@ def nothing(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("damage", "kept"),
-    [(nothing, 3), (torn_line, 3), (block_without_line, 3), (lines_without_blocks, 2), (zeros_in_a_block, 1)],
+    [
+        (nothing, 3),
+        (torn_line, 3),
+        (line_that_is_no_list, 3),
+        (block_without_line, 3),
+        (lines_without_blocks, 2),
+        (zeros_in_a_block, 1),
+    ],
 )
 def test_it_goes_on_after_the_last_block_that_is_right(
     tmp_path: Path, whole: bytes, damage: Callable[[Path], None], kept: int
@@ -104,14 +113,3 @@ def test_nothing_of_another_task_is_used(tmp_path: Path, whole: bytes) -> None:
     tar.append(b"y" * 1024, {"number": 0})
     tar.close()
     assert write(folder, tmp_path / "again.tar") == (0, whole)
-
-
-def test_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growing_tar, "_SECONDS_TO_WAIT", 0.1)
-    folder = tmp_path / "work"
-    folder.mkdir()
-    with filelock.FileLock(folder / "lock"), pytest.raises(UserError, match="another process is at work on this"):
-        working_folder(folder).__enter__()
-    with working_folder(folder):
-        remove(folder)
-    assert not folder.exists()

@@ -25,12 +25,14 @@ from seqtrack.data.imaging.crops import square_around
 from seqtrack.data.imaging.images import decode, decode_reduced
 from seqtrack.data.locations import Locations
 from seqtrack.data.preprocessing.picture_maker import Recipe, crop_region
-from seqtrack.data.preprocessing.preprocess import PICTURES_PER_BLOCK, blocks_of
+from seqtrack.data.preprocessing.preprocess import PICTURES_PER_BLOCK, blocks_of, preprocess
 from seqtrack.data.preprocessing.versions import EXEMPLAR_SIZE
 from seqtrack.data.sampling.mixture import parse_mixture
 from seqtrack.data.sampling.pairs import PairParams, PairSource
 from seqtrack.data.sampling.samplers import Uniform
+from seqtrack.data.working_folder import working_folder
 from seqtrack.errors import DataError, UserError
+from seqtrack.tools import index as index_tool
 from tests.data.otb_layout import boxes_text, jpeg, write_sequence
 from tests.data.peculiar_layouts import FIXTURES, SIZE, Fixture, write_otb, write_pictures, write_vot
 from tests.data.smaller import (
@@ -144,12 +146,65 @@ class TestTar:
         assert make(peculiar, tmp_path, "crop_62", every=3, overwrite=True).manifest.every == 3  # type: ignore[union-attr]
         assert [path.name for path in first.path.parent.iterdir()] == ["small.tar"]
 
+    def test_verify_closes_it(self, tmp_path: Path, peculiar: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+        make(peculiar, tmp_path, "crop_62")
+        closed: list[str] = []
+        monkeypatch.setattr(Dataset, "close", lambda dataset: closed.append(dataset.name))
+        flags = ["--preproc=crop_62", f"--tar_dir={tmp_path}", f"--data_cache_dir={tmp_path}/cache"]
+        assert index_tool.main(["verify", "otb:small", *flags]) == 0
+        assert closed == ["small"]
+
     def test_another_file_in_its_place_is_not_taken_for_it(self, tmp_path: Path, peculiar: Dataset) -> None:
         (tmp_path / "crop_62").mkdir()
         with tarfile.open(tmp_path / "crop_62/small.tar", "w") as archive:
             archive.add(Path(peculiar.index.source), "small")
         with pytest.raises(UserError, match="exists already and it was not made by this command"):
             make(peculiar, tmp_path, "crop_62")
+
+    def test_a_finished_version_is_told_without_touching_what_another_process_makes_of_it(
+        self, tmp_path: Path, peculiar: Dataset, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another runs ``--overwrite``; then that is killed, and what it leaves goes."""
+        tar = make(peculiar, tmp_path, "crop_62").path
+        folder = tar.with_name(".small.tar.unfinished")
+        with working_folder(folder):
+            (folder / "pictures.tar").touch()
+            assert make(peculiar, tmp_path, "crop_62").was_there
+            assert (folder / "pictures.tar").exists()
+        assert make(peculiar, tmp_path, "crop_62").was_there
+        assert not folder.exists()
+
+    @pytest.mark.parametrize("changed", ["cv2.__version__", "PICTURES_PER_BLOCK"])
+    def test_what_was_half_made_by_another_opencv_or_in_other_blocks_is_made_again(
+        self, tmp_path: Path, many: Dataset, changed: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (Path(many.index.source) / "Seq1/img/0040.jpg").write_bytes(b"")
+        said: list[str] = []
+        arguments = (many, Recipe("crop_62"), tmp_path / "small.tar", 0)
+        assert preprocess(*arguments, say=said.append).manifest is None
+        assert preprocess(*arguments, say=said.append).manifest is None
+        assert said == ["small: going on after 90 of 90 pictures"]
+        monkeypatch.setattr(f"seqtrack.data.preprocessing.preprocess.{changed}", 33)
+        assert preprocess(*arguments, say=said.append).manifest is None
+        assert len(said) == 1
+
+    @pytest.mark.parametrize(
+        ("damage", "words"),
+        [
+            (lambda text: b"[" * 100_000, "nested too deeply"),
+            (lambda text: text.replace(b'"every": 1', b'"every": "2"'), "every: expected int, got '2'"),
+            (lambda text: text.replace(b'"unreadable": []', b'"unreadable": 3'), r"unreadable: expected list\[str\]"),
+        ],
+    )
+    def test_a_manifest_of_other_types_is_refused_in_a_line(
+        self, tmp_path: Path, peculiar: Dataset, damage: Any, words: str
+    ) -> None:
+        make(peculiar, tmp_path, "crop_62")
+        places = unpacked(tmp_path, "crop_62", OTB, tmp_path / "cache")
+        path = tmp_path / "folders/crop_62/small/seqtrack-manifest.json"
+        path.write_bytes(damage(path.read_bytes()))
+        with pytest.raises(DataError, match=rf"seqtrack-manifest.json: not a manifest .*{words}.*; make the version"):
+            open_dataset(OTB, places, silent)
 
     def test_progress_ends_with_everything(self, tmp_path: Path, many: Dataset) -> None:
         seen: list[tuple[int, int]] = []

@@ -3,8 +3,9 @@
 A pickle is a program. ``pickle`` itself looks up and calls whatever the program names; here only the constructors of
 numpy's arrays, dtypes and scalars can be named, and each stands for a function of this module that checks what it is
 given. Before anything is run, the opcodes are walked through once: those that data do not need are refused, as are
-lengths beyond the end of the file and the memo indices by which a pickle of 20 bytes takes gigabytes. Protocols 0 to
-5, Python 2's included (its texts and array bytes are read as Latin-1).
+lengths beyond the end of the file and the memo indices by which a pickle of 20 bytes takes gigabytes. What calls make
+of a text or list that is named again and again is counted, and may not be much more than the file. Protocols 0 to 5,
+Python 2's included (its texts and array bytes are read as Latin-1).
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ import io
 import pickle
 import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from seqtrack.errors import DataError
 
+_LEAST_BUDGET, _BYTES_PER_BYTE = 1 << 20, 4
 _DTYPE = re.compile(r"[<>|=]?([biufcSU?])(\d{0,4})")
 _REFUSED = frozenset(
     {
@@ -61,7 +64,7 @@ def loads(data: bytes, where: str) -> Any:
     """
     _check(data, where)
     unpickler = _Unpickler(io.BytesIO(data), encoding="latin1")
-    unpickler.where = where
+    unpickler.where, unpickler.names = where, _names(_Budget(len(data), where))
     try:
         return unpickler.load()
     except DataError:
@@ -123,10 +126,11 @@ def _check_memo(opcode: _Opcode, argument: bytes, count: int, where: str) -> Non
 
 class _Unpickler(pickle.Unpickler):
     where = ""
+    names: Mapping[tuple[str, str], _Named]
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return _ALLOWED[_RENAMED.get(module, module), name]
+            return self.names[_RENAMED.get(module, module), name]
         except KeyError:
             raise DataError(
                 f"{self.where}: refused: the pickle asks for {module[:80]}.{name[:80]};"
@@ -135,6 +139,18 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> Any:
         raise DataError(f"{self.where}: refused: the pickle refers to something outside of it")
+
+
+class _Budget:
+    """Bytes that calls may still make. A file without tricks needs at most twice its own: text → bytes → array."""
+
+    def __init__(self, size: int, where: str) -> None:
+        self._left, self._where = _LEAST_BUDGET + _BYTES_PER_BYTE * size, where
+
+    def spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise DataError(f"{self._where}: refused: the pickle makes far more data than it has")
 
 
 class _Dtype:
@@ -159,11 +175,14 @@ class _Dtype:
 class _Array(np.ndarray[Any, Any]):
     """An array while it is being read; empty before BUILD."""
 
+    budget: _Budget
+
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         *_, shape, dtype, fortran, raw = state
         raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2
         if not (isinstance(dtype, _Dtype) and isinstance(raw, bytes) and isinstance(shape, tuple)):
             raise ValueError("an array of objects, or without its bytes")
+        self.budget.spend(len(raw))
         super().__setstate__((1, shape, dtype.resolved(), bool(fortran), raw))  # type: ignore[arg-type]
 
 
@@ -184,10 +203,12 @@ class _Named:
         raise ValueError("a change of what it has named")
 
 
-def _reconstruct(kind: Any, shape: Any, dtype: Any) -> _Array:
+def _reconstruct(budget: _Budget, kind: Any, shape: Any, dtype: Any) -> _Array:
     if kind is not _NDARRAY:
         raise ValueError("an array of an unknown kind")
-    return np.ndarray.__new__(_Array, (0,), np.uint8)  # numpy says so too; the real shape comes with BUILD
+    array = np.ndarray.__new__(_Array, (0,), np.uint8)  # numpy says so too; the real shape comes with BUILD
+    array.budget = budget
+    return array
 
 
 def _frombuffer(raw: Any, dtype: Any, shape: Any, order: Any) -> Any:
@@ -196,18 +217,25 @@ def _frombuffer(raw: Any, dtype: Any, shape: Any, order: Any) -> Any:
     return np.frombuffer(raw, dtype.resolved()).reshape(shape, order=order)
 
 
-def _scalar(dtype: Any, raw: Any = None) -> Any:
+def _scalar(budget: _Budget, dtype: Any, raw: Any = None) -> Any:
     raw = raw.encode("latin1") if isinstance(raw, str) else raw
     if not (isinstance(dtype, _Dtype) and isinstance(raw, bytes) and len(raw) == dtype.resolved().itemsize):
         raise ValueError("a number without its bytes")
+    budget.spend(len(raw))
     return np.frombuffer(raw, dtype.resolved())[0]
 
 
-def _encode(text: Any, encoding: Any = "latin1") -> bytes:
+def _encode(budget: _Budget, text: Any, encoding: Any = "latin1") -> bytes:
     """How Python 3 writes bytes in protocols 0 to 2."""
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
         raise ValueError("bytes in an unknown encoding")
+    budget.spend(len(text))
     return text.encode("latin1")
+
+
+def _set(budget: _Budget, items: Any = ()) -> set[Any]:
+    budget.spend(8 * len(items))
+    return set(items)
 
 
 _NDARRAY = _Named()
@@ -216,15 +244,19 @@ _RENAMED = {
     "numpy._core.numeric": "numpy.core.numeric",
     "__builtin__": "builtins",
 }
-"""Names of numpy 2 and of Python 2 → the one in ``_ALLOWED``."""
-_ALLOWED: dict[tuple[str, str], _Named] = {
-    ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): _Named(_Dtype),
-    ("numpy.core.multiarray", "_reconstruct"): _Named(_reconstruct),
-    ("numpy.core.multiarray", "scalar"): _Named(_scalar),
-    ("numpy.core.numeric", "_frombuffer"): _Named(_frombuffer),
-    ("_codecs", "encode"): _Named(_encode),
-    ("builtins", "bytes"): _Named(lambda: b""),  # empty ones, in protocols 0 to 2
-    ("builtins", "set"): _Named(set),
-    ("builtins", "frozenset"): _Named(frozenset),
-}
+"""Names of numpy 2 and of Python 2 → the one in ``_names``."""
+
+
+def _names(budget: _Budget) -> Mapping[tuple[str, str], _Named]:
+    """What a pickle may name."""
+    return {
+        ("numpy", "ndarray"): _NDARRAY,
+        ("numpy", "dtype"): _Named(_Dtype),
+        ("numpy.core.multiarray", "_reconstruct"): _Named(partial(_reconstruct, budget)),
+        ("numpy.core.multiarray", "scalar"): _Named(partial(_scalar, budget)),
+        ("numpy.core.numeric", "_frombuffer"): _Named(_frombuffer),
+        ("_codecs", "encode"): _Named(partial(_encode, budget)),
+        ("builtins", "bytes"): _Named(lambda: b""),  # empty ones, in protocols 0 to 2
+        ("builtins", "set"): _Named(partial(_set, budget)),
+        ("builtins", "frozenset"): _Named(lambda items=(): frozenset(_set(budget, items))),
+    }

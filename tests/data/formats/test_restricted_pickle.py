@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seqtrack.data.exchange.restricted_pickle import loads
+from seqtrack.data.formats.restricted_pickle import loads
 from seqtrack.errors import DataError
 
 WHERE = "set_clean.pkl"
@@ -187,6 +187,32 @@ class TestHostile:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 1 << 20
+
+    @pytest.mark.parametrize(
+        ("once", "again"),
+        [
+            # A text of 100 kB that is encoded, an array of it that is made, and a set of a list, 1,000 times over.
+            (b"X\xa0\x86\x01\x00" + b"x" * 100_000 + b"q\x000", b"c_codecs\nencode\nh\x00\x85R"),
+            (
+                b"X\xa0\x86\x01\x00" + b"x" * 100_000 + b"q\x000cnumpy\ndtype\nU\x02u1K\x00K\x01\x87Rq\x010",
+                b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+                b"(K\x01J\xa0\x86\x01\x00\x85h\x01\x89h\x00tb",
+            ),
+            (
+                b"](" + b"".join(b"M" + struct.pack("<H", n) for n in range(40_000)) + b"eq\x000",
+                b"c__builtin__\nset\nh\x00\x85R",
+            ),
+        ],
+    )
+    def test_what_is_named_again_and_again_does_not_grow(self, once: bytes, again: bytes) -> None:
+        few, many = (b"\x80\x02" + once + b"(" + again * times + b"l." for times in (2, 1_000))
+        assert len(loads(few, WHERE)) == 2
+        tracemalloc.start()
+        with pytest.raises(DataError, match=rf"^{WHERE}: refused: the pickle makes far more data than it has$"):
+            loads(many, WHERE)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 20 << 20
 
     def test_deep_nesting_and_lists_in_themselves_end(self) -> None:
         assert loads(b"]" * 100_000 + b"a" * 99_999 + b".", WHERE) is not None

@@ -1,0 +1,70 @@
+"""Work shared among processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from seqtrack.data.processes import in_order
+from seqtrack.errors import DataError, SeqtrackError
+
+
+def add(context: int, job: int) -> tuple[int, int]:
+    return context + job, os.getpid()
+
+
+def fail(context: int, job: int) -> int:
+    if job == context:
+        raise DataError("this one")
+    return job
+
+
+def die(context: int, job: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def handlers(context: int, job: int) -> bool:
+    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("processes", [0, 1, 3])
+def test_results_come_in_the_order_of_the_jobs(processes: int) -> None:
+    results = list(in_order(add, 10, range(50), processes))
+    assert [result for result, _ in results] == list(range(10, 60))
+    assert (os.getpid() in {process for _, process in results}) == (processes == 0)
+
+
+def test_jobs_are_taken_a_few_ahead_of_the_results_not_all_at_once() -> None:
+    taken = []
+
+    def jobs() -> Iterator[int]:
+        for job in range(100):
+            taken.append(job)
+            yield job
+
+    results = in_order(add, 0, jobs(), 2)
+    next(results)
+    assert len(taken) == 8
+    results.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_a_mistake_is_raised_when_its_turn_comes(processes: int) -> None:
+    results = in_order(fail, 2, range(9), processes)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(DataError, match="this one"):
+        next(results)
+
+
+def test_a_process_that_is_killed_is_said_so_in_a_line() -> None:
+    with pytest.raises(
+        SeqtrackError, match=r"^a worker process was killed \(out of memory\?\); give the command again"
+    ):
+        list(in_order(die, 0, range(3), 2))
+
+
+def test_ctrl_c_is_left_to_the_process_that_takes_the_results() -> None:
+    assert list(in_order(handlers, 0, range(2), 1)) == [True, True]
