@@ -244,10 +244,12 @@ class PairDraws:
             if len(usable):
                 return group, place, spot, usable
         names = ", ".join(self._names)
-        raise DataError(
-            f"{names}: {_MAX_DRAWS} tracks in a row have no frame with a target; check the annotations"
-            " (and the filters, if there are any)"
-        )
+        if self._groups[entry].is_filtered:
+            raise DataError(
+                f"{names}: {_MAX_DRAWS} tracks in a row have no frame with a target that the filters leave;"
+                " loosen them (--filter_params, or those of the entry in --train_dataset)"
+            )
+        raise DataError(f"{names}: {_MAX_DRAWS} tracks in a row have no frame with a target; check the annotations")
 
     def _usable(self, number: int, track: int, filters: FilterParams) -> tuple[Spot, NDArray[np.int64]]:
         dataset = self._datasets[number]
