@@ -5,12 +5,18 @@ Found by reading import statements, not by importing, so that it costs milliseco
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.machinery import PathFinder
 from pathlib import Path
+
+# By patterns: to parse a hundred modules takes 0.2 s, half of what a command takes that has nothing to do. A test
+# compares them with Python's own parser.
+_FROM = re.compile(rb"^[ \t]*from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n]*)", re.MULTILINE)
+_IMPORT = re.compile(rb"^[ \t]*import[ \t]+([\w., \t]+)", re.MULTILINE)
+_COMMENT, _ALIAS, _WORD = re.compile(rb"#[^\n]*"), re.compile(rb"\bas[ \t]+\w+"), re.compile(rb"\w+")
 
 PACKAGE = Path(__file__).resolve().parents[1]
 ROOT = PACKAGE.parent
@@ -36,7 +42,7 @@ def closure(modules: Iterable[str], without: Iterable[str] = (), plugin: str | N
             continue
         source = path.read_bytes()
         found[str(path.relative_to(ROOT))] = hashlib.sha256(source).hexdigest()
-        waiting.extend(_imports(source))
+        waiting.extend(imports_of(source))
     if plugin is not None:
         path = plugin_file(plugin)
         if path is not None:
@@ -64,15 +70,16 @@ def plugin_file(plugin: str) -> Path | None:
 
 
 @lru_cache(maxsize=512)
-def _imports(source: bytes) -> tuple[str, ...]:
-    names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            # ``from package import module`` and ``from module import name`` look alike.
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-    return tuple(name for name in names if name.split(".")[0] == PACKAGE.name)
+def imports_of(source: bytes) -> tuple[str, ...]:
+    """Dotted names in this package that a module of ours imports, sorted; those of single objects among them."""
+    names: set[bytes] = set()
+    for module, listed in _FROM.findall(source):
+        # ``from package import module`` and ``from module import name`` look alike.
+        imported = _WORD.findall(_ALIAS.sub(b"", _COMMENT.sub(b"", listed)))
+        names.update([module, *(module + b"." + name for name in imported)])
+    for listed in _IMPORT.findall(source):
+        names.update(part.split()[0] for part in listed.split(b","))
+    return tuple(sorted(name.decode() for name in names if name.split(b".")[0].decode() == PACKAGE.name))
 
 
 def _file_of(module: str) -> Path | None:

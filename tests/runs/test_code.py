@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from seqtrack.pipeline.request import ASSESS_MODULE, NOT_LEARNED_FROM, TRAIN_MODULE
 from seqtrack.runs import code
@@ -54,3 +57,33 @@ def test_a_plugins_file_is_part_of_the_truth(tmp_path: Path, monkeypatch) -> Non
     before = code.closure([], plugin="my_tracker:Mine")
     (tmp_path / "my_tracker.py").write_text("class Mine: x = 1\n")
     assert code.changed(before, code.closure([], plugin="my_tracker:Mine")) == ["my_tracker.py"]
+
+
+def by_python(source: bytes) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+        elif isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+    return {name for name in names if name.split(".")[0] == "seqtrack"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted(code.PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(code.ROOT))
+)
+def test_imports_are_found_as_python_finds_them(path: Path) -> None:
+    source = path.read_bytes()
+    assert set(code.imports_of(source)) == by_python(source)
+
+
+def test_imports_in_every_spelling() -> None:
+    source = b"""import seqtrack.errors as e, seqtrack.config
+from seqtrack import schema  # not seqtrack.config
+def late():
+    from seqtrack.data import (
+        datasets as d,  # from seqtrack import nothing
+        lists,
+    )
+"""
+    assert set(code.imports_of(source)) == by_python(source)
