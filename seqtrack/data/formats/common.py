@@ -232,6 +232,12 @@ def refuse_frames(tree: Tree, folder: str, listing: Listing, truth: str) -> None
         raise DataError(f"{where}: frames, but no {truth} for them; add it or remove the folder")
 
 
+def sequences_with(tree: Tree, truth: str, *candidates: str) -> list[tuple[str, str]]:
+    """(sequence, its folder) wherever a file of this name lies, in the tree or the first of these folders in it."""
+    base = base_of(tree, *candidates)
+    return [(name_below(tree, base, folder), folder) for folder in folders_with(tree, truth, base)]
+
+
 def name_below(tree: Tree, base: str, folder: str) -> str:
     """What a sequence is called: its folder below the benchmark's own, or the tree's name if it is the tree."""
     return folder[len(base) + 1 :] if base and folder != base else folder or tree.name

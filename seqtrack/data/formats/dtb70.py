@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
 from seqtrack.data.formats.common import (
-    base_of,
-    folders_with,
     frames_for,
     join,
-    name_below,
     parse_rows,
+    sequences_with,
     video_of_one_target,
 )
 
@@ -26,9 +24,7 @@ _TRUTH = "groundtruth_rect.txt"
 
 
 def find(tree: Tree, part: str) -> list[tuple[str, str]]:
-    """(sequence, its folder), of the tree or of ``DTB70`` in it."""
-    base = base_of(tree, "DTB70")
-    return [(name_below(tree, base, folder), folder) for folder in folders_with(tree, _TRUTH, base)]
+    return sequences_with(tree, _TRUTH, "DTB70")
 
 
 def read(tree: Tree, entry: tuple[str, str], sizes: Sizes) -> VideoAnnotation:

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
 from seqtrack.data.formats.common import (
-    base_of,
-    folders_with,
     frames_for,
     from_corners,
     join,
-    name_below,
     parse_rows,
+    sequences_with,
     video_of_one_target,
 )
 
@@ -28,9 +26,7 @@ _TRUTH = "groundtruth.txt"
 
 
 def find(tree: Tree, part: str) -> list[tuple[str, str]]:
-    """(sequence, its folder), of the tree or of ``NUS-PRO`` in it."""
-    base = base_of(tree, "NUS-PRO", "NUS_PRO")
-    return [(name_below(tree, base, folder), folder) for folder in folders_with(tree, _TRUTH, base)]
+    return sequences_with(tree, _TRUTH, "NUS-PRO", "NUS_PRO")
 
 
 def read(tree: Tree, entry: tuple[str, str], sizes: Sizes) -> VideoAnnotation:

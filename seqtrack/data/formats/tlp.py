@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
 from seqtrack.data.formats.common import (
-    base_of,
     check_length,
-    folders_with,
     frames_for,
     join,
-    name_below,
     parse_rows,
     positions_of,
+    sequences_with,
     video_of_one_target,
 )
 
@@ -29,9 +27,7 @@ _TRUTH = "groundtruth_rect.txt"
 
 
 def find(tree: Tree, part: str) -> list[tuple[str, str]]:
-    """(sequence, its folder), of the tree or of ``TLP`` in it."""
-    base = base_of(tree, "TLP")
-    return [(name_below(tree, base, folder), folder) for folder in folders_with(tree, _TRUTH, base)]
+    return sequences_with(tree, _TRUTH, "TLP")
 
 
 def read(tree: Tree, entry: tuple[str, str], sizes: Sizes) -> VideoAnnotation:

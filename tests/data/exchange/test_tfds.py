@@ -314,7 +314,8 @@ assert np.allclose(example["tracks"]["bboxes"][0][0], [2 / 24, 2 / 32, 11 / 24, 
 assert tfds.builder_from_directory({str(tmp_path / "out/some_set/1.0.0")!r}).as_data_source("train")[0]
 assert "tensorflow" not in sys.modules
 """
-        subprocess.run([sys.executable, "-c", program], check=True)
+        answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert answer.returncode == 0, answer.stderr
 
     def test_relative_boxes_are_cut_at_the_border(self) -> None:
         boxes = np.array([[-5, -5, 20, 10], [90, 40, 20, 20], [np.nan] * 4])
