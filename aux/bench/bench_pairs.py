@@ -52,8 +52,15 @@ class Videos:
         return self
 
     @property
+    def fingerprint(self) -> str:
+        return "in memory"
+
+    @property
     def num_tracks(self) -> int:
         return len(self.tracks)
+
+    def picture_size(self, v: int) -> tuple[int, int] | None:
+        return self.sizes[v]
 
     def add(self, size: tuple[int, int], boxes: NDArray[np.float64], frames: list[bytes]) -> None:
         count = len(frames)

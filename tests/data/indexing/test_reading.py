@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seqtrack.data.formats import VideoAnnotation, parse_dataset_name, read_videos
+from seqtrack.data.formats import parse_dataset_name, read_videos
 from seqtrack.data.indexing import index as index_module
 from seqtrack.data.indexing import reading as reading_module
 from seqtrack.data.indexing.index import CachedIndex, ensure_index
@@ -87,19 +87,16 @@ class TestProcesses:
             list(Reading(NAME, DirectoryTree(folder, "small"), processes, patience=0.0))
         assert multiprocessing.active_children() == []
 
-    def test_one_that_is_killed_ends_the_reading(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        if multiprocessing.get_start_method() != "fork":
-            pytest.skip("what is patched here is not there in a process that starts from nothing")
-        parent, read = os.getpid(), reading_module.read_video
-
-        def dies(layout: object, tree: object, entry: tuple[str, object], sizes: object) -> VideoAnnotation:
-            if entry[0] == "Seq4" and os.getpid() != parent:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return read(layout, tree, entry, sizes)  # type: ignore[arg-type]
-
-        monkeypatch.setattr(reading_module, "read_video", dies)
+    def test_one_that_is_killed_ends_the_reading(self, data: Path) -> None:
+        """All of them here, as soon as the first video has come: the others cannot have been read yet."""
+        reading = iter(Reading(NAME, DirectoryTree(data, "small"), 2, patience=0.0))
+        next(reading)
+        workers = multiprocessing.active_children()
+        assert workers
+        for worker in workers:
+            worker.kill()
         with pytest.raises(SeqtrackError, match=r"^a worker process was killed"):
-            list(Reading(NAME, DirectoryTree(data, "small"), 2, patience=0.0))
+            list(reading)
 
 
 _SLOW_BUILD = """
