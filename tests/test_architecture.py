@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "seqtrack"
 # Each may import only from those before it.
 ROOMS = [
     "errors", "schema", "config", "runs", "data", "models", "training", "tracking", "assessment", "reporting",
-    "pipeline", "cluster", "tools",
+    "pipeline", "integrations", "cluster", "tools",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "torchvision", "pandas", "cv2", "matplotlib", "h5py", "tensorboard", "tensorflow_datasets")

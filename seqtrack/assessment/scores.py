@@ -1,0 +1,121 @@
+"""What every protocol's scoring takes and gives: the truth of a sequence, and the scores of a set of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The truth of one sequence, one row per frame that is assessed.
+
+    Attributes:
+        boxes: (T, 4) float64 x y w h in pixels of the original image; NaN where the benchmark gives no numbers.
+        present: (T,) bool; False where the benchmark says that the target is absent (LaSOT's two flag files together).
+        size: (width, height) of the images, where known: VOT and GOT-10k clip to it.
+        regions: (T, 8) corners x1 y1 … x4 y4, where the truth is more than a box.
+        visibility: (T,) in [0, 1], GOT-10k's ``cover.label`` / 8; None where the benchmark has none.
+        tags: name -> (T,) bool, per frame (VOT).
+        attributes: names of what holds for the whole sequence (OTB's IV, SV, …).
+    """
+
+    name: str
+    boxes: Floats
+    present: Bools
+    size: tuple[int, int] | None = None
+    regions: Floats | None = None
+    visibility: Floats | None = None
+    tags: Mapping[str, Bools] = field(default_factory=dict)
+    attributes: tuple[str, ...] = ()
+
+
+class Statistic(Protocol):
+    """A score of a set of sequences that can be asked again for other draws of them."""
+
+    @property
+    def per_sequence(self) -> Floats:
+        """(S,) the score of each sequence alone; NaN where it has none."""
+
+    def value(self, counts: Floats | None = None) -> Floats:
+        """The set's score: (), or (R,) if ``counts`` (R, S) says how often each sequence was drawn."""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The mean over k of (sum over sequences of ``above[s, k]``) / (sum over sequences of ``below[s, k]``).
+
+    With ``below`` of ones it is the mean over sequences (OTB's AUC); with numbers of frames the frame-weighted mean
+    (GOT-10k's AO); with k a length of sub-sequence and the numbers that reach it, VOT's EAO. A k whose sum of ``below``
+    is 0 is left out.
+
+    above, below: (S, K) float64, or (S,) for K = 1.
+    """
+
+    above: Floats
+    below: Floats
+
+    @classmethod
+    def mean(cls, values: Floats) -> Ratio:
+        """Every sequence weighs the same; those whose value is NaN are left out."""
+        known = np.isfinite(values)
+        return cls(np.where(known, values, 0.0), known.astype(np.float64))
+
+    @property
+    def per_sequence(self) -> Floats:
+        return self._mean(self._columns(self.above), self._columns(self.below))
+
+    def value(self, counts: Floats | None = None) -> Floats:
+        above, below = self._columns(self.above), self._columns(self.below)
+        if counts is None:
+            # A plain sum, in the order of the sequences: no BLAS, whose last bit depends on machine and threads.
+            result: Floats = self._mean(above.sum(axis=0), below.sum(axis=0))
+            return result
+        return self._mean(counts @ above, counts @ below)
+
+    @staticmethod
+    def _columns(values: Floats) -> Floats:
+        return values if values.ndim == 2 else values[:, None]
+
+    @staticmethod
+    def _mean(above: Floats, below: Floats) -> Floats:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios = np.where(below > 0, above / below, np.nan)
+            known = np.isfinite(ratios)
+            mean = np.where(known, ratios, 0.0).sum(axis=-1) / known.sum(axis=-1)
+        return np.asarray(mean, np.float64)
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """The scores of one tracker on one set of sequences, under one convention.
+
+    Attributes:
+        convention: its name in ``conventions.CONVENTIONS``.
+        sequences: S names, in the order of all rows here.
+        statistics: metric -> Statistic; names are those of ``metrics.METRICS``.
+        curves: name -> (S, K): ``success`` (21 thresholds), ``precision`` (51), ``norm_precision`` (51).
+        set_curves: name -> (K,): the curve of the whole set, as its plot shows it (also ``expected_overlap``,
+            ``precision_recall``, which no single sequence has).
+    """
+
+    convention: str
+    sequences: tuple[str, ...]
+    statistics: Mapping[str, Statistic]
+    curves: Mapping[str, Floats] = field(default_factory=dict)
+    set_curves: Mapping[str, Floats] = field(default_factory=dict)
+
+    @property
+    def overall(self) -> dict[str, float]:
+        return {name: float(statistic.value()) for name, statistic in self.statistics.items()}
+
+    @property
+    def per_sequence(self) -> dict[str, Floats]:
+        return {name: statistic.per_sequence for name, statistic in self.statistics.items()}

@@ -1,0 +1,1 @@
+"""Adapters: our trackers inside the tools of others."""
