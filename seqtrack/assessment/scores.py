@@ -19,7 +19,7 @@ class Labels:
 
     Attributes:
         boxes: (T, 4) float64 x y w h in pixels of the original image; NaN where the benchmark gives no numbers.
-        present: (T,) bool; False where the benchmark says that the target is absent (LaSOT's two flag files together).
+        present: (T,) bool, the target is in view (LaSOT: neither of its two flag files says otherwise).
         size: (width, height) of the images, where known: VOT and GOT-10k clip to it.
         regions: (T, 8) corners x1 y1 … x4 y4, where the truth is more than a box.
         visibility: (T,) in [0, 1], GOT-10k's ``cover.label`` / 8; None where the benchmark has none.
@@ -53,8 +53,8 @@ class Ratio:
     """The mean over k of (sum over sequences of ``above[s, k]``) / (sum over sequences of ``below[s, k]``).
 
     With ``below`` of ones it is the mean over sequences (OTB's AUC); with numbers of frames the frame-weighted mean
-    (GOT-10k's AO); with k a length of sub-sequence and the numbers that reach it, VOT's EAO. A k whose sum of ``below``
-    is 0 is left out.
+    (GOT-10k's AO); with k a length of sub-sequence and the numbers that reach it, VOT's EAO. A k whose sum of
+    ``below`` is 0 is left out.
 
     above, below: (S, K) float64, or (S,) for K = 1.
     """
