@@ -1,0 +1,212 @@
+"""aux/workspace: an experiment's folder is pinned to a commit, appears whole or not at all, and runs what it pins."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Says which code runs, where, and with which words: all that the scripts have a say in.
+STUB = "import os, sys\nprint('version', VERSION, sys.argv[1:], os.getcwd())\n"
+
+
+class Project:
+    """A checkout with the scripts and a package that says what it was called with."""
+
+    def __init__(self, home: Path) -> None:
+        self.home, self.checkout = home, home / "projects" / "seqtrack"
+        self.bare = home / "projects" / "seqtrack.git"
+        self.experiments = self.checkout / "experiments"
+        shutil.copytree(REPOSITORY / "aux" / "workspace", self.checkout / "aux" / "workspace")
+        shutil.copy(REPOSITORY / ".gitignore", self.checkout)
+        for folder in ("experiments", "dataset_cache", "seqtrack"):
+            (self.checkout / folder).mkdir()
+            (self.checkout / folder / ".gitkeep").touch()
+        (self.checkout / "seqtrack" / "__init__.py").touch()
+        self.write_version(1)
+        self.git("init", "-q", "-b", "main")
+        self.commit()
+
+    def write_version(self, version: int) -> None:
+        (self.checkout / "seqtrack" / "__main__.py").write_text(STUB.replace("VERSION", str(version)))
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", "as it is")
+
+    def run(self, *words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON", "VIRTUAL_ENV"))}
+        person = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return subprocess.run(
+            [str(word) for word in words], cwd=folder or self.checkout, capture_output=True, text=True, check=False,
+            env={**environment, **person, "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1"},
+        )  # fmt: skip
+
+    def git(self, *words: object, folder: Path | None = None) -> str:
+        done = self.run("git", *words, folder=folder)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def init_remote(self, *words: object) -> subprocess.CompletedProcess[str]:
+        return self.run("aux/workspace/init-remote.sh", self.bare, *words)
+
+    def init(self, name: str = "baseline", *words: object) -> subprocess.CompletedProcess[str]:
+        return self.run("aux/workspace/init-experiment.sh", "experiments/", name, *words)
+
+    def folder(self, name: str = "baseline") -> Path:
+        return self.experiments / f"{datetime.date.today():%Y-%m-%d}-{name}"
+
+    def state(self) -> tuple[object, ...]:
+        """All that a person has in the checkout: HEAD, branches, stash, the index's bytes, files."""
+        index = (self.checkout / ".git" / "index").read_bytes()
+        files = {
+            path: path.read_bytes()
+            for path in sorted(self.checkout.rglob("*"))
+            if path.is_file() and ".git" not in path.relative_to(self.checkout).parts
+        }
+        return self.git("symbolic-ref", "HEAD"), self.git("for-each-ref", "refs/heads", "refs/stash"), index, files
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def pinned(project: Project) -> Iterator[Project]:
+    """With a remote that has the commit."""
+    assert project.init_remote().returncode == 0
+    yield project
+
+
+def refused(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    assert done.returncode == 2, done
+    assert done.stderr.startswith("error: "), done.stderr
+    for part in parts:
+        assert part in done.stderr, done.stderr
+
+
+def test_an_experiment_has_the_code_of_its_commit_and_runs_it_in_its_workspace(pinned: Project) -> None:
+    done = pinned.init()
+    assert done.returncode == 0, done
+    folder = pinned.folder()
+    assert done.stdout.splitlines()[0] == str(folder)
+    commit = pinned.git("rev-parse", "HEAD")
+    assert (folder / "commit.txt").read_text() == f"{commit}\n"
+    assert (folder / "remote.txt").read_text() == f"{pinned.bare}\n"
+    assert pinned.git("rev-parse", "HEAD", folder=folder / "repo") == commit
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "commit.txt", "create-experiment.sh", "remote.txt", "repo", "report.sh", "run.sh", "train.sh", "workspace",
+    ]  # fmt: skip
+    # Later work in the checkout changes nothing here.
+    pinned.write_version(2)
+    pinned.commit()
+    trained = pinned.run("../train.sh", "--num_trials=5", folder=folder / "workspace")
+    assert trained.stdout == f"version 1 ['train', '--num_trials=5'] {folder / 'workspace'}\n"
+    assert trained.stderr == ""
+    reported = pinned.run(folder / "report.sh", "latest", folder=pinned.home)
+    assert reported.stdout == f"version 1 ['report', 'latest'] {folder / 'workspace'}\n"
+    assert reported.stderr == f"running in {folder / 'workspace'}: relative paths start there\n"
+    assert (folder / "workspace" / "dataset_cache").resolve() == pinned.checkout / "dataset_cache"
+
+
+def test_an_experiment_is_recreated_from_its_commit_and_remote(pinned: Project) -> None:
+    pinned.init()
+    folder = pinned.folder()
+    shutil.rmtree(folder / "repo")
+    refused(pinned.run("../train.sh", folder=folder / "workspace"), "repo is not there", "create-experiment.sh")
+    shutil.rmtree(pinned.checkout / ".git")  # what was lost meanwhile does not matter
+    assert pinned.run(folder / "create-experiment.sh").returncode == 0
+    trained = pinned.run("../train.sh", folder=folder / "workspace")
+    assert trained.stdout.startswith("version 1 ['train']")
+    assert "already" in pinned.run(folder / "create-experiment.sh").stdout
+
+
+def test_pinned_code_that_was_changed_is_not_run(pinned: Project) -> None:
+    pinned.init()
+    folder = pinned.folder()
+    (folder / "repo" / "seqtrack" / "__main__.py").write_text("print('hacked')\n")
+    refused(pinned.run("../train.sh", folder=folder / "workspace"), "was changed", "seqtrack/__main__.py")
+
+
+def test_uncommitted_changes_are_named_or_pinned_without_touching_the_checkout(pinned: Project) -> None:
+    pinned.write_version(7)
+    (pinned.checkout / "notes.txt").write_text("untracked\n")
+    (pinned.checkout / "seqtrack.local.yaml").write_text("tar_dir: /data\n")  # git ignores it
+    before = pinned.state()
+    refused(pinned.init(), "2 files differ", "seqtrack/__main__.py", "notes.txt", "--include-changes")
+    assert list(pinned.experiments.iterdir()) == [pinned.experiments / ".gitkeep"]
+    done = pinned.init("changed", "--include-changes")
+    assert done.returncode == 0, done
+    folder = pinned.folder("changed")
+    assert pinned.run("../train.sh", folder=folder / "workspace").stdout.startswith("version 7")
+    assert (folder / "repo" / "notes.txt").exists()
+    assert (folder / "workspace" / "seqtrack.local.yaml").read_text() == "tar_dir: /data\n"
+    shutil.rmtree(folder)
+    assert pinned.state() == before
+    commit = pinned.git("rev-parse", "refs/seqtrack/experiments/" + folder.name, folder=pinned.bare)
+    assert pinned.git("rev-parse", f"{commit}^") == pinned.git("rev-parse", "HEAD")
+
+
+def test_a_commit_that_the_remote_lacks_is_refused_or_pushed(pinned: Project) -> None:
+    pinned.write_version(3)
+    pinned.commit()
+    refused(pinned.init(), "is not in remote 'local'", "git push local main", "--push")
+    assert list(pinned.experiments.iterdir()) == [pinned.experiments / ".gitkeep"]
+    assert pinned.init("pushed", "--push").returncode == 0
+    assert pinned.git("rev-parse", "main", folder=pinned.bare) == pinned.git("rev-parse", "HEAD")
+    pinned.git("checkout", "-q", "--detach")
+    (pinned.checkout / "more.txt").touch()
+    pinned.commit()
+    assert pinned.init("detached", "--push").returncode == 0
+    assert (pinned.folder("detached") / "repo" / "more.txt").exists()
+
+
+def test_submodules_come_with_the_code(pinned: Project) -> None:
+    other = pinned.home / "other"
+    other.mkdir()
+    pinned.git("init", "-q", folder=other)
+    (other / "inside.txt").write_text("of the submodule\n")
+    pinned.git("add", "-A", folder=other)
+    pinned.git("commit", "-q", "-m", "it", folder=other)
+    pinned.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", other, "third_party")
+    pinned.commit()
+    assert pinned.init("with", "--push").returncode == 0
+    assert (pinned.folder("with") / "repo" / "third_party" / "inside.txt").read_text() == "of the submodule\n"
+    (pinned.checkout / "third_party" / "inside.txt").write_text("changed\n")
+    refused(pinned.init("dirty", "--include-changes"), "submodules", "third_party")
+
+
+def test_what_cannot_be_pinned_is_refused_with_the_way_out(project: Project) -> None:
+    refused(project.init(), "no remote 'local'", "init-remote.sh")
+    assert project.init_remote().returncode == 0
+    refused(project.init("a name"), "'a name'", "letters")
+    refused(project.init("../up"), "'../up'")
+    refused(project.init("x", "--remote", "elsewhere"), "no remote 'elsewhere'")
+    refused(project.init("x", "--pusch"), "--pusch: no such flag")
+    refused(project.run("aux/workspace/init-experiment.sh", "nowhere", "x"), "no folder nowhere", "mkdir")
+    assert project.init("twice").returncode == 0
+    before = sorted(project.experiments.rglob("*"))
+    refused(project.init("twice"), "exists: nothing was changed")
+    assert sorted(project.experiments.rglob("*")) == before
+    shutil.rmtree(project.checkout / ".git")
+    refused(project.init(), "not in a git repository")
+
+
+def test_the_remote_is_made_whole_or_not_at_all(project: Project) -> None:
+    done = project.init_remote()
+    assert done.stdout == f"remote 'local' is {project.bare}; it has branch main\n"
+    assert project.git("rev-parse", "main", folder=project.bare) == project.git("rev-parse", "HEAD")
+    refused(project.init_remote(), "there is a remote 'local' already")
+    # Another checkout of the same project uses it as it is.
+    assert project.init_remote("--remote", "second").returncode == 0
+    (project.home / "full").mkdir()
+    (project.home / "full" / "thesis.tex").touch()
+    refused(project.run("aux/workspace/init-remote.sh", project.home / "full", "--remote=x"), "no bare repository")
+    assert project.git("remote") == "local\nsecond"
