@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,11 +14,10 @@ from seqtrack.data.sampling.rng import generator
 from seqtrack.reporting.contact_sheet import Pair
 from seqtrack.reporting.film_strip import Strip, Tile
 from seqtrack.reporting.histogram import histogram
+from seqtrack.reporting.page import count, document, picture
 
-Image = NDArray[np.uint8]
 LINKED = 20  # frames that do not decode, at the top
 MEASURED_TRACKS = 20_000  # histograms of a data set with more are of a random part of it
-_QUALITY = 80  # of JPEG
 
 
 @dataclass(frozen=True)
@@ -76,17 +73,16 @@ def render(
         sections.append(
             f'<h2>What training sees</h2><p>{escape(pairs_note)}</p><section class="pairs">{seen}</section>'
         )
-    return _PAGE.format(
+    body = _BODY.format(
         title=escape(title),
         notes="".join(f"<p>{escape(note)}</p>\n" for note in notes),
         problems=_problems(places),
-        style=_STYLE,
-        script=_SCRIPT,
         facts=_facts(numbers),
         legend=_legend(strips),
-        shown=_count(len(strips), "video"),
+        shown=count(len(strips), "video"),
         body="".join(sections),
     )
+    return document(title, body, _STYLE, _SCRIPT)
 
 
 def _problems(places: Mapping[tuple[str, int], str]) -> str:
@@ -99,7 +95,7 @@ def _problems(places: Mapping[tuple[str, int], str]) -> str:
     ]
     links += [f"and {len(places) - LINKED:,} more"] * (len(places) > LINKED)
     verb = "does" if len(places) == 1 else "do"
-    return f'<p class="problems">{_count(len(places), "frame")} {verb} not decode: {"; ".join(links)}</p>'
+    return f'<p class="problems">{count(len(places), "frame")} {verb} not decode: {"; ".join(links)}</p>'
 
 
 def _legend(strips: Sequence[Strip]) -> str:
@@ -116,7 +112,7 @@ def _legend(strips: Sequence[Strip]) -> str:
 
 def _facts(numbers: Overview) -> str:
     counts = "".join(
-        f"<div><dt>{name}</dt><dd>{count:,}</dd></div>" for name, count in numbers.totals._asdict().items()
+        f"<div><dt>{name}</dt><dd>{number:,}</dd></div>" for name, number in numbers.totals._asdict().items()
     )
     of = "" if numbers.measured == numbers.totals.tracks else f" ({numbers.measured:,} tracks)"
     drawn = histogram(numbers.sides, f"size of targets{of}", "px") + histogram(
@@ -128,9 +124,9 @@ def _facts(numbers: Overview) -> str:
 def _article(strip: Strip, is_graded: bool, places: Mapping[tuple[str, int], str]) -> str:
     facts = [
         f"{strip.size[0]}×{strip.size[1]}",
-        _count(strip.frames, "frame"),
-        _count(strip.labels, "label"),
-        _count(strip.tracks, "target"),
+        count(strip.frames, "frame"),
+        count(strip.labels, "label"),
+        count(strip.tracks, "target"),
     ]
     facts += [f"{strip.absent:,} absent"] * (strip.absent > 0) + [f"{strip.occluded:,} occluded"] * (
         strip.occluded > 0
@@ -146,10 +142,6 @@ def _article(strip: Strip, is_graded: bool, places: Mapping[tuple[str, int], str
     )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _figure(video: str, tile: Tile, place: str) -> str:
     if tile.picture is None:
         return (
@@ -158,14 +150,14 @@ def _figure(video: str, tile: Tile, place: str) -> str:
         )
     boxes = [(mark.box, "occluded" if mark.is_occluded else "") for mark in tile.marks]
     absent = ' · <b class="absent">absent</b>' if tile.absent else ""
-    picture = _picture(tile.picture, boxes, f"frame {tile.frame} of {video}")
+    shown = picture(tile.picture, boxes, f"frame {tile.frame} of {video}")
     kind = ' class="out"' if tile.absent else ""
-    return f"<figure{kind}>{picture}<figcaption>{tile.frame}{absent}</figcaption></figure>"
+    return f"<figure{kind}>{shown}<figcaption>{tile.frame}{absent}</figcaption></figure>"
 
 
 def _pair(pair: Pair) -> str:
     pictures = "".join(
-        _picture(crop, [(tuple(box.tolist()), kind)], what)
+        picture(crop, [(tuple(box.tolist()), kind)], what)
         for crop, box, kind, what in (
             (pair.exemplar, pair.exemplar_box, "", "exemplar"),
             (pair.search, pair.search_box, "" if pair.is_positive else "negative", "search region"),
@@ -175,40 +167,7 @@ def _pair(pair: Pair) -> str:
     return f"<figure><div class=both>{pictures}</div><figcaption>{kind}{escape(pair.text)}</figcaption></figure>"
 
 
-def _picture(image: Image, boxes: Iterable[tuple[Sequence[float], str]], text: str) -> str:
-    height, width = image.shape[:2]
-    rectangles = "".join(
-        f'<rect class="{kind}" x="{box[0]:.1f}" y="{box[1]:.1f}" width="{box[2]:.1f}" height="{box[3]:.1f}"/>'
-        for box, kind in boxes
-        if np.isfinite(box).all()
-    )
-    return (
-        f'<div class="picture"><img src="{data_uri(image)}" width="{width}" height="{height}" alt="{escape(text)}">'
-        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none">{rectangles}</svg></div>'
-    )
-
-
-def data_uri(image: Image) -> str:
-    """An RGB picture as a JPEG inside of a URI."""
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-    if not ok:
-        raise ValueError(f"a picture of shape {image.shape} cannot be encoded")
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
-
-
-# The policy makes sure that nothing is asked of any network, whatever a name might contain.
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<header>
+_BODY = """<header>
 <h1>{title}</h1>
 {notes}{problems}
 {facts}
@@ -216,21 +175,9 @@ _PAGE = """<!DOCTYPE html>
 <span id="count">{shown}</span></p>
 <p class="legend">{legend}</p>
 </header>
-<main>{body}</main>
-<script>{script}</script>
-</body>
-</html>
-"""
+<main>{body}</main>"""
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8884; --soft: #666; --truth: #0c2; --bad: #c22; }
-@media screen and (prefers-color-scheme: dark) { :root { --soft: #aaa; --bad: #f55; } }
-* { box-sizing: border-box; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1rem; max-width: 100rem; }
-h1 { margin: 0; font-size: 1.5rem; overflow-wrap: anywhere; }
-h2 { margin: 1.5rem 0 .5rem; font-size: 1.2rem; break-after: avoid; }
-h3 { margin: 0; font-size: 1rem; overflow-wrap: anywhere; }
-p { margin: .2rem 0; color: var(--soft); overflow-wrap: anywhere; }
 dl { display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; margin: .75rem 0; }
 dt { color: var(--soft); font-size: .8rem; }
 dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
@@ -248,18 +195,9 @@ dd { margin: 0; font-size: 1.2rem; font-variant-numeric: tabular-nums; }
 article { border-top: 1px solid var(--line); padding: .6rem 0; break-inside: avoid; }
 .category { font-weight: normal; font-size: .8rem; border: 1px solid var(--line); border-radius: 1rem;
  padding: 0 .5rem; }
-.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .4rem; align-items: end; }
-figure { margin: 0; min-width: 0; }
-figcaption { font-size: .75rem; color: var(--soft); font-variant-numeric: tabular-nums; }
-.picture { position: relative; display: inline-block; max-width: 100%; line-height: 0; vertical-align: bottom; }
-.picture img { display: block; max-width: 100%; width: auto; height: auto; }
-.strip .picture img { max-height: 10rem; }
-.picture svg { position: absolute; inset: 0; width: 100%; height: 100%; }
-.picture rect { fill: none; stroke: var(--truth); stroke-width: 2; vector-effect: non-scaling-stroke; }
 .picture rect.negative { stroke: var(--bad); }
 .picture rect.occluded { stroke-dasharray: 5 4; }
 .out .picture { outline: 2px solid var(--bad); outline-offset: -2px; }
-b.absent { color: var(--bad); }
 .broken .picture { display: block; padding: .5rem; background: var(--bad); color: #fff; line-height: 1.3;
  font-size: .75rem; overflow-wrap: anywhere; }
 .broken:target { outline: 3px solid currentColor; }
@@ -268,14 +206,11 @@ b.absent { color: var(--bad); }
 .both { display: flex; gap: .3rem; align-items: center; }
 .both .picture { min-width: 0; flex: 0 1 auto; }
 .pairs figcaption { max-width: 24rem; overflow-wrap: anywhere; }
-[hidden] { display: none; }
 @media print {
- :root { color-scheme: light; }
  .tools { display: none; }
- .strip .picture img { max-height: 6rem; }
- * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """
+
 
 _SCRIPT = """
 const field = document.getElementById("filter");

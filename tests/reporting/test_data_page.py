@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -23,9 +19,9 @@ from seqtrack.reporting.data_page import overview, render
 from seqtrack.reporting.film_strip import film_strips
 from seqtrack.reporting.histogram import histogram, octaves
 from seqtrack.reporting.sheet import CAPTION, CELL, wrapped
+from tests.reporting.browsing import visit
 from tests.reporting.viewed import FRAMES, NASTY, opened
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Runs before anything of the page: what went wrong in it, and what came of it, end up in the title.
 PROBE = """<script>
 const errors = [];
@@ -188,31 +184,9 @@ def test_a_negative_pair_has_room_for_the_name_of_its_other_target() -> None:
     assert render_pairs([pair]).shape[0] == CELL + 22 + 2 * CAPTION, "three lines"
 
 
-@pytest.fixture(scope="session")
-def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        text = f"needs a browser ({BROWSERS[0]}); as root on Debian: SEQTRACK_INSTALL_BROWSER=1 make test"
-        if os.environ.get("SEQTRACK_REQUIRE_BROWSER") == "1":
-            pytest.fail(text)
-        pytest.skip(text)
-    return found
-
-
 @pytest.mark.parametrize("width", [1400, 1200, 500])
 def test_a_browser_shows_every_picture_without_an_error(page: str, browser: str, tmp_path: Path, width: int) -> None:
-    file = tmp_path / "index.html"
-    file.write_text(page.replace("<head>", "<head>" + PROBE), encoding="utf-8")
-    answer = subprocess.run(
-        [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
-            f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", "--dump-dom", file.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    (title,) = re.findall("<title>(.*?)</title>", answer.stdout.split("</style>")[0], re.DOTALL)
-    found = json.loads(title.replace("&quot;", '"'))
+    found = visit(browser, page.replace("<head>", "<head>" + PROBE), tmp_path, width)
     assert found == {
         "errors": [], "images": 28, "decoded": 28, "videos": 5, "filtered": 1, "text": "1 of 5 videos",
         "sticksOut": False,
