@@ -37,7 +37,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class AttributeTable:
-    """Which sequences of a set have which attribute: name -> (S,) bool; ``published`` by the benchmark, or computed."""
+    """name -> (S,) bool, which sequences of a set have it; ``published`` by the benchmark, or computed."""
 
     members: Mapping[str, Bools]
     published: bool
