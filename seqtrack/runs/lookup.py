@@ -1,4 +1,4 @@
-"""Finding a run again by what a person types: an id prefix, a ``--name``, or ``latest``."""
+"""Finding a run again by what a person types: a folder, an id prefix, a ``--name``, or ``latest``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ def all_runs(cache_dir: Path) -> list[RunFolder]:
     """Runs below a cache folder, the one submitted last at the end."""
     folders = [RunFolder(path.parent) for path in cache_dir.glob("*/train.yaml")]
     return sorted(folders, key=lambda run: (_submitted(run), run.run_id))
+
+
+def locate(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
+    """The run in the folder ``text``, or else the one that ``find`` finds."""
+    folder = RunFolder(Path(text))
+    return folder if folder.train_yaml.is_file() else find(cache_dir, text, flag)
 
 
 def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:

@@ -20,8 +20,7 @@ def add_run(parser: cli.Parser, is_required: bool = False) -> None:
 
 def find_run(arguments: argparse.Namespace) -> RunFolder:
     """Raises UserError if there is no such run."""
-    folder = RunFolder(Path(arguments.run))
-    return folder if folder.train_yaml.is_file() else lookup.find(Path(arguments.cache_dir), arguments.run)
+    return lookup.locate(Path(arguments.cache_dir), arguments.run)
 
 
 def seeds_of(run: RunFolder) -> set[int]:
