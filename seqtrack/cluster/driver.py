@@ -167,7 +167,8 @@ def describe(request: Request) -> list[str]:
     train = request.train
     lines = [
         f"run {request.run_id}: {train.model}, {train.num_steps} steps, in {request.run.path}",
-        f"trains on {train.train_dataset}, assesses on {', '.join(s.eval_id for s in request.eval_sets)}",
+        f"trains on {train.train_dataset if train.num_steps else 'nothing'},"
+        f" assesses on {', '.join(s.eval_id for s in request.eval_sets)}",
     ]
     for name, places, _ in request.data_uses:
         try:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 
 from seqtrack.assessment import protocols, results
 from seqtrack.assessment.metrics import sequence_metrics
@@ -21,7 +20,7 @@ from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.imaging import images
 from seqtrack.errors import TrialError
-from seqtrack.pipeline import plan, record
+from seqtrack.pipeline import loaded_tracker, plan, record
 from seqtrack.pipeline.device import find_device, set_determinism
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
@@ -171,21 +170,14 @@ def make_tracker(request: Request, trial: TrialFolder, step: int) -> Tracker:
         fixed.deterministic if fixed else execution.deterministic,
     )
     device = find_device(execution.device)
-    task = request.family.task(request.train.model_params, with_files=False)
     try:
-        checkpoint = checkpoints.load(trial.checkpoint(step))
+        return loaded_tracker.make(trial.checkpoint(step), request.train, request.assess.tracker_params, device)
     except checkpoints.DamagedCheckpoint as error:
         checkpoints.set_aside(trial.checkpoint(step))
         raise TrialError(
             f"{error}; it is set aside: the same command goes on from the one before it (if there is none, remove"
             f" {trial.path / 'checkpoints'} to train this trial from the start)"
         ) from error
-    for name, network in task.networks.items():
-        network.load_state_dict(checkpoint.networks[name])
-    task.to(device)
-    task.set_mode(training=False)
-    with torch.inference_mode():
-        return request.family.tracker(task, request.assess.tracker_params, device, request.train.precision)
 
 
 def run_sequence(

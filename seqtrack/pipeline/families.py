@@ -1,4 +1,5 @@
-"""Tracker families: what ``--model`` names. One line here for each, or a person's own ``module:Class``.
+"""Tracker families: what ``--model`` names. One line here for each, or a person's own ``module:Class``, or a finished
+tracker of somebody else's, ``tracker:module:Class``.
 
 A family says how its parameters are read, which Task learns it, and which Tracker runs it. Imports of torch
 happen only when a task or tracker is made.
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from seqtrack.errors import UserError
+from seqtrack.pipeline import external
 from seqtrack.schema import nearest, plain
 
 if TYPE_CHECKING:
@@ -96,6 +98,8 @@ def find(model: str) -> Family:
     """The family that ``--model`` names; UserError if there is none."""
     if model in FAMILIES:
         return FAMILIES[model]()
+    if external.is_external(model):
+        return external.ExternalFamily(model.removeprefix(external.PREFIX))
     module, colon, name = model.partition(":")
     if not colon:
         raise UserError(f"--model: {model!r} is not known; {nearest(model, FAMILIES)} (or module:Class)")
@@ -108,4 +112,6 @@ def find(model: str) -> Family:
 
 def plugin(model: str) -> str | None:
     """``module:Class`` if the model is a person's own."""
+    if external.is_external(model):
+        return model.removeprefix(external.PREFIX)
     return model if ":" in model else None

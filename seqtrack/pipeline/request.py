@@ -33,6 +33,7 @@ from seqtrack.data.sampling.pools import POOLS
 from seqtrack.data.sampling.samplers import parse_sampler_params
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
+from seqtrack.pipeline.external import is_external
 from seqtrack.runs import atomic, code, events, identity, lookup
 from seqtrack.runs.paths import RunFolder
 from seqtrack.schema import nearest, plain
@@ -167,8 +168,11 @@ class Request:
 
     @cached_property
     def training_datasets(self) -> dict[str, DatasetName]:
-        """Every data set that training reads, by the name that mixtures call it; pools spelled out."""
+        """Every data set that training reads, by the name that mixtures call it; pools spelled out. Without steps to
+        train there is none."""
         found: dict[str, DatasetName] = {}
+        if self.train.num_steps == 0:
+            return found
         for flag, mixture in self.mixtures.items():
             for name in mixture.names():
                 if name in POOLS:
@@ -319,6 +323,10 @@ def _check(request: Request) -> None:
                 " rename one of the folders"
             )
     train = request.train
+    if is_external(train.model) and train.num_steps > 0:
+        raise UserError(
+            f"--model: {train.model} is a finished tracker; give --num_steps=0, or seqtrack assess --tracker"
+        )
     if not train.augment_motion and train.motion_params != plain(MotionParams()):
         raise UserError("--motion_params: they belong to --augment_motion; give that too")
     if is_crop(train.preproc) and request.view_size is not None:

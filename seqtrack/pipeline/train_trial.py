@@ -68,9 +68,12 @@ def train_trial(
         start = 0 if checkpoint is None else checkpoint.step
         attempt.event("train", step=start, total=request.train.num_steps)
         log.info("training seed %d from step %d to %d on %s", trial.seed, start, request.train.num_steps, device)
-        source = pair_source(request, sets, request.train.train_dataset, "train_dataset", task.pair_sizes, trial.seed)
-        validation = None
-        if fixed.val_dataset is not None:
+        source = validation = None
+        if request.train.num_steps > 0:
+            source = pair_source(
+                request, sets, request.train.train_dataset, "train_dataset", task.pair_sizes, trial.seed
+            )
+        if request.train.num_steps > 0 and fixed.val_dataset is not None:
             validation = pair_source(request, sets, fixed.val_dataset, "val_dataset", task.pair_sizes, trial.seed)
         csv = TrainCsv(trial.train_csv, start, attempt.guard)
         observers = make_observers(start)
@@ -156,11 +159,13 @@ def _settings(request: Request, seed: int, fixed: TrialRecord, device: torch.dev
 class _Batches:
     """The loader as the loop wants it: batches of a range of steps, given what sampling has learned."""
 
-    source: PairSource
+    source: PairSource | None
     request: Request
 
     def __call__(self, steps: range, state: Mapping[str, Any]) -> Iterator[dict[str, Tensor]]:
         execution = self.request.execution
+        if self.source is None:
+            raise ValueError("a training without steps has no batches")
         return loader.batches(self.source, steps, state, execution.num_workers, execution.pin_memory)
 
 

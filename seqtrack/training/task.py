@@ -97,3 +97,21 @@ class Task(ABC):
     def to(self, device: torch.device) -> None:
         for network in self.networks.values():
             network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+class NothingToLearn(Task):
+    """What a tracker that is finished has to learn. ``params`` are what it is made with."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        self.params = params
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        return {}
+
+    @property
+    def pair_sizes(self) -> PairSizes:
+        raise ValueError("it sees no pairs")
+
+    def loss(self, batch: Batch, step: int) -> Loss:
+        raise ValueError("there is nothing to learn")
