@@ -1,0 +1,193 @@
+"""The truth that results are scored against, from annotations alone: no frame is looked at where it can be helped.
+
+    {folder}/{seq}.txt                    as toolkits carry them along; LaSOT's absence in {folder}/absent/{seq}.txt
+                                          or beside it: ../absent/{seq}.txt
+    {Name}.json                           pysot's: {seq: {gt_rect, attr, width, height, absent, tags…}}
+    {folder}/                             the publisher's own, read as training reads it (``data.formats``)
+
+Coordinates are the publisher's own, as result files have them: those of OTB, UAV123, TempleColor and DTB70 count
+pixels from 1. (An index counts from 0 everywhere, so 1 is added back, which is exact.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtrack.assessment.exchange.benchmarks import SERVED, first_pixel, in_order, window
+from seqtrack.assessment.scores import Bools, Floats, Labels
+from seqtrack.data.datasets import open_index_of
+from seqtrack.data.formats import DatasetName
+from seqtrack.data.formats.common import with_presence
+from seqtrack.data.formats.rows import parse_rows
+from seqtrack.data.geometry import polygon_hull
+from seqtrack.data.indexing.index import Index
+from seqtrack.data.locations import Locations
+from seqtrack.errors import DataError, UserError
+
+_ABSENT = ("absent", "../absent")
+_TAGS = ("camera_motion", "illum_change", "motion_change", "size_change", "occlusion")
+
+
+def read_annotations(path: Path, benchmark: DatasetName, locations: Locations | None = None) -> list[Labels]:
+    """The labels of a benchmark's sequences, in its own order (where it is known), else by name.
+
+    Args:
+        locations: where indexes are kept, for a publisher's own folder.
+
+    Raises:
+        UserError, DataError: names the file and row, or lists the sequences that are not there.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise UserError(f"--annotations: {path} is not there; expected a folder of {{seq}}.txt, or pysot's JSON")
+    if path.is_file():
+        return _from_json(path, benchmark)
+    if any(_truths(path)):
+        return _from_files(path, benchmark)
+    locations = dataclasses.replace(locations or Locations(), data_paths={benchmark.folder: path}, preproc="original")
+    return from_index(benchmark, locations)
+
+
+def from_index(benchmark: DatasetName, locations: Locations) -> list[Labels]:
+    """The labels that the data set's index has; it is built where there is none."""
+    _check_served(benchmark)
+    index = open_index_of(benchmark, locations, lambda text: None)
+    shift = np.array([first_pixel(benchmark)] * 2 + [0.0] * 2)
+    videos = benchmark.videos(index)
+    return [_labels_of(index, video, track, shift) for video in videos for track in index.tracks_of(video)]
+
+
+def _labels_of(index: Index, video: int, track: int, shift: Floats) -> Labels:
+    known, regions = index.track(track), index.polygons(track)
+    boxes = np.asarray(known.boxes, np.float64)
+    return Labels(
+        name=index.track_name(track),
+        boxes=boxes + shift,
+        present=np.asarray(known.present, np.bool_),
+        size=index.video_size(video),
+        regions=None if regions is None else np.asarray(regions, np.float64),
+        visibility=np.asarray(known.visibility, np.float64),
+    )
+
+
+def _check_served(benchmark: DatasetName) -> None:
+    if str(benchmark) in SERVED:
+        raise UserError(
+            f"--benchmark {benchmark}: its labels are not public; send the results to its server"
+            " (seqtrack export_results packs them)"
+        )
+
+
+def _truths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.txt") if path.is_file() and path.name != "list.txt")
+
+
+def _from_files(folder: Path, benchmark: DatasetName) -> list[Labels]:
+    _check_served(benchmark)
+    files = {path.name.removesuffix(".txt"): path for path in _truths(folder)}
+    found = in_order(benchmark, list(files), str(folder), "annotation")
+    labels = []
+    for name, stem in found.items():
+        path = files[stem]
+        rows = parse_rows(path.read_bytes(), str(path), (4, 8))
+        boxes, present = with_presence(polygon_hull(rows) if rows.shape[1] == 8 else rows)
+        if benchmark.layout == "lasot":
+            present &= ~_absent(folder, stem, len(boxes))
+        one = Labels(name, boxes, present, regions=rows if rows.shape[1] == 8 else None)
+        labels.append(_labelled(one, window(benchmark, name)))
+    return labels
+
+
+def _labelled(labels: Labels, frames: tuple[int, int] | None) -> Labels:
+    """The rows that count, of a file with one for every frame of the video (Tiger1: 349 of 354)."""
+    if frames is None or len(labels.boxes) < frames[1] or len(labels.boxes) <= frames[1] - frames[0] + 1:
+        return labels
+    rows = slice(frames[0] - 1, frames[1])
+    return dataclasses.replace(labels, boxes=labels.boxes[rows], present=labels.present[rows])
+
+
+def _absent(folder: Path, stem: str, frames: int) -> Bools:
+    """(frames,) LaSOT's flags, one per line or all in one; all False where there are no such files at all."""
+    for place in _ABSENT:
+        if not (folder / place).is_dir():
+            continue
+        path = folder / place / f"{stem}.txt"
+        if not path.is_file():
+            raise DataError(f"{path}: is not there, though other sequences have their absence flags; add it")
+        flags = parse_rows(path.read_bytes(), str(path), (1, frames)).ravel()
+        if len(flags) != frames or not np.isin(flags, (0, 1)).all():
+            raise DataError(f"{path}: expected {frames} flags, 0 or 1, one per frame; mend it")
+        return np.asarray(flags == 1)
+    return np.zeros(frames, np.bool_)
+
+
+def _from_json(path: Path, benchmark: DatasetName) -> list[Labels]:
+    try:
+        records = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON ({error}); get the file again") from error
+    if not isinstance(records, dict) or not records:
+        raise DataError(f"{path}: expected {{sequence: {{gt_rect, …}}}}; get the file again")
+    _check_served(benchmark)
+    found = in_order(benchmark, list(records), str(path), "entry")
+    return [
+        _labelled(_from_record(name, records[key], f"{path}, sequence {key}"), window(benchmark, name))
+        for name, key in found.items()
+    ]
+
+
+def _from_record(name: str, record: Any, where: str) -> Labels:
+    if not isinstance(record, dict):
+        raise DataError(f"{where}: expected gt_rect and more in it; get the file again")
+    regions = _regions(record.get("gt_rect"), where)
+    boxes, present = with_presence(polygon_hull(regions) if regions.shape[1] == 8 else regions)
+    absent = _flags(record, "absent", len(boxes), where)
+    # pysot's LaSOT.json marks with 1 what its evaluator keeps. The first frame is always in view, so it tells.
+    if len(absent) and absent[0]:
+        absent = ~absent
+    width, height = record.get("width"), record.get("height")
+    attributes = record.get("attr") or []
+    return Labels(
+        name=name,
+        boxes=boxes,
+        present=present & ~absent,
+        size=(width, height) if isinstance(width, int) and isinstance(height, int) else None,
+        regions=regions if regions.shape[1] == 8 else None,
+        tags={tag: _flags(record, tag, len(boxes), where) for tag in _TAGS if tag in record},
+        attributes=tuple(map(str, attributes)) if isinstance(attributes, list) else (),
+    )
+
+
+def _regions(value: Any, where: str) -> Floats:
+    """(N, 4) or (N, 8); rows of one number, vot-toolkit's code for none, are NaN."""
+    rows = value if isinstance(value, list) else []
+    columns = max((len(row) for row in rows if isinstance(row, list)), default=0)
+    if columns not in (4, 8):
+        raise DataError(f"{where}: gt_rect has rows of {columns} numbers, expected 4 or 8; get the file again")
+    full = []
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, list) or len(row) not in (1, columns) or not all(map(_is_number, row)):
+            raise DataError(f"{where}, row {number}: {str(row)[:60]} is not {columns} numbers; mend that row")
+        full.append(row if len(row) == columns else [math.nan] * columns)
+    return np.array(full, np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and (value != value or abs(value) < 1e300)
+
+
+def _flags(record: Mapping[str, Any], key: str, frames: int, where: str) -> Bools:
+    """(frames,); shorter lists are padded with 0, as vot-toolkit does."""
+    values = record.get(key) or []
+    if not isinstance(values, list) or len(values) > frames or not all(map(_is_number, values)):
+        raise DataError(f"{where}: {key} has to be a list of {frames} flags, 0 or 1; mend it")
+    flags = np.zeros(frames, np.bool_)
+    flags[: len(values)] = np.array(values, np.float64) == 1
+    return flags
