@@ -1,41 +1,54 @@
 """``cache/code/<tree>/``: the code as it was when a job was submitted, shared by all runs of the same code.
 
 Jobs start there, so the checkout may change while they wait. The folder is named by its content, so it is made
-once, and whatever lies under that name is checked before it is used again.
+once, and whatever lies under that name is checked before it is used again. In a git repository it is the whole tree
+as ``repository.take`` found it, else this package.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import sysconfig
 from pathlib import Path
 
 from seqtrack.errors import UserError
-from seqtrack.runs import atomic, code
+from seqtrack.runs import atomic, code, repository
 from seqtrack.runs.identity import digest
+from seqtrack.runs.repository import Snapshot
 
 TREE_DIGITS = 16
 MAX_PLUGIN_BYTES = 100 << 20
 
 
-def freeze(cache_dir: Path, plugin: str | None = None) -> Path:
-    """The folder with this package, and a person's own model beside it, as they are now.
+def freeze(cache_dir: Path, plugin: str | None = None, found: Snapshot | None = None) -> Path:
+    """The folder that jobs start in: this package, and a person's own model beside it, as they are now.
 
     Args:
         plugin: ``module:Class`` of a model of one's own. Its top-level module or package is frozen too, with
             whatever files lie in it, unless it is installed; what that imports from beside it is found where the
             command was given, unfrozen.
+        found: what git has of the code, if it has.
 
     Raises:
         UserError: the cache folder cannot be written.
     """
-    files = {f"{code.PACKAGE.name}/{name}": data for name, data in _sources(code.PACKAGE).items()}
-    files.update(_plugin_sources(plugin) if plugin else {})
-    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
-    tree = cache_dir / "code" / digest(hashes)[:TREE_DIGITS]
-    if _hashes(tree) == hashes:
+    beside = _plugin_sources(plugin) if plugin else {}
+    if found is None or found.tree is None:
+        files = {f"{code.PACKAGE.name}/{name}": data for name, data in _sources(code.PACKAGE).items()} | beside
+        hashes = _hashes_of(files)
+        return _place(cache_dir / "code" / digest(hashes)[:TREE_DIGITS], files, hashes, None)
+    name = digest([found.tree, _hashes_of(beside)])[:TREE_DIGITS] if beside else found.tree[:TREE_DIGITS]
+    tree, inside = cache_dir / "code" / name, code.ROOT.relative_to(found.root)
+    beside = {str(inside / file): data for file, data in beside.items()}
+    return _place(tree, beside, _recorded(tree), found) / inside
+
+
+def _place(tree: Path, files: dict[str, bytes], expected: dict[str, str] | None, found: Snapshot | None) -> Path:
+    """``tree`` with everything in it, made if it is not there or not as ``expected``."""
+    if expected is not None and _hashes(tree) == expected:
         return tree
     try:
         if tree.exists():  # damaged, or added to
@@ -43,13 +56,29 @@ def freeze(cache_dir: Path, plugin: str | None = None) -> Path:
             os.rename(tree, doomed)
             shutil.rmtree(doomed, ignore_errors=True)
         with atomic.replacing_folder(tree) as temporary:
+            if found is not None and found.tree is not None:
+                repository.check_out(Path(found.root), found.tree, temporary)
             for name, data in files.items():
                 path = temporary / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
+            if found is not None:  # before the folder: one without its record is made anew
+                atomic.write_json(_record(tree), _hashes(temporary))
     except OSError as error:
         raise UserError(f"--cache_dir: cannot keep the code in {tree} ({error.strerror})") from error
     return tree
+
+
+def _record(tree: Path) -> Path:
+    return tree.with_name(f"{tree.name}.json")
+
+
+def _recorded(tree: Path) -> dict[str, str] | None:
+    """What was checked out there: only git knows how files look on this machine (line ends, filters)."""
+    try:
+        return dict(json.loads(_record(tree).read_text()))
+    except (OSError, ValueError):
+        return None
 
 
 def _sources(folder: Path) -> dict[str, bytes]:
@@ -90,6 +119,10 @@ def _plugin_sources(plugin: str) -> dict[str, bytes]:
 def _is_installed(path: Path) -> bool:
     places = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")]
     return any(place in path.resolve().parents for place in places)
+
+
+def _hashes_of(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
 
 
 def _hashes(tree: Path) -> dict[str, str] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from seqtrack.errors import UserError
-from seqtrack.runs import code, snapshot
+from seqtrack.runs import code, repository, snapshot
 
 
 def test_the_frozen_package_is_the_package(tmp_path: Path) -> None:
@@ -91,3 +91,43 @@ def test_a_package_with_data_beside_it_is_not_copied_for_every_run(
     assert str(caught.value) == (
         f"--model: {package} holds more than 100 MB, and jobs get a copy of it; keep data elsewhere"
     )
+
+
+def test_in_git_the_whole_tree_is_frozen_as_it_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkout = tmp_path / "lab"
+    package = checkout / "libs" / "package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("A = 1\n")
+    (checkout / "table.json").write_text("[1]")
+    commit = "git init -q -b main && git add -A && git -c user.name=me -c user.email=me@here commit -q -m it"
+    subprocess.run(commit, shell=True, cwd=checkout, check=True)
+    monkeypatch.setattr(code, "PACKAGE", package)
+    monkeypatch.setattr(code, "ROOT", package.parent)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mine.py").write_text("M = 1\n")
+
+    clean = repository.take(package, "run")
+    (package / "__init__.py").write_text("A = 2\n")
+    (package / "new.py").write_text("N = 1\n")
+    dirty = repository.take(package, "run")
+    (package / "__init__.py").write_text("this is no longer Python\n")
+
+    cache = tmp_path / "cache"
+    one, two, three = (
+        snapshot.freeze(cache, None, clean),
+        snapshot.freeze(cache, None, dirty),
+        snapshot.freeze(cache, "mine:Family", dirty),
+    )
+    assert clean.tree is not None and dirty.tree is not None
+    assert one == cache / "code" / clean.tree[:16] / "libs"
+    assert two == cache / "code" / dirty.tree[:16] / "libs"
+    assert [(tree / "package" / "__init__.py").read_text() for tree in (one, two, three)] == [
+        "A = 1\n", "A = 2\n", "A = 2\n",
+    ]  # fmt: skip
+    assert (two / "package" / "new.py").exists() and not (one / "package" / "new.py").exists()
+    assert (two.parent / "table.json").read_text() == "[1]"
+    assert (three / "mine.py").read_text() == "M = 1\n", "found where the package is found"
+    victim = two / "package" / "new.py"
+    victim.unlink()
+    assert snapshot.freeze(cache, None, dirty) == two
+    assert victim.read_text() == "N = 1\n"
