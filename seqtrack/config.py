@@ -161,6 +161,9 @@ class ExecutionConfig:
     )
     data_cache_dir: Path = option(Path("dataset_cache"), "folder of data-set indexes", "path")
     cache_dir: Path = option(Path("cache"), "folder of results", "path")
+    snapshot: bool = option(
+        True, "keep the code as git has it, uncommitted changes included, under refs/seqtrack", "flag"
+    )
     accept_changes: bool = option(False, "reuse results made by other code or data (the summary says so)", "flag")
     val_dataset: Any = option(None, "data set whose loss is reported while training (as --train_dataset)", "dataset?")
     period_ckpt: int = option(10000, "steps between checkpoints", "int", minimum=1)

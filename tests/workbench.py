@@ -93,7 +93,8 @@ class Workbench:
             f"--tar_dir={self.tars}", f"--train_dataset=otb:{TRAIN}", "--eval_datasets", f"otb:{EVAL}",
             f"--num_steps={NUM_STEPS}", f"--period_ckpt={PERIOD_CKPT}", f"--period_summary={PERIOD_SUMMARY}",
             "--batchsz=4", f"--model_params={json.dumps(SMALL_MODEL)}", '--sampler_params={"kind": "uniform"}',
-            "--cpu_threads=1", "--device=cpu", *more,
+            # A test leaves no references in the repository that it is run from.
+            "--cpu_threads=1", "--device=cpu", "--no-snapshot", *more,
         ]  # fmt: skip
 
     def train(self, *more: str, **environment: str) -> Result:

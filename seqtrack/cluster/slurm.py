@@ -359,7 +359,8 @@ class SlurmScheduler:
 
     @cached_property
     def _tree(self) -> Path:
-        return snapshot.freeze(self.request.execution.cache_dir, families.plugin(self.request.train.model))
+        request = self.request
+        return snapshot.freeze(request.execution.cache_dir, families.plugin(request.train.model), request.snapshot)
 
     def _environment(self) -> dict[str, str]:
         # What a person's own model imports from beside it is not frozen, and is found where the command was given.

@@ -34,8 +34,9 @@ from seqtrack.data.sampling.samplers import parse_sampler_params
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
 from seqtrack.pipeline.external import is_external
-from seqtrack.runs import atomic, code, events, identity, lookup
+from seqtrack.runs import atomic, code, events, identity, lookup, repository
 from seqtrack.runs.paths import RunFolder
+from seqtrack.runs.repository import Snapshot
 from seqtrack.schema import nearest, plain
 from seqtrack.training.params import resolve_lr_params, resolve_optimizer_params
 
@@ -221,6 +222,11 @@ class Request:
         return list(unique.values())
 
     @cached_property
+    def snapshot(self) -> Snapshot | None:
+        """The code as git had it when first asked; None with ``--no-snapshot``."""
+        return repository.take(code.PACKAGE, self.run_id) if self.execution.snapshot else None
+
+    @cached_property
     def training_code(self) -> dict[str, str]:
         """SHA-256 by file of the modules that training imports, as they were when first asked."""
         return code.closure([TRAIN_MODULE], NOT_LEARNED_FROM, families.plugin(self.train.model))
@@ -403,6 +409,7 @@ def submit(request: Request) -> str:
             copy = request.run.sequence_list(name.only.sha256)
             atomic.create_exclusively(copy, name.only.text.encode())
     submission = uuid.uuid4().hex[:12]
+    snapshot = None if request.snapshot is None else dataclasses.asdict(request.snapshot)
     events.append(
         request.run.submissions,
         {
@@ -413,8 +420,10 @@ def submit(request: Request) -> str:
             "assess": to_dict(request.assess),
             "execution": to_dict(request.execution),
             "code": {**request.training_code, **request.assessment_code},
+            "snapshot": snapshot,
         },
     )
+    atomic.write_json(request.run.snapshot_json, {"submission": submission, **(snapshot or {})})
     return submission
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import socket
 import sys
 from pathlib import Path
@@ -32,6 +33,23 @@ def packages(*names: str) -> dict[str, str]:
     return found
 
 
+def cuda() -> str | None:
+    """The CUDA that torch was built for, where torch has been imported; None for a CPU build."""
+    torch = sys.modules.get("torch")
+    version = getattr(torch, "version", None)
+    return getattr(version, "cuda", None)
+
+
+def driver() -> str | None:
+    """The version of NVIDIA's driver, where its kernel module is loaded."""
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text()
+    except OSError:
+        return None
+    found = re.search(r"Kernel Module\D*([0-9.]+)", text)
+    return found[1] if found else None
+
+
 def record(decoder: dict[str, Any], device: str) -> dict[str, Any]:
     """What a table's reader may want to know, and what a resume compares."""
     return {
@@ -41,6 +59,8 @@ def record(decoder: dict[str, Any], device: str) -> dict[str, Any]:
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "device": device,
+        "cuda": cuda(),
+        "driver": driver(),
         "packages": packages(
             "torch", "torchvision", "numpy", "opencv-python-headless", "opencv-python", "simplejpeg", "h5py"
         ),

@@ -1,7 +1,7 @@
 """Where everything of a run lies. Each path is spelled here once, as a property of the folder that owns it.
 
 cache/<run_id>/
-  train.yaml  submissions.jsonl  accepted.jsonl
+  train.yaml  snapshot.json  submissions.jsonl  accepted.jsonl
   lists/<digest>.txt                 sequences that data sets are restricted to
   slurm/                             jobs.jsonl; scripts and outputs of jobs, by SLURM's ids
   seed_0/
@@ -139,6 +139,11 @@ class RunFolder:
     @property
     def submissions(self) -> Path:
         return self.path / "submissions.jsonl"
+
+    @property
+    def snapshot_json(self) -> Path:
+        """The code of the newest submission, as git had it; ``submissions`` has that of each."""
+        return self.path / "snapshot.json"
 
     def sequence_list(self, sha256: str) -> Path:
         return self.path / "lists" / f"{sha256}.txt"

@@ -70,7 +70,12 @@ def take(package: Path, reference: str) -> Snapshot:
     except LookupError as error:
         return Snapshot(str(package), note=str(error))
     with _scratch() as folder:
-        return _take(repository, reference, folder)
+        try:
+            return _take(repository, reference, folder)
+        except _git_error() as error:  # a repository that may be read but not written to, say
+            words = " ".join(str(getattr(error, "stderr", error)).replace("stderr:", "").split())
+            root, head = str(repository.working_tree_dir), _ask(repository, "rev-parse", "-q", "--verify", "HEAD")
+            return Snapshot(root, head=head, note=f"git could not keep the code: {words[:200]}")
 
 
 def check_out(root: Path, tree: str, folder: Path) -> None:

@@ -214,6 +214,14 @@ def test_a_stopped_merge_is_taken_as_it_lies_there(checkout: Path, tmp_path: Pat
     assert b"<<<<<<<" in checked_out(checkout, found, tmp_path / "out")["package/a.py"]
 
 
+def test_a_repository_that_cannot_be_written_to_costs_a_note_and_not_the_run(checkout: Path) -> None:
+    head = git(checkout, "rev-parse", "HEAD")
+    (checkout / ".git" / "refs" / "seqtrack").write_text("in the way\n")
+    found = take(checkout)
+    assert (found.tree, found.commit, found.head) == (None, None, head)
+    assert str(found.note).startswith("git could not keep the code: ")
+
+
 def test_differences_and_trees_that_are_not_there(checkout: Path, tmp_path: Path) -> None:
     before = take(checkout)
     (checkout / "package" / "a.py").write_text("A = 2\n")

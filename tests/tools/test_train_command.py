@@ -73,6 +73,7 @@ EXECUTION: dict[str, Any] = {
     "tmp_keep": True,
     "data_cache_dir": Path("dataset_cache"),
     "cache_dir": Path("cache"),
+    "snapshot": True,
     "accept_changes": False,
     "val_dataset": None,
     "period_ckpt": 10000,

@@ -51,11 +51,13 @@ def test_they_end_with_a_trained_table(tmp_path: Path, tars: Path) -> None:
     run(f"git init -q -b master && git add -A && git {person} commit -q -m 'the code'", checkout)
     run(INSTRUCTIONS, tmp_path)
     experiment = checkout / "experiments" / f"{datetime.date.today():%Y-%m-%d}-name"
-    flags = Workbench(tmp_path / "unused", REPOSITORY, tars).flags("--num_trials=2", "--num_steps=10")
+    flags = Workbench(tmp_path / "unused", REPOSITORY, tars).flags("--num_trials=2", "--num_steps=10", "--snapshot")
     quoted = " ".join(f"'{flag}'" for flag in flags)
     table = run(f"../train.sh {quoted}", experiment / "workspace")
 
     assert "2 of 2 trials completed" in table
     (summary,) = experiment.glob("workspace/cache/*/summary.json")
     assert json.loads(summary.read_text())["completed"] == 2
+    code = json.loads(summary.with_name("snapshot.json").read_text())
+    assert (code["commit"], code["changed"]) == ((experiment / "commit.txt").read_text().strip(), [])
     assert list((checkout / "dataset_cache").glob("*.h5")), "indexes are shared by the experiments of a project"
