@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -60,7 +59,8 @@ def trained_auc(name: str) -> float:
 
 def still_auc() -> float:
     """AUC of a box that stays where it started."""
-    from seqtrack.assessment.protocols import sequences
+    from seqtrack.assessment.protocols import runs, sequences
+    from seqtrack.assessment.run_scores import score_runs
     from seqtrack.data.datasets import open_dataset
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.locations import Locations
@@ -68,8 +68,9 @@ def still_auc() -> float:
     from seqtrack.tracking.static import StaticTracker
 
     dataset = open_dataset(parse_dataset_name("otb:sample_eval"), Locations(tar_dir=Path("demo_data/tars")))
-    tracked = [run_sequence(StaticTracker(), dataset, s, 0, 0, None) for s in sequences(dataset.index)]
-    return statistics.fmean(result.metrics["AUC"] for result in tracked)
+    found = runs(sequences(dataset.index), "full")
+    tracked = [run_sequence(StaticTracker(), dataset, run, None) for run in found]
+    return float(score_runs(found, tracked, "ope", "otb", "sample_eval").statistics["AUC"].value())
 
 
 def main() -> int:

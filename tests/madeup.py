@@ -15,8 +15,9 @@ import numpy as np
 
 from seqtrack import config
 from seqtrack.assessment import results
-from seqtrack.assessment.metrics import sequence_metrics
+from seqtrack.assessment.protocols import Run, Sequence
 from seqtrack.assessment.results import SequenceResult
+from seqtrack.assessment.scores import Labels
 from seqtrack.config import to_dict
 from seqtrack.pipeline import plan, record
 from seqtrack.pipeline.plan import Assessment
@@ -26,6 +27,7 @@ from seqtrack.pipeline.summarise import summarise
 from seqtrack.runs import attempts
 from seqtrack.runs.identity import keyed
 from seqtrack.runs.paths import RunFolder
+from seqtrack.tracking.courses import START, TRACKED
 from seqtrack.training.csvlog import TrainCsv
 
 EVAL_SETS = {"otb_50": 12, "uav123": 8}
@@ -93,13 +95,15 @@ def write_assessment(
     folder.mkdir(parents=True)
     progress = step / request.train.num_steps
     error = (1 - skill) * (1.6 - 0.6 * progress) + 0.02 * np.sin(seed)
-    tracks = [_track(f"{item.dataset.folder}_{k:03d}", frames, error, seed, step) for k in range(sequences)]
+    runs = [Run(_sequence(f"{item.dataset.folder}_{k:03d}", frames), 0, 0) for k in range(sequences)]
+    tracks = [_track(run.sequence, error, seed, step) for run in runs]
     config_then = {
         "run_id": request.run_id, "seed": seed, "step": step, "eval_id": item.eval_id, "convention": "otb",
         "train": to_dict(request.train), "assess": keyed(request.assess), "data": {"index": item.dataset.folder},
         "code": {"seqtrack/tracking/siamfc.py": "0" * 64},
     }  # fmt: skip
-    results.write_files(folder, tracks, config_then, eval_id=item.eval_id, step=step, convention="otb")
+    what = {"eval_id": item.eval_id, "dataset": item.dataset.folder, "step": step, "protocol": "ope"}
+    results.write_files(folder, runs, tracks, config_then, convention="otb", **what)
     return folder
 
 
@@ -111,8 +115,12 @@ def truth_of(name: str, frames: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.hstack([corners, np.broadcast_to(size, (frames, 2))])
 
 
-def _track(name: str, frames: int, error: float, seed: int, step: int) -> SequenceResult:
-    truth, present = truth_of(name, frames), np.ones(frames, bool)
+def _sequence(name: str, frames: int) -> Sequence:
+    return Sequence(name, 0, 0, np.arange(frames), Labels(name, truth_of(name, frames), np.ones(frames, bool)))
+
+
+def _track(sequence: Sequence, error: float, seed: int, step: int) -> SequenceResult:
+    name, truth, frames = sequence.name, sequence.boxes, len(sequence.frames)
     hardness = np.random.default_rng([1, *name.encode()]).uniform(0.3, 1.7)
     rng = np.random.default_rng([2, seed, step, *name.encode()])
     drift = rng.normal(0, 1, (frames, 4)).cumsum(axis=0) * [1, 1, 0.3, 0.3]
@@ -120,8 +128,8 @@ def _track(name: str, frames: int, error: float, seed: int, step: int) -> Sequen
     boxes[:, 2:] = np.maximum(boxes[:, 2:], 5)
     boxes[0] = truth[0]
     scores = np.concatenate([[np.nan], rng.uniform(0, 1, frames - 1)])
-    metrics = sequence_metrics(boxes, truth, present)
-    return SequenceResult(name, 0, np.arange(frames), boxes, scores, present, metrics, frames / 80)
+    codes = np.where(sequence.frames == 0, START, TRACKED).astype(np.uint8)
+    return SequenceResult(name, 0, sequence.frames, boxes, scores, codes, frames / 80)
 
 
 def _write_trial(

@@ -1,4 +1,9 @@
-"""Which frames a tracker is run on: the eval samplers ``full`` and ``sampling``, and the starts of TRE.
+"""What a tracker is run on: the eval samplers, the truth of what they choose, and the runs over it.
+
+    full          every labelled frame of every track            protocol ope
+    sampling      one clip per track                              protocol ope
+    supervised    as full, started again after each failure       protocol supervised (VOT2013 to 2019)
+    longterm      as full, the confidence matters                 protocol longterm (VOT-LT)
 
 Pure functions of the index: every trial, on every machine, is assessed on the same frames.
 """
@@ -6,17 +11,22 @@ Pure functions of the index: every trial, on every machine, is assessed on the s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrack.assessment.scores import Labels
 from seqtrack.data.sampling.rng import generator
 from seqtrack.errors import DataError, UserError
 from seqtrack.schema import nearest
 
-SAMPLERS = ("full", "sampling")
+OPE, SUPERVISED, LONGTERM = "ope", "supervised", "longterm"
+# The protocol that each sampler belongs to.
+PROTOCOLS = {"full": OPE, "sampling": OPE, "supervised": SUPERVISED, "longterm": LONGTERM}
+SAMPLERS = tuple(PROTOCOLS)
+BENCHMARK = "benchmark"  # whichever of them the data set's authors use
 SAMPLING_MAX_FRAMES = 100
 SAMPLING_MAX_STRIDE = 4
 # OTB's split into TRE segments leaves at least so many frames after the last start (tracker_benchmark, minNum).
@@ -33,6 +43,8 @@ class TrackView(Protocol):
     def boxes(self) -> NDArray[np.float64]: ...
     @property
     def present(self) -> NDArray[np.bool_]: ...
+    @property
+    def visibility(self) -> NDArray[np.float16]: ...
 
 
 class IndexView(Protocol):
@@ -41,26 +53,84 @@ class IndexView(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def layout(self) -> str: ...
+    @property
     def num_videos(self) -> int: ...
+    def video_size(self, video: int) -> tuple[int, int]: ...
     def tracks_of(self, video: int) -> Iterable[int]: ...
     def track_name(self, track: int) -> str: ...
     def track(self, track: int) -> TrackView: ...
+    def polygons(self, track: int) -> NDArray[np.float64] | None: ...
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """What one tracker run may see of one track.
+    """What is assessed of one track: T frames and their truth.
 
-    frames: (T,) int64, increasing positions in the video's frame list; boxes: (T, 4) float64, x y w h in
-    pixels of the original image; present: (T,) bool, the target is in view and has a box.
+    frames: (T,) int64, increasing positions in the video's frame list.
     """
 
     name: str
     video: int
     track: int
     frames: NDArray[np.int64]
-    boxes: NDArray[np.float64]
-    present: NDArray[np.bool_]
+    labels: Labels
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """(T, 4) x y w h in pixels of the original image."""
+        return self.labels.boxes
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(T,) the target is in view and has a box with area: a tracker can be started there."""
+        return self.labels.present & _has_area(self.labels.boxes)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A tracker over a sequence from position ``start`` to its end.
+
+    number: which of the sequence's runs this is (starts of TRE, repetitions, in the order of ``runs``).
+    """
+
+    sequence: Sequence
+    number: int
+    start: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Its name in files."""
+        return self.sequence.name, self.number
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        return self.sequence.frames[self.start :]
+
+    @property
+    def labels(self) -> Labels:
+        """The truth from the start on."""
+        return rows_of(self.sequence.labels, np.arange(self.start, len(self.sequence.frames)))
+
+
+def runs(sequences: Iterable[Sequence], sampler: str, tre_num: int = 1, repeats: int = 1) -> list[Run]:
+    """What a tracker is run on, in the order of ``sequences``.
+
+    In ``ope`` each sequence has the starts of ``tre_starts``, elsewhere one: the first frame in view. All of that
+    ``repeats`` times, for trackers that draw lots: with k starts, repetition r of start i is number r * k + i.
+    """
+    found = []
+    for sequence in sequences:
+        starts = tre_starts(sequence, tre_num if PROTOCOLS[sampler] == OPE else 1)
+        found += [Run(sequence, number, start) for number, start in enumerate(starts * repeats)]
+    return found
+
+
+def own_sampler(layout: str, folder: str) -> str:
+    """The sampler by which a data set's authors assess: what ``benchmark`` stands for."""
+    if folder.endswith("_longterm"):
+        return "longterm"
+    return "supervised" if layout == "vot" else "full"
 
 
 def eval_id(dataset: str, sampler: str) -> str:
@@ -82,7 +152,7 @@ def sequences(
 ) -> list[Sequence]:
     """The sequences of a data set, in the order of its index.
 
-    ``full``: every labelled frame of every track. ``sampling``: one clip per track (``sample_clip``).
+    Every labelled frame of every track; with ``sampling`` one clip per track (``sample_clip``).
     ``videos``: those that are assessed on; None means all. ``max_videos``: a seeded subset of them, the same for
     all trials and samplers.
     A track whose target is never in view has no start and is left out. Raises UserError for an unknown
@@ -94,19 +164,47 @@ def sequences(
     there = range(index.num_videos) if videos is None else videos
     for video in _choose_videos(index.name, there, max_videos):
         for number in index.tracks_of(video):
-            name, track = index.track_name(number), index.track(number)
-            boxes = np.asarray(track.boxes, np.float64)
-            present = np.asarray(track.present, np.bool_) & _has_area(boxes)
-            if not present.any():
+            sequence = _whole_track(index, video, number)
+            if not sequence.present.any():
                 continue
-            picks = np.arange(len(present))
             if sampler == "sampling":
-                picks = sample_clip(index.name, name, present)
-            frames = np.asarray(track.frames, np.int64)
-            chosen.append(Sequence(name, video, number, frames[picks], boxes[picks], present[picks]))
+                picks = sample_clip(index.name, sequence.name, sequence.present)
+                labels = rows_of(sequence.labels, picks)
+                sequence = replace(sequence, frames=sequence.frames[picks], labels=labels)
+            chosen.append(sequence)
     if not chosen:
         raise DataError(f"data set '{index.name}': no track has a frame with its target in view: nothing to assess")
     return chosen
+
+
+def _whole_track(index: IndexView, video: int, number: int) -> Sequence:
+    track = index.track(number)
+    present = np.asarray(track.present, np.bool_)
+    visibility: NDArray[np.float64] | None = np.asarray(track.visibility, np.float64)
+    # An index has a visibility for every data set; where the benchmark has none it repeats the presence.
+    if index.layout != "got10k" and np.array_equal(track.visibility, present):
+        visibility = None
+    labels = Labels(
+        name=index.track_name(number),
+        boxes=np.asarray(track.boxes, np.float64),
+        present=present,
+        size=index.video_size(video),
+        regions=index.polygons(number),
+        visibility=visibility,
+    )
+    return Sequence(labels.name, video, number, np.asarray(track.frames, np.int64), labels)
+
+
+def rows_of(labels: Labels, picks: NDArray[np.int64]) -> Labels:
+    """The truth of some of the frames; ``picks``: their positions, rising."""
+    return replace(
+        labels,
+        boxes=labels.boxes[picks],
+        present=labels.present[picks],
+        regions=None if labels.regions is None else labels.regions[picks],
+        visibility=None if labels.visibility is None else labels.visibility[picks],
+        tags={name: rows[picks] for name, rows in labels.tags.items()},
+    )
 
 
 def sample_clip(dataset: str, track: str, present: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -1,14 +1,16 @@
 """Results of an assessment on disk: durable per sequence, then published as one finished folder.
 
-    <partial>/<sequence>-<digest>@<start>.npz    one per (sequence, start) as soon as it is tracked
+    <partial>/<sequence>-<digest>@<number>.npz   one per run of the tracker as soon as it is done
     <final>/config.yaml                          the complete configuration of the assessment
-    <final>/sequences.csv                        one row per sequence and start: its metrics, all digits
-    <final>/summary.json                         the mean over sequences
-    <final>/tracks.h5                            /<sequence>/start_<k>: one row per frame
+    <final>/sequences.csv                        one row per run: its scores, all digits
+    <final>/summary.json                         the scores of the set, under which convention, and its curves
+    <final>/statistics.npz                       what these scores are computed from, per sequence: to draw others
+    <final>/tracks.h5                            /<sequence>/start_<number>: one row per frame
     <final>/speed.json                           frames per second: all that depends on the machine
 
 A killed assessment goes on with the sequences that it has; a finished one is never changed. Equal tracks give
-equal bytes in every file but speed.json.
+equal bytes in every file but speed.json. Tracks are stored without their scores while an assessment lasts: those of
+all runs are computed at its end, at once.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import re
 import shutil
 import urllib.parse
 import zipfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,57 +32,64 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from seqtrack.assessment.metrics import METRICS
-from seqtrack.assessment.summary import StartScores, eval_metrics, per_sequence
+from seqtrack.assessment.protocols import Run
+from seqtrack.assessment.run_scores import score_runs
+from seqtrack.assessment.scores import Floats, Ratio, Statistic
 from seqtrack.errors import DataError
 from seqtrack.runs import atomic
 
 CONFIG = "config.yaml"
 SEQUENCES = "sequences.csv"
 SUMMARY = "summary.json"
+STATISTICS = "statistics.npz"
 TRACKS = "tracks.h5"
 SPEED = "speed.json"
-TRACK_ROW = np.dtype([("frame", "<i8"), *((name, "<f8") for name in ("x", "y", "w", "h", "score")), ("present", "?")])
-_PARTIAL_VERSION = 1
+_NUMBERS = [(name, "<f8") for name in ("x", "y", "w", "h", "score")]
+TRACK_ROW = np.dtype([("frame", "<i8"), *_NUMBERS, ("present", "?"), ("overlap", "<f8"), ("code", "u1")])
+_PARTIAL_VERSION = 2  # of the files of runs; others are done again
 _CSV_FIXED = ("sequence", "start", "first_frame", "frames")
 
 
 @dataclass(frozen=True)
 class SequenceResult:
-    """One run of a tracker on one sequence.
+    """What one run of a tracker gave.
 
-    start: which start this is, 0 = OPE's. frames: (T,) int64, positions in the video's frame list. boxes: (T, 4)
-    float64, predictions, x y w h in pixels of the original image. scores: (T,) float64. present: (T,) bool, the truth
-    has the target in view. metrics: name -> value. seconds: time in the tracker, all T frames.
+    start: ``Run.number``. frames: (T,) int64, positions in the video's frame list. boxes: (T, 4) float64,
+    predictions, x y w h in pixels of the original image, NaN where the tracker saw nothing. scores: (T,) float64, its
+    confidence. codes: (T,) uint8 of ``tracking.courses``. seconds: time in the tracker, all frames.
     """
 
     name: str
     start: int
     frames: NDArray[np.int64]
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    present: NDArray[np.bool_]
-    metrics: Mapping[str, float]
+    boxes: Floats
+    scores: Floats
+    codes: NDArray[np.uint8]
     seconds: float
 
     def __post_init__(self) -> None:
         total = len(self.frames)
-        if self.boxes.shape != (total, 4) or self.scores.shape != (total,) or self.present.shape != (total,):
+        if self.boxes.shape != (total, 4) or self.scores.shape != (total,) or self.codes.shape != (total,):
             raise ValueError(
                 f"{self.name} start {self.start}: {total} frames, boxes {self.boxes.shape}, "
-                f"scores {self.scores.shape}, present {self.present.shape}"
+                f"scores {self.scores.shape}, codes {self.codes.shape}"
             )
+
+
+@dataclass(frozen=True)
+class StartScores:
+    """A row of ``sequences.csv``: the scores of one run; those it does not have alone are NaN."""
+
+    name: str
+    start: int
+    first_frame: int
+    frames: int
+    metrics: Mapping[str, float]
 
 
 def write_sequence(partial: Path, result: SequenceResult, guard: Callable[[], None] = atomic.no_guard) -> None:
     """Makes one sequence durable. ``guard`` is called right before, and stops it by raising."""
-    header = {
-        "version": _PARTIAL_VERSION,
-        "name": result.name,
-        "start": result.start,
-        "metrics": dict(result.metrics),
-        "seconds": result.seconds,
-    }
+    header = {"version": _PARTIAL_VERSION, "name": result.name, "start": result.start, "seconds": result.seconds}
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -88,7 +97,7 @@ def write_sequence(partial: Path, result: SequenceResult, guard: Callable[[], No
         frames=np.asarray(result.frames, np.int64),
         boxes=np.asarray(result.boxes, np.float64),
         scores=np.asarray(result.scores, np.float64),
-        present=np.asarray(result.present, np.bool_),
+        codes=np.asarray(result.codes, np.uint8),
     )
     atomic.write_bytes(partial / _partial_name(result.name, result.start), buffer.getvalue(), guard)
 
@@ -110,28 +119,45 @@ def read_sequences(partial: Path) -> dict[tuple[str, int], SequenceResult]:
 def finish(
     partial: Path,
     final: Path,
-    expected: Collection[tuple[str, int]],
+    runs: Sequence[Run],
     config: Mapping[str, Any],
     *,
     eval_id: str,
+    dataset: str,
     step: int,
+    protocol: str,
     convention: str,
     tre_num: int = 1,
     guard: Callable[[], None] = atomic.no_guard,
 ) -> dict[str, Any]:
-    """Publishes the finished folder as a whole, removes the partial one, and answers the summary.
+    """Scores all runs, publishes the finished folder as a whole, removes the partial one, and answers the summary.
 
-    expected: the (name, start) pairs, in the order of the files' rows; ValueError if one is not there yet. A
-    ``final`` that exists already stays as it is. ``guard`` is called right before the publication.
+    runs: in the order of the files' rows; ValueError if one is not there yet. dataset: the name of its folder, by
+    which a convention knows its bounds. A ``final`` that is finished already stays as it is; one that a version
+    before made is replaced. ``guard`` is called right before the publication.
     """
     if not is_finished(final):
         found = read_sequences(partial)
-        missing = [pair for pair in expected if pair not in found]
+        missing = [run.key for run in runs if run.key not in found]
         if missing:
-            raise ValueError(f"{len(missing)} of {len(expected)} sequences are not there yet, such as {missing[0]}")
-        results = [found[pair] for pair in expected]
+            raise ValueError(f"{len(missing)} of {len(runs)} sequences are not there yet, such as {missing[0]}")
+        results = [found[run.key] for run in runs]
         with atomic.replacing_folder(final, guard) as folder:
-            write_files(folder, results, config, eval_id=eval_id, step=step, convention=convention, tre_num=tre_num)
+            write_files(
+                folder,
+                runs,
+                results,
+                config,
+                eval_id=eval_id,
+                dataset=dataset,
+                step=step,
+                protocol=protocol,
+                convention=convention,
+                tre_num=tre_num,
+            )
+            if final.exists() and not is_finished(final):
+                guard()
+                shutil.rmtree(final)
     summary = load_summary(final)
     shutil.rmtree(partial, ignore_errors=True)
     return summary
@@ -139,25 +165,30 @@ def finish(
 
 def write_files(
     folder: Path,
-    results: Collection[SequenceResult],
+    runs: Sequence[Run],
+    results: Sequence[SequenceResult],
     config: Mapping[str, Any],
     *,
     eval_id: str,
+    dataset: str,
     step: int,
+    protocol: str,
     convention: str,
     tre_num: int = 1,
 ) -> None:
-    """The files of a finished folder, into an existing one."""
-    metrics = eval_metrics(per_sequence((_scores(result) for result in results), tre_num))
+    """The files of a finished folder, into an existing one; ``results``: what came of each of ``runs``."""
+    scores = score_runs(runs, results, protocol, convention, dataset, tre_num)
     num_frames = sum(len(result.frames) for result in results)
     summary = {
         "eval_id": eval_id,
         "step": step,
+        "protocol": protocol,
         "convention": convention,
         "tre_num": tre_num,
         "num_sequences": len({result.name for result in results}),
         "num_frames": num_frames,
-        "metrics": metrics,
+        "metrics": {metric: _known(item.value()) for metric, item in scores.statistics.items()},
+        "curves": {name: list(map(_known, values)) for name, values in scores.curves.items()},
     }
     seconds = sum(result.seconds for result in results)
     speed = {"frames": num_frames, "seconds": seconds, "fps": num_frames / seconds if seconds > 0 else None}
@@ -165,19 +196,26 @@ def write_files(
     # By way of JSON, so that tuples become lists and anything that is no plain value raises.
     plain = json.loads(json.dumps(dict(config)))
     atomic.write_text(folder / CONFIG, yaml.safe_dump(plain, sort_keys=True, allow_unicode=True))
-    atomic.write_text(folder / SEQUENCES, _csv_text(results))
+    atomic.write_text(folder / SEQUENCES, _csv_text(results, scores.per_run))
     atomic.write_json(folder / SUMMARY, summary)
+    atomic.write_bytes(folder / STATISTICS, _statistics_bytes(scores.statistics))
     atomic.write_json(folder / SPEED, speed)
-    atomic.write_bytes(folder / TRACKS, _tracks_bytes(results))
+    atomic.write_bytes(folder / TRACKS, _tracks_bytes(runs, results, scores.overlaps))
+
+
+def _known(value: Any) -> float | None:
+    """JSON has no NaN: what is not known is null."""
+    return float(value) if np.isfinite(value) else None
 
 
 def is_finished(final: Path) -> bool:
-    """Whether the folder is there; it appears whole or not at all."""
-    return (final / SUMMARY).is_file()
+    """Whether the folder is there; it appears whole or not at all. One that a version before made, which kept no
+    statistics, is not: it is made again from the checkpoint."""
+    return (final / STATISTICS).is_file()
 
 
 def load_summary(final: Path) -> dict[str, Any]:
-    """``summary.json`` of a finished folder. Raises DataError that names the file."""
+    """``summary.json`` of a finished folder; a metric that has no value is None. DataError that names the file."""
     return _load_json(final / SUMMARY, "metrics")
 
 
@@ -188,8 +226,10 @@ def load_sequences(final: Path) -> list[StartScores]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                metrics = {name: float(row[name]) for name in METRICS}
-                runs.append(StartScores(row["sequence"], int(row["start"]), int(row["frames"]), metrics))
+                name, *numbers = (row.pop(column) for column in _CSV_FIXED)
+                start, first, frames = map(int, numbers)
+                metrics = {metric: float(value) for metric, value in row.items()}
+                runs.append(StartScores(name, start, first, frames, metrics))
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{path}, row {len(runs) + 2}: no scores there ({error!r}): remove the folder to assess again"
@@ -197,13 +237,22 @@ def load_sequences(final: Path) -> list[StartScores]:
     return runs
 
 
-def load_scores(final: Path, tre_num: int = 1) -> dict[str, NDArray[np.float64]]:
-    """metric -> (S,) per sequence, as ``summary.summarise`` takes them."""
-    return per_sequence(load_sequences(final), tre_num)
+def load_scores(final: Path) -> dict[str, Statistic]:
+    """metric -> its statistic over the sequences, as ``summary.summarise`` takes them. DataError names the file."""
+    path = final / STATISTICS
+    parts: dict[str, dict[str, Floats]] = {}
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            for key in arrays.files:
+                metric, part = key.split("/")
+                parts.setdefault(metric, {})[part] = arrays[key]
+            return {metric: Ratio(**found) for metric, found in parts.items()}
+    except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: cannot be read ({error!r}): remove the folder to assess again") from error
 
 
 def load_results(final: Path) -> list[SequenceResult]:
-    """Everything in a finished folder, as it was measured; the time of a sequence is its share of the whole.
+    """Every run in a finished folder; the time of one is its share of the whole.
 
     Raises:
         DataError: names the file that cannot be read.
@@ -214,12 +263,8 @@ def load_results(final: Path) -> list[SequenceResult]:
     for run in load_sequences(final):
         track = load_track(final, run.name, run.start)
         boxes = np.stack([track[column] for column in "xywh"], axis=1)
-        frames, scores, present = track["frame"], track["score"], track["present"]
-        found.append(
-            SequenceResult(
-                run.name, run.start, frames, boxes, scores, present, dict(run.metrics), per_frame * len(track)
-            )
-        )
+        frames, scores, codes = track["frame"], track["score"], track["code"]
+        found.append(SequenceResult(run.name, run.start, frames, boxes, scores, codes, per_frame * len(track)))
     return found
 
 
@@ -255,38 +300,45 @@ def _read_partial(path: Path) -> SequenceResult | None:
                 frames=arrays["frames"],
                 boxes=arrays["boxes"],
                 scores=arrays["scores"],
-                present=arrays["present"],
-                metrics={metric: float(header["metrics"][metric]) for metric in METRICS},
+                codes=arrays["codes"],
                 seconds=float(header["seconds"]),
             )
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile):
         return None
 
 
-def _scores(result: SequenceResult) -> StartScores:
-    return StartScores(result.name, result.start, len(result.frames), result.metrics)
-
-
-def _csv_text(results: Collection[SequenceResult]) -> str:
+def _csv_text(results: Collection[SequenceResult], per_run: Mapping[str, Floats]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*_CSV_FIXED, *METRICS])
-    for result in results:
-        values = (repr(float(result.metrics[metric])) for metric in METRICS)
+    writer.writerow([*_CSV_FIXED, *per_run])
+    for k, result in enumerate(results):
+        values = (repr(float(scores[k])) for scores in per_run.values())
         writer.writerow([result.name, result.start, int(result.frames[0]), len(result.frames), *values])
     return buffer.getvalue()
 
 
-def _tracks_bytes(results: Collection[SequenceResult]) -> bytes:
+def _statistics_bytes(statistics: Mapping[str, Statistic]) -> bytes:
+    buffer = io.BytesIO()
+    parts = {
+        f"{metric}/{part}": np.asarray(values, np.float64)
+        for metric, statistic in statistics.items()
+        for part, values in vars(statistic).items()
+    }
+    np.savez(buffer, **parts)  # type: ignore[arg-type]  # metrics are called otherwise; dates in it are constant
+    return buffer.getvalue()
+
+
+def _tracks_bytes(runs: Sequence[Run], results: Sequence[SequenceResult], overlaps: Sequence[Floats]) -> bytes:
     import h5py  # late: 70 ms that those who only ask what is finished (--dry_run) need not wait
 
     # In memory: on a disk that fills up, HDF5 2.0 (h5py 3.16) ends the process with a segmentation fault.
     buffer = io.BytesIO()
     # Dates of modification are the only thing that would make two files of equal tracks differ.
     with h5py.File(buffer, "w", track_order=False) as file:
-        for result in results:
+        for run, result, overlap in zip(runs, results, overlaps, strict=True):
             rows = np.zeros(len(result.frames), TRACK_ROW)
-            rows["frame"], rows["score"], rows["present"] = result.frames, result.scores, result.present
+            rows["frame"], rows["score"], rows["code"] = result.frames, result.scores, result.codes
+            rows["present"], rows["overlap"] = run.sequence.present[run.start :], overlap
             for column, values in zip("xywh", result.boxes.T, strict=True):
                 rows[column] = values
             dataset = file.create_dataset(_track_path(result.name, result.start), data=rows, track_times=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -78,7 +79,7 @@ class Ratio:
             # A plain sum, in the order of the sequences: no BLAS, whose last bit depends on machine and threads.
             result: Floats = self._mean(above.sum(axis=0), below.sum(axis=0))
             return result
-        return self._mean(counts @ above, counts @ below)
+        return self._mean(counts @ _exact(above, counts), counts @ _exact(below, counts))
 
     @staticmethod
     def _columns(values: Floats) -> Floats:
@@ -91,6 +92,19 @@ class Ratio:
             known = np.isfinite(ratios)
             mean = np.where(known, ratios, 0.0).sum(axis=-1) / known.sum(axis=-1)
         return np.asarray(mean, np.float64)
+
+
+def _exact(values: Floats, counts: Floats) -> Floats:
+    """``values`` (S, K) >= 0 on a grid so coarse that every partial sum of ``counts @ values`` is a float64.
+
+    Then no addition rounds, and BLAS gives the same bits in whatever order it adds, on every machine. The grid's step
+    is at most the largest possible sum times 2**-51, and each of the S values is off by half of that at most.
+    """
+    largest = float(counts.sum(axis=1).max(initial=0.0)) * float(values.max(initial=0.0))
+    if largest == 0.0:
+        return values
+    step = math.ldexp(1.0, math.frexp(largest)[1] - 52)
+    return np.asarray(np.rint(values / step) * step)
 
 
 @dataclass(frozen=True)

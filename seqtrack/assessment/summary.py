@@ -1,42 +1,30 @@
-"""From scores per sequence to the numbers of a paper: selection, mean over sequences, mean ± std over seeds.
+"""From the scores of trials to the numbers of a paper: selection, mean ± std over seeds, intervals over videos.
 
 Pure, and a function of values only: no clocks, hosts or orders of completion, so that the summary of an
-interrupted run has the bytes of an uninterrupted one. Sums run in a fixed order, element by element: no BLAS,
-whose last bit depends on the machine and its threads.
+interrupted run has the bytes of an uninterrupted one. Sums run in a fixed order or do not round (``scores.Ratio``).
 """
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from seqtrack.assessment.metrics import METRICS, tre_name
 from seqtrack.assessment.protocols import dataset_of
+from seqtrack.assessment.scores import Floats, Statistic
 
 RESAMPLES = 10_000
 BOOTSTRAP_SEED = 0
+INTERVAL = (0.025, 0.975)
 COMPLETED = "completed"
-_CHUNK = 1_000  # resamples at a time: 35 columns of them stay in a 512 kB cache
+_CHUNK = 1_000  # resamples at a time
 
-Floats = NDArray[np.float64]
-# eval id -> seed -> metric -> (S,) one value per sequence, in the order of the index
-Scores = Mapping[str, Mapping[int, Mapping[str, Floats]]]
-
-
-@dataclass(frozen=True)
-class StartScores:
-    """The metrics of one run of the tracker: ``start`` 0 is OPE's, the others are TRE's."""
-
-    name: str
-    start: int
-    frames: int
-    metrics: Mapping[str, float]
+# eval id -> seed -> metric -> its statistic over the sequences, in the order of the index
+Scores = Mapping[str, Mapping[int, Mapping[str, Statistic]]]
 
 
 @dataclass(frozen=True)
@@ -53,32 +41,6 @@ class TrialOutcome:
     candidates: int = 1
 
 
-def per_sequence(runs: Iterable[StartScores], tre_num: int = 1) -> dict[str, Floats]:
-    """Scores per sequence: metric -> (S,), sequences in the order in which they first appear in ``runs``.
-
-    Plain metric names hold OPE (start 0). For ``tre_num`` = n > 1 ``TRE_<n>_<metric>`` holds the mean over
-    the starts of a sequence, start 0 included; a sequence too short for n starts enters with those it has.
-    Raises ValueError for a sequence without start 0.
-    """
-    starts: dict[str, dict[int, Mapping[str, float]]] = {}
-    for run in runs:
-        starts.setdefault(run.name, {})[run.start] = run.metrics
-    for name, found in starts.items():
-        if 0 not in found:
-            raise ValueError(f"sequence '{name}' has no start 0")
-    scores = {metric: np.array([found[0][metric] for found in starts.values()]) for metric in METRICS}
-    if tre_num > 1:
-        for metric in METRICS:
-            means = [statistics.fmean(found[k][metric] for k in sorted(found)) for found in starts.values()]
-            scores[tre_name(tre_num, metric)] = np.array(means)
-    return scores
-
-
-def eval_metrics(scores: Mapping[str, Floats]) -> dict[str, float]:
-    """The mean over sequences of each metric of ``per_sequence``: every sequence weighs the same."""
-    return {metric: statistics.fmean(map(float, values)) for metric, values in scores.items()}
-
-
 def select(scores: Mapping[int, float], higher_is_better: bool = True) -> int:
     """The step of the best checkpoint, the earliest of equally good ones. Raises ValueError for none."""
     usable = {step: score for step, score in scores.items() if math.isfinite(score)}
@@ -88,68 +50,84 @@ def select(scores: Mapping[int, float], higher_is_better: bool = True) -> int:
     return min(usable, key=lambda step: (sign * usable[step], step))
 
 
-def bootstrap_variance(values: Floats, resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED) -> Floats:
-    """Variance of the mean over sequences if other sequences had been drawn: (S, C) -> (C,).
+def resampled_counts(count: int, resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED) -> Iterator[Floats]:
+    """How often each of S = ``count`` sequences is among S drawn with replacement: (R, S), ``resamples`` rows in all.
 
-    ``resamples`` times, S of the S rows are drawn with replacement (Philox, seeded) and averaged; all columns share
-    the draws. Sample variance (ddof = 1) of these means. Memory does not grow with S beyond 8 MB per 1,000 sequences.
+    Philox, seeded: whoever asks for the same number of sequences gets the same draws.
     """
-    values = np.ascontiguousarray(values, np.float64)
-    count, columns = values.shape
-    if count < 2:
-        return np.zeros(columns)
-    deviations = values - values.mean(axis=0)  # small numbers: the one-pass variance below keeps its digits
     rng = np.random.Generator(np.random.Philox(key=seed))
-    total, squares = np.zeros(columns), np.zeros(columns)
     for begin in range(0, resamples, _CHUNK):
-        draws = rng.integers(0, count, size=(count, min(_CHUNK, resamples - begin)), dtype=np.int32)
-        sums = np.zeros((draws.shape[1], columns))
-        for drawn in draws:
-            sums += deviations[drawn]
-        sums /= count
-        total += sums.sum(axis=0)
-        squares += (sums * sums).sum(axis=0)
-    return np.maximum(squares - total * total / resamples, 0.0) / (resamples - 1)
+        size = min(_CHUNK, resamples - begin)
+        draws = rng.integers(0, count, size=(count, size), dtype=np.int32)
+        places = draws + count * np.arange(size, dtype=np.int64)
+        yield np.bincount(places.ravel(), minlength=count * size).reshape(size, count).astype(np.float64)
+
+
+def bootstrap(scores: Sequence[Statistic], resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED) -> Floats:
+    """Each set's score had other sequences been drawn: (C, resamples); all share the draws, so all have S sequences.
+
+    NaN where a draw leaves a score undefined (VOT's EAO, if no sequence drawn is long enough).
+    """
+    (count,) = {len(statistic.per_sequence) for statistic in scores}
+    chunks = [[item.value(counts) for item in scores] for counts in resampled_counts(count, resamples, seed)]
+    return np.concatenate([np.stack(chunk) for chunk in chunks], axis=1)
 
 
 def summarise(scores: Scores, resamples: int = RESAMPLES) -> dict[str, dict[str, dict[str, Any]]]:
-    """``results[eval_id][metric]`` = mean, std, n, per_seed, within_var, between_var over the trials.
+    """``results[eval_id][metric]``: what docs/metrics.md, "Over seeds", lists, over the trials' scores at their
+    selected checkpoints.
 
-    Each trial contributes the mean over sequences at its selected checkpoint. std: sample standard deviation
-    over trials (ddof = 1), between_var its square; both None for n = 1, where nothing is known of them.
-    within_var: the mean over trials of ``bootstrap_variance``. The total variance of a trial's score, as in
-    docs/metrics.md, is within_var + between_var. The order of trials and eval sets in ``scores`` has no
-    influence on any value. Raises ValueError where trials of one eval set differ in sequences or metrics.
+    Whatever is not known is None: std for one trial, intervals for one sequence, everything of a score that
+    the sequences do not give. The order of trials in ``scores`` has no influence on anything. Raises ValueError
+    where trials of one eval set differ in sequences or metrics.
     """
     return {eval_id: _summarise_set(eval_id, trials, resamples) for eval_id, trials in scores.items() if trials}
 
 
 def _summarise_set(
-    eval_id: str, trials: Mapping[int, Mapping[str, Floats]], resamples: int
+    eval_id: str, trials: Mapping[int, Mapping[str, Statistic]], resamples: int
 ) -> dict[str, dict[str, Any]]:
     seeds = sorted(trials)
     metrics = list(trials[seeds[0]])
-    for seed in seeds:
-        shapes = {np.shape(values) for values in trials[seed].values()}
-        if set(trials[seed]) != set(metrics) or shapes != {np.shape(trials[seeds[0]][metrics[0]])}:
-            raise ValueError(f"{eval_id}: trials {seeds[0]} and {seed} differ in sequences or metrics")
-    columns = [(metric, seed) for metric in metrics for seed in seeds]
-    variances = bootstrap_variance(np.stack([trials[seed][metric] for metric, seed in columns], axis=1), resamples)
-    within = dict(zip(columns, variances.tolist(), strict=True))
-    means = {seed: eval_metrics(trials[seed]) for seed in seeds}
-    results = {}
-    for metric in metrics:
-        values = [means[seed][metric] for seed in seeds]
-        several = len(values) > 1
-        results[metric] = {
-            "mean": statistics.fmean(values),
-            "std": statistics.stdev(values) if several else None,
-            "n": len(values),
-            "per_seed": {str(seed): value for seed, value in zip(seeds, values, strict=True)},
-            "within_var": statistics.fmean(within[metric, seed] for seed in seeds),
-            "between_var": statistics.variance(values) if several else None,
-        }
-    return results
+    count = {len(item.per_sequence) for found in trials.values() for item in found.values()}
+    if len(count) != 1 or any(set(trials[seed]) != set(metrics) for seed in seeds):
+        raise ValueError(f"{eval_id}: trials {', '.join(map(str, seeds))} differ in sequences or metrics")
+    drawn = bootstrap([trials[seed][metric] for metric in metrics for seed in seeds], resamples)
+    drawn = drawn.reshape(len(metrics), len(seeds), -1)
+    has_several = count != {1}
+    return {
+        metric: _cell({seed: float(trials[seed][metric].value()) for seed in seeds}, drawn[k], has_several)
+        for k, metric in enumerate(metrics)
+    }
+
+
+def _cell(values: Mapping[int, float], drawn: Floats, has_several: bool) -> dict[str, Any]:
+    """values: by seed; drawn: (seeds, R), each seed's value for other choices of ``has_several`` sequences."""
+    known = [value for value in values.values() if math.isfinite(value)]
+    is_known = len(known) == len(values)
+    several = is_known and len(known) > 1
+    per_seed = dict(zip(values, drawn, strict=True))
+    interval = _interval if has_several else lambda _: None
+    return {
+        "mean": statistics.fmean(known) if is_known else None,
+        "std": statistics.stdev(known) if several else None,
+        "n": len(values),
+        "per_seed": {str(seed): value if math.isfinite(value) else None for seed, value in values.items()},
+        "within_var": statistics.fmean(map(_variance, drawn)) if is_known else None,
+        "between_var": statistics.variance(known) if several else None,
+        "interval_95": interval(drawn.mean(axis=0)) if is_known else None,
+        "per_seed_interval_95": {str(seed): interval(scores) for seed, scores in per_seed.items()},
+    }
+
+
+def _variance(drawn: Floats) -> float:
+    finite = drawn[np.isfinite(drawn)]
+    return float(finite.var(ddof=1)) if len(finite) > 1 else 0.0
+
+
+def _interval(drawn: Floats) -> list[float] | None:
+    finite = drawn[np.isfinite(drawn)]
+    return [float(value) for value in np.quantile(finite, INTERVAL)] if len(finite) else None
 
 
 def run_summary(

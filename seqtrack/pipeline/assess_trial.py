@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqtrack.assessment import protocols, results
-from seqtrack.assessment.metrics import sequence_metrics
-from seqtrack.assessment.protocols import Sequence
+from seqtrack.assessment.protocols import Run
 from seqtrack.assessment.results import SequenceResult
 from seqtrack.config import to_dict
 from seqtrack.data import datasets
@@ -28,6 +27,7 @@ from seqtrack.runs.attempts import Attempt
 from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest, keyed
 from seqtrack.runs.paths import TrialFolder
 from seqtrack.tracking.base import Image, Tracker
+from seqtrack.tracking.courses import START, TRACKED
 from seqtrack.tracking.sequence import track_sequence
 from seqtrack.training import checkpoints
 
@@ -54,35 +54,33 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
         config = _config(request, trial, assessment, dataset)
         # Sequences tracked by other code, or on other data, are not taken over.
         partial = final.with_name(f".partial-{final.name}-{digest(config)[:ASSESSMENT_DIGITS]}")
-        runs = [
-            (sequence, number, start)
-            for sequence in item.sequences(dataset.index, request.assess.max_eval_videos)
-            for number, start in enumerate(protocols.tre_starts(sequence, tre_num))
-        ]
+        runs = protocols.runs(item.sequences(dataset.index, request.assess.max_eval_videos), item.sampler, tre_num)
         done = results.read_sequences(partial)
         for result in _measured_before(request, trial, assessment, config):
-            is_wanted = any((result.name, result.start) == (s.name, number) for s, number, _ in runs)
+            is_wanted = any((result.name, result.start) == run.key for run in runs)
             if is_wanted and (result.name, result.start) not in done:
                 results.write_sequence(partial, result, attempt.guard)
                 done[result.name, result.start] = result
                 attempt.event("reused", eval_id=item.eval_id, sequence=result.name, start=result.start)
-        progress = _Progress(attempt, assessment, sum(len(s.frames) - start for s, _, start in runs), should_stop)
+        progress = _Progress(attempt, assessment, sum(len(run.frames) for run in runs), should_stop)
         tracker = make_tracker(request, trial, assessment.step)
-        for sequence, number, start in runs:
-            if (sequence.name, number) in done:
-                progress.skip(len(sequence.frames) - start)
+        for run in runs:
+            if run.key in done:
+                progress.skip(len(run.frames))
                 continue
-            result = run_sequence(tracker, dataset, sequence, number, start, request.view_size, progress.count)
+            result = run_sequence(tracker, dataset, run, request.view_size, progress.count)
             results.write_sequence(partial, result, attempt.guard)
-            where = {"eval_id": item.eval_id, "step": assessment.step, "sequence": sequence.name, "start": number}
+            where = {"eval_id": item.eval_id, "step": assessment.step, "sequence": result.name, "start": result.start}
             attempt.event("sequence", **where)
         summary = results.finish(
             partial,
             final,
-            [(sequence.name, number) for sequence, number, _ in runs],
+            runs,
             config,
             eval_id=item.eval_id,
+            dataset=item.dataset.folder,
             step=assessment.step,
+            protocol=protocols.PROTOCOLS[item.sampler],
             convention=CONVENTION,
             tre_num=tre_num,
             guard=attempt.guard,
@@ -131,7 +129,8 @@ def _measured_before(
 
 def _what_a_track_depends_on(config: dict[str, Any]) -> dict[str, Any]:
     assess = config.get("assess", {})
-    return {**config, "assess": [assess.get("tracker_params"), assess.get("eval_preproc")]}
+    how = [assess.get("tracker_params"), assess.get("eval_preproc")]
+    return {**config, "assess": how, "convention": None}
 
 
 class _Progress:
@@ -183,36 +182,25 @@ def make_tracker(request: Request, trial: TrialFolder, step: int) -> Tracker:
 def run_sequence(
     tracker: Tracker,
     dataset: Dataset,
-    sequence: Sequence,
-    number: int,
-    start: int,
+    run: Run,
     view_size: tuple[int, int] | None,
     watch: Callable[[Iterator[Image]], Iterator[Image]] = iter,
 ) -> SequenceResult:
-    """Runs a tracker from position ``start`` of a sequence to its end, and measures it there.
+    """Runs a tracker from the start of a run to its end.
 
-    ``number`` is which of the starts this is; ``watch`` sees the frames go by. Coordinates are those of the
-    original image throughout.
+    ``watch`` sees the frames go by. Coordinates are those of the original image throughout.
     """
-    frames = sequence.frames[start:]
-    truth, present = sequence.boxes[start:], sequence.present[start:]
+    video = run.sequence.video
     track = track_sequence(
         tracker,
-        watch(read_frames(dataset, sequence.video, frames)),
-        truth[0],
-        dataset.index.video_size(sequence.video),
+        watch(read_frames(dataset, video, run.frames)),
+        run.sequence.boxes[run.start],
+        dataset.index.video_size(video),
         view_size,
     )
-    return SequenceResult(
-        name=sequence.name,
-        start=number,
-        frames=frames,
-        boxes=track.boxes,
-        scores=track.scores,
-        present=present,
-        metrics=sequence_metrics(track.boxes, truth, present, CONVENTION),
-        seconds=track.seconds,
-    )
+    codes = np.full(len(run.frames), TRACKED, np.uint8)
+    codes[0] = START
+    return SequenceResult(*run.key, run.frames, track.boxes, track.scores, codes, track.seconds)
 
 
 def read_frames(dataset: Dataset, video: int, frames: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Image]:

@@ -34,7 +34,7 @@ def summarise(request: Request, failures: dict[int, str] | None = None) -> dict[
             outcomes.append(TrialOutcome(seed, COMPLETED, selected, candidates=candidates))
             for item in request.eval_sets:
                 folder = plan.final_folder(request, trial, Assessment(item, selected))
-                scores[item.eval_id][seed] = results.load_scores(folder, request.assess.eval_tre_num)
+                scores[item.eval_id][seed] = results.load_scores(folder)
         else:
             outcomes.append(TrialOutcome(seed, *_unfinished(trial, failures.get(seed))))
     summary = run_summary(

@@ -14,31 +14,39 @@ import pytest
 import yaml
 
 from seqtrack.assessment import results
-from seqtrack.assessment.metrics import METRICS
+from seqtrack.assessment.protocols import Run, Sequence
 from seqtrack.assessment.results import SequenceResult, finish, read_sequences, write_sequence
+from seqtrack.assessment.scores import Labels
 from seqtrack.errors import DataError, SupersededError
+from seqtrack.tracking.courses import START, TRACKED
 
 CONFIG = {"eval_sampler": "full", "tracker": {"num_scales": 3, "sizes": (127, 255)}}
-WHAT = {"eval_id": "bag-full", "step": 300, "convention": "otb"}
+WHAT = {"eval_id": "bag-full", "dataset": "bag", "step": 300, "protocol": "ope", "convention": "otb"}
+TOTAL = 5
+TRUTH = np.array([[10.0, 10.0, 20.0, 20.0]] * TOTAL)
+HITS = (True, False, True, False, False)  # where the tracker is right to the bit; elsewhere it is far away
+PERFECT = 20 / 21  # AUC: no overlap exceeds the threshold 1
 
 
-def a_result(name: str = "Crossing", start: int = 0, total: int = 5, value: float = 0.1 + 0.2) -> SequenceResult:
-    rng = np.random.default_rng([start, total])
+def a_run(name: str = "Crossing", number: int = 0, total: int = TOTAL) -> Run:
+    """Number k starts in frame k."""
+    labels = Labels(name, np.resize(TRUTH, (total, 4)), np.arange(total) % 3 != 2)
+    return Run(Sequence(name, 0, 0, np.arange(total), labels), number, number)
+
+
+def a_result(name: str = "Crossing", number: int = 0, hits: tuple[bool, ...] = HITS) -> SequenceResult:
+    rng = np.random.default_rng([number, len(name)])
+    right = np.array(hits[number:])
+    boxes = np.where(right[:, None], TRUTH[0], 1000 + 100 * rng.random((len(right), 4)))
+    codes = np.where(np.arange(len(right)) == 0, START, TRACKED).astype(np.uint8)
     return SequenceResult(
-        name=name,
-        start=start,
-        frames=np.arange(start, start + total, dtype=np.int64),
-        boxes=rng.random((total, 4)) * 100,
-        scores=rng.random(total),
-        present=np.arange(total) % 3 != 2,
-        metrics=dict.fromkeys(METRICS, value),
-        seconds=0.5,
+        name, number, np.arange(number, len(hits)), boxes, rng.random(len(right)), codes, 0.1 * len(right)
     )
 
 
 def same(a: SequenceResult, b: SequenceResult) -> bool:
-    arrays = all(np.array_equal(getattr(a, k), getattr(b, k)) for k in ("frames", "boxes", "scores", "present"))
-    return arrays and (a.name, a.start, a.metrics, a.seconds) == (b.name, b.start, b.metrics, b.seconds)
+    arrays = all(np.array_equal(getattr(a, k), getattr(b, k)) for k in ("frames", "boxes", "scores", "codes"))
+    return arrays and (a.name, a.start, a.seconds) == (b.name, b.start, b.seconds)
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -87,7 +95,7 @@ def test_a_torn_file_is_discarded_and_the_others_stay(tmp_path: Path, keep: floa
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
-    write_sequence(tmp_path, a_result(total=200))
+    write_sequence(tmp_path, a_result(hits=HITS * 40))
     (path,) = tmp_path.glob("*.npz")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -110,20 +118,21 @@ def test_lengths_that_differ_are_refused_at_once() -> None:
         replace(a_result(), scores=np.zeros(4))
 
 
-def publish(root: Path, pairs: list[tuple[str, int]], name: str = "final", **options: object) -> Path:
-    for sequence, start in pairs:
-        write_sequence(root / "partial", a_result(sequence, start, value=0.25 + 0.5 * start))
-    finish(root / "partial", root / name, pairs, CONFIG, **WHAT, **options)  # type: ignore[arg-type]
+def publish(root: Path, keys: list[tuple[str, int]], name: str = "final", **options: object) -> Path:
+    for key in keys:
+        write_sequence(root / "partial", a_result(*key))
+    finish(root / "partial", root / name, [a_run(*key) for key in keys], CONFIG, **WHAT, **options)  # type: ignore[arg-type]
     return root / name
 
 
 def test_the_finished_folder_holds_everything_and_the_partial_one_is_gone(tmp_path: Path) -> None:
-    pairs = [("Skiing", 0), ("Skiing", 1), ("class/x", 0), ("class/x", 1)]
-    final = publish(tmp_path, pairs, tre_num=2)
+    keys = [("Skiing", 0), ("Skiing", 1), ("class/x", 0), ("class/x", 1)]
+    final = publish(tmp_path, keys, tre_num=2)
     assert sorted(tree(tmp_path)) == [
         "config.yaml",
         "sequences.csv",
         "speed.json",
+        "statistics.npz",
         "summary.json",
         "tracks.h5",
     ]
@@ -131,24 +140,33 @@ def test_the_finished_folder_holds_everything_and_the_partial_one_is_gone(tmp_pa
     assert yaml.safe_load((final / "config.yaml").read_text())["tracker"]["sizes"] == [127, 255]
     summary = results.load_summary(final)
     assert summary == json.loads((final / "summary.json").read_text())
-    assert summary["metrics"]["AUC"] == 0.25 and summary["metrics"]["TRE_2_AUC"] == 0.5
-    assert {k: v for k, v in summary.items() if k != "metrics"} == {
-        **WHAT, "tre_num": 2, "num_sequences": 2, "num_frames": 20,
+    # from frame 0: frames 0 and 2 are right; from frame 1: the first frame is given, and frame 2 is right
+    assert summary["metrics"]["AUC"] == pytest.approx(0.4 * PERFECT)
+    assert summary["metrics"]["TRE_2_AUC"] == pytest.approx((0.4 + 0.5) / 2 * PERFECT)
+    assert {k: v for k, v in summary.items() if k not in ("metrics", "curves")} == {
+        "eval_id": "bag-full", "step": 300, "protocol": "ope", "convention": "otb", "tre_num": 2,
+        "num_sequences": 2, "num_frames": 18,
     }  # fmt: skip
-    assert json.loads((final / "speed.json").read_text()) == {"frames": 20, "seconds": 2.0, "fps": 10.0}
-    assert [(run.name, run.start, run.frames) for run in results.load_sequences(final)] == [
-        (n, s, 5) for n, s in pairs
+    assert json.loads((final / "speed.json").read_text()) == {
+        "frames": 18, "seconds": pytest.approx(1.8), "fps": pytest.approx(10.0),
+    }  # fmt: skip
+    assert [(run.name, run.start, run.first_frame, run.frames) for run in results.load_sequences(final)] == [
+        (name, number, number, 5 - number) for name, number in keys
     ]
 
 
 def test_tracks_hold_one_row_per_frame_with_every_bit(tmp_path: Path) -> None:
-    final = publish(tmp_path, [("class/x", 0), ("class/x", 1), ("..", 0)])
-    for name, start in (("class/x", 0), ("class/x", 1), ("..", 0)):
-        track, expected = results.load_track(final, name, start), a_result(name, start)
+    keys = [("class/x", 0), ("class/x", 1), ("..", 0)]
+    final = publish(tmp_path, keys)
+    for name, number in keys:
+        track, expected = results.load_track(final, name, number), a_result(name, number)
         assert track["frame"].tolist() == expected.frames.tolist()
         assert np.stack([track[column] for column in "xywh"], axis=1).tolist() == expected.boxes.tolist()
         assert track["score"].tolist() == expected.scores.tolist()
-        assert track["present"].tolist() == expected.present.tolist()
+        assert track["code"].tolist() == expected.codes.tolist()
+        assert track["present"].tolist() == [True, True, False, True, True][number:]
+        assert track["overlap"].tolist() == [float(hit) for hit in HITS][number:]
+    assert [same(found, a_result(*key)) for found, key in zip(results.load_results(final), keys, strict=True)]
     with h5py.File(final / "tracks.h5") as file:
         assert sorted(file) == ["%2E%2E", "class%2Fx"]
         assert file["class%2Fx/start_001"].attrs["sequence"] == "class/x"
@@ -156,13 +174,25 @@ def test_tracks_hold_one_row_per_frame_with_every_bit(tmp_path: Path) -> None:
         results.load_track(final, "y")
 
 
-def test_scores_survive_the_csv_with_every_digit(tmp_path: Path) -> None:
-    value = 0.1 + 0.2 + 1e-16
-    write_sequence(tmp_path / "p", a_result('a,"b', value=value))
-    finish(tmp_path / "p", tmp_path / "f", [('a,"b', 0)], CONFIG, **WHAT)  # type: ignore[arg-type]
-    (run,) = results.load_sequences(tmp_path / "f")
-    assert run.name == 'a,"b' and run.metrics["AUC"] == value
-    assert results.load_scores(tmp_path / "f")["AUC"].tolist() == [value]
+def test_scores_are_read_back_with_every_digit(tmp_path: Path) -> None:
+    keys = [('a,"b', 0), ("c", 0), ("c", 1)]
+    final = publish(tmp_path, keys, tre_num=2)
+    runs = results.load_sequences(final)
+    assert [run.name for run in runs] == ['a,"b', "c", "c"]
+    scores, metrics = results.load_scores(final), results.load_summary(final)["metrics"]
+    assert {metric: float(item.value()) for metric, item in scores.items()} == metrics
+    assert scores["AUC"].per_sequence.tolist() == [run.metrics["AUC"] for run in runs[:2]]
+    assert scores["TRE_2_AUC"].per_sequence[1] == pytest.approx((runs[1].metrics["AUC"] + runs[2].metrics["AUC"]) / 2)
+
+
+def test_repetitions_are_averaged_within_a_sequence_and_a_start_that_sees_nothing_has_no_say(tmp_path: Path) -> None:
+    sequence = a_run().sequence
+    again = Run(sequence, 1, 0)
+    other = a_run("other")
+    for result in (a_result(), replace(a_result(hits=(True,) * 5), start=1), a_result("other", hits=(True,) * 5)):
+        write_sequence(tmp_path / "p", result)
+    summary = finish(tmp_path / "p", tmp_path / "f", [a_run(), again, other], CONFIG, **WHAT)  # type: ignore[arg-type]
+    assert summary["metrics"]["mean_iou"] == pytest.approx(((0.4 + 1.0) / 2 + 1.0) / 2)
 
 
 def test_equal_tracks_give_equal_bytes_whenever_and_in_whatever_order_they_came(tmp_path: Path) -> None:
@@ -170,9 +200,9 @@ def test_equal_tracks_give_equal_bytes_whenever_and_in_whatever_order_they_came(
     first = publish(tmp_path / "1", pairs)
     time.sleep(1.1)  # HDF5 dates have a resolution of one second
     for pair in reversed(pairs):
-        result = replace(a_result(*pair, value=0.25), seconds=99.0)
-        write_sequence(tmp_path / "2" / "partial", result)
-    finish(tmp_path / "2" / "partial", tmp_path / "2" / "final", pairs, CONFIG, **WHAT)  # type: ignore[arg-type]
+        write_sequence(tmp_path / "2" / "partial", replace(a_result(*pair), seconds=99.0))
+    runs = [a_run(*pair) for pair in pairs]
+    finish(tmp_path / "2" / "partial", tmp_path / "2" / "final", runs, CONFIG, **WHAT)  # type: ignore[arg-type]
     one, two = tree(first), tree(tmp_path / "2" / "final")
     assert one.pop("speed.json") != two.pop("speed.json")
     assert one == two
@@ -181,7 +211,7 @@ def test_equal_tracks_give_equal_bytes_whenever_and_in_whatever_order_they_came(
 def test_a_missing_sequence_stops_the_publication(tmp_path: Path) -> None:
     write_sequence(tmp_path / "partial", a_result("a"))
     with pytest.raises(ValueError, match=r"1 of 2 sequences are not there yet, such as \('b', 0\)"):
-        finish(tmp_path / "partial", tmp_path / "final", [("a", 0), ("b", 0)], CONFIG, **WHAT)  # type: ignore[arg-type]
+        finish(tmp_path / "partial", tmp_path / "final", [a_run("a"), a_run("b")], CONFIG, **WHAT)  # type: ignore[arg-type]
     assert not (tmp_path / "final").exists()
     assert list(read_sequences(tmp_path / "partial")) == [("a", 0)]
 
@@ -203,9 +233,9 @@ def test_a_superseded_attempt_publishes_nothing(tmp_path: Path) -> None:
 def test_a_finished_folder_is_never_changed(tmp_path: Path) -> None:
     final = publish(tmp_path, [("a", 0)])
     before = tree(final)
-    write_sequence(tmp_path / "partial", a_result("a", value=0.9))
-    summary = finish(tmp_path / "partial", final, [("a", 0), ("b", 0)], CONFIG, **WHAT)  # type: ignore[arg-type]
-    assert tree(final) == before and summary["metrics"]["AUC"] == 0.25
+    write_sequence(tmp_path / "partial", a_result("a", hits=(True,) * 5))
+    summary = finish(tmp_path / "partial", final, [a_run("a"), a_run("b")], CONFIG, **WHAT)  # type: ignore[arg-type]
+    assert tree(final) == before and summary["metrics"]["mean_iou"] == 0.4
     assert not (tmp_path / "partial").exists(), "left by a kill between publication and removal"
 
 
@@ -216,16 +246,29 @@ def test_files_that_were_damaged_later_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"summary\.json: cannot be read"):
         results.load_summary(final)
     text = (final / "sequences.csv").read_text()
-    (final / "sequences.csv").write_text(text.replace("0.25", "a lot", 1))
+    (final / "sequences.csv").write_text(text.replace("0.4", "a lot", 1))
     with pytest.raises(DataError, match=r"sequences\.csv, row 2: no scores there"):
         results.load_sequences(final)
+    damaged = (final / "statistics.npz").read_bytes()
+    (final / "statistics.npz").write_bytes(damaged[: len(damaged) // 2])
+    with pytest.raises(DataError, match=r"statistics\.npz: cannot be read .*: remove the folder to assess again"):
+        results.load_scores(final)
+
+
+def test_a_folder_of_a_version_that_kept_no_statistics_is_made_again(tmp_path: Path) -> None:
+    final = publish(tmp_path, [("a", 0)])
+    new = tree(final)
+    (final / "statistics.npz").unlink()
+    (final / "summary.json").write_text("{}")
+    assert not results.is_finished(final)
+    assert tree(publish(tmp_path, [("a", 0)])) == new
 
 
 def test_a_disk_that_fills_up_under_the_tracks_leaves_nothing_half_written(tmp_path: Path, small_disk: Path) -> None:
     """HDF5 itself would end the process there."""
-    long = a_result(total=30_000)
+    long = a_result(hits=HITS * 6_000)
     write_sequence(tmp_path / "partial", long)
     with pytest.raises(OSError, match="No space left on device"):
-        finish(tmp_path / "partial", small_disk / "final", [("Crossing", 0)], CONFIG, **WHAT)
+        finish(tmp_path / "partial", small_disk / "final", [a_run(total=30_000)], CONFIG, **WHAT)
     assert list(small_disk.iterdir()) == []
     assert read_sequences(tmp_path / "partial").keys() == {("Crossing", 0)}, "to be finished when there is room"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,14 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtrack.assessment.protocols import (
+    SAMPLERS,
     SAMPLING_MAX_FRAMES,
     Sequence,
     dataset_of,
     eval_id,
+    own_sampler,
+    runs,
     sample_clip,
     sequences,
     tre_starts,
 )
+from seqtrack.assessment.scores import Labels
 from seqtrack.errors import DataError, UserError
 
 
@@ -27,6 +31,7 @@ class ATrack:
     frames: np.ndarray
     boxes: np.ndarray
     present: np.ndarray
+    visibility: np.ndarray
 
 
 @dataclass
@@ -35,6 +40,8 @@ class AnIndex:
 
     tracks: list[ATrack]
     name: str = "bag"
+    layout: str = "otb"
+    corners: np.ndarray | None = None
     per_video: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -54,15 +61,22 @@ class AnIndex:
     def track(self, track: int) -> ATrack:
         return self.tracks[track]
 
+    def video_size(self, video: int) -> tuple[int, int]:
+        return (640, 480)
+
+    def polygons(self, track: int) -> np.ndarray | None:
+        return self.corners
+
 
 def a_track(present: object, first: int = 0) -> ATrack:
     flags = np.asarray(present, bool)
-    return ATrack(np.arange(first, first + len(flags), dtype=np.int32), np.full((len(flags), 4), 5.0), flags)
+    frames = np.arange(first, first + len(flags), dtype=np.int32)
+    return ATrack(frames, np.full((len(flags), 4), 5.0), flags, flags.astype(np.float16))
 
 
 def a_sequence(present: object) -> Sequence:
     track = a_track(present)
-    return Sequence("s", 0, 0, track.frames.astype(np.int64), track.boxes, track.present)
+    return Sequence("s", 0, 0, track.frames.astype(np.int64), Labels("s", track.boxes, track.present))
 
 
 presence = st.lists(st.booleans(), min_size=1, max_size=400).filter(any)
@@ -141,6 +155,49 @@ def test_sampling_keeps_frames_boxes_and_flags_together() -> None:
     assert (clip.boxes[:, 0] == clip.frames).all()
     assert (clip.present == (clip.frames % 2 == 0)).all()
     assert clip.present[0]
+
+
+def test_the_truth_is_all_that_the_index_has_of_the_same_frames() -> None:
+    track = replace(a_track([True, False] * 100), visibility=np.tile([0.5, 0.0], 100).astype(np.float16))
+    corners = np.arange(1600.0).reshape(200, 8)
+    (clip,) = sequences(AnIndex([track], layout="vot", corners=corners), "sampling")
+    assert clip.labels.regions is not None and clip.labels.visibility is not None
+    assert clip.labels.regions.tolist() == corners[clip.frames].tolist()
+    assert clip.labels.visibility.tolist() == [0.0 if frame % 2 else 0.5 for frame in clip.frames]
+    assert clip.labels.size == (640, 480)
+
+
+def test_a_visibility_that_repeats_the_presence_is_none_but_where_the_benchmark_has_it() -> None:
+    track = a_track([True, False, True])
+    (otb,), (got,) = (sequences(AnIndex([track], layout=layout)) for layout in ("otb", "got10k"))
+    assert otb.labels.visibility is None and got.labels.visibility is not None
+    assert got.labels.visibility.tolist() == [1.0, 0.0, 1.0]
+
+
+def test_a_run_goes_on_from_its_start_and_knows_the_truth_from_there() -> None:
+    found = runs([a_sequence([False] + [True] * 9)], "full", tre_num=2, repeats=2)
+    assert [(run.key, run.start) for run in found] == [(("s", 0), 1), (("s", 1), 5), (("s", 2), 1), (("s", 3), 5)]
+    assert found[1].frames.tolist() == [5, 6, 7, 8, 9]
+    assert found[1].labels.boxes.shape == (5, 4) and found[1].labels.present.tolist() == [True] * 5
+
+
+@pytest.mark.parametrize("sampler", ["supervised", "longterm"])
+def test_other_protocols_start_once(sampler: str) -> None:
+    assert [run.start for run in runs([a_sequence([True] * 90)], sampler, tre_num=5)] == [0]
+    assert [run.number for run in runs([a_sequence([True] * 90)], sampler, repeats=3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("layout", "folder", "sampler"),
+    [
+        ("otb", "otb_100", "full"),
+        ("vot", "vot2018", "supervised"),
+        ("vot", "mine", "supervised"),
+        ("vot", "vot2018_longterm", "longterm"),
+    ],
+)
+def test_the_benchmarks_own_protocol(layout: str, folder: str, sampler: str) -> None:
+    assert own_sampler(layout, folder) == sampler and sampler in SAMPLERS
 
 
 def test_a_box_without_area_or_numbers_is_no_place_to_start_at() -> None:

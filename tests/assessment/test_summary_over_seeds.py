@@ -15,40 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtrack.assessment.metrics import METRICS
-from seqtrack.assessment.summary import (
-    StartScores,
-    TrialOutcome,
-    bootstrap_variance,
-    eval_metrics,
-    per_sequence,
-    run_summary,
-    select,
-    summarise,
-)
-
-
-def a_run(name: str, start: int, value: float) -> StartScores:
-    return StartScores(name, start, 100, dict.fromkeys(METRICS, value))
-
-
-def test_ope_is_start_0_and_tre_the_mean_over_starts() -> None:
-    runs = [
-        a_run("b", 0, 0.2),
-        a_run("b", 1, 0.4),
-        a_run("b", 2, 0.9),
-        a_run("a", 0, 0.6),
-        a_run("a", 1, 0.8),
-    ]
-    scores = per_sequence(runs, tre_num=3)
-    assert scores["AUC"].tolist() == [0.2, 0.6]
-    assert scores["TRE_3_AUC"].tolist() == [0.5, 0.7], "a is too short for 3 starts and enters with its 2"
-    assert eval_metrics(scores)["TRE_3_AUC"] == 0.6
-    assert list(per_sequence(runs)) == list(METRICS)
-
-
-def test_a_sequence_without_its_first_start_is_refused() -> None:
-    with pytest.raises(ValueError, match="sequence 'a' has no start 0"):
-        per_sequence([a_run("a", 1, 0.5)], tre_num=2)
+from seqtrack.assessment.scores import Ratio, Statistic
+from seqtrack.assessment.summary import TrialOutcome, bootstrap, run_summary, select, summarise
 
 
 def test_the_best_checkpoint_is_selected_and_the_earliest_of_equals() -> None:
@@ -69,8 +37,8 @@ def test_selection_does_not_depend_on_the_order(scores: dict[int, float], random
     assert chosen == min(step for step, score in scores.items() if score == scores[chosen])
 
 
-def trials(*means: float) -> dict[int, dict[str, np.ndarray]]:
-    return {seed: {"AUC": np.array([mean - 0.1, mean + 0.1])} for seed, mean in enumerate(means)}
+def trials(*means: float) -> dict[int, dict[str, Statistic]]:
+    return {seed: {"AUC": Ratio.mean(np.array([mean - 0.1, mean + 0.1]))} for seed, mean in enumerate(means)}
 
 
 def test_three_trials_by_hand() -> None:
@@ -86,13 +54,32 @@ def test_three_trials_by_hand() -> None:
     }
     # two sequences 0.1 from their mean: the variance of a mean of two draws is 0.1² / 2
     assert cell["within_var"] == pytest.approx(0.005, rel=0.03)
+    # a quarter of the draws has the better one twice, a quarter the worse one
+    assert cell["interval_95"] == pytest.approx([0.5, 0.7])
+    assert cell["per_seed_interval_95"] == {
+        "0": pytest.approx([0.4, 0.6]), "1": pytest.approx([0.5, 0.7]), "2": pytest.approx([0.6, 0.8]),
+    }  # fmt: skip
 
 
-def test_one_trial_has_no_std_and_one_sequence_no_variance_within() -> None:
-    cell = summarise({"bag-full": {7: {"AUC": np.array([0.5])}}})["bag-full"]["AUC"]
+def test_one_trial_has_no_std_and_one_sequence_neither_variance_within_nor_interval() -> None:
+    cell = summarise({"bag-full": {7: {"AUC": Ratio.mean(np.array([0.5]))}}})["bag-full"]["AUC"]
     assert cell == {
         "mean": 0.5, "std": None, "n": 1, "per_seed": {"7": 0.5}, "within_var": 0.0, "between_var": None,
+        "interval_95": None, "per_seed_interval_95": {"7": None},
     }  # fmt: skip
+
+
+def test_a_score_that_a_trial_does_not_have_is_null_and_so_is_the_mean() -> None:
+    short = Ratio(np.zeros((2, 3)), np.zeros((2, 3)))
+    whole = Ratio(np.ones((2, 3)), np.ones((2, 3)))
+    cell = summarise({"vot-supervised": {0: {"EAO": whole}, 1: {"EAO": short}}})["vot-supervised"]["EAO"]
+    assert cell["per_seed"] == {"0": 1.0, "1": None}
+    assert (cell["mean"], cell["std"], cell["within_var"], cell["interval_95"]) == (None, None, None, None)
+    json.dumps(cell, allow_nan=False)
+
+
+def bootstrap_variance(values: np.ndarray, resamples: int = 10_000, seed: int = 0) -> np.ndarray:
+    return np.asarray(bootstrap([Ratio.mean(column) for column in values.T], resamples, seed).var(axis=1, ddof=1))
 
 
 def test_the_bootstrap_approaches_the_variance_of_a_mean() -> None:
@@ -103,31 +90,56 @@ def test_the_bootstrap_approaches_the_variance_of_a_mean() -> None:
 
 
 def test_the_bootstrap_is_the_textbook_one() -> None:
-    values = np.random.default_rng(4).random((7, 2))
+    values = np.random.default_rng(4).random(7)
+    frames = np.array([100.0, 3, 50, 8, 1, 700, 20])
     draws = np.random.Generator(np.random.Philox(key=0)).integers(0, 7, size=(7, 500), dtype=np.int32)
-    expected = values[draws].mean(axis=0).var(axis=0, ddof=1)
-    assert bootstrap_variance(values, resamples=500) == pytest.approx(expected, rel=1e-9)
+    means, pooled = bootstrap([Ratio.mean(values), Ratio(values * frames, frames)], resamples=500)
+    assert means == pytest.approx(values[draws].mean(axis=0), rel=1e-14)
+    expected = (values * frames)[draws].sum(axis=0) / frames[draws].sum(axis=0)
+    assert pooled == pytest.approx(expected, rel=1e-14), "GOT-10k's AO: a sequence drawn brings its frames along"
+
+
+def test_a_draw_without_a_sequence_that_has_a_score_counts_for_nothing() -> None:
+    values = Ratio.mean(np.array([0.5, np.nan]))
+    (drawn,) = bootstrap([values], resamples=1000)
+    assert set(drawn[np.isfinite(drawn)].tolist()) == {0.5}
+    assert 200 < np.isnan(drawn).sum() < 300, "a quarter of the draws has the other one twice"
+    cell = summarise({"bag-full": {0: {"AUC": values}}})["bag-full"]["AUC"]
+    assert (cell["mean"], cell["within_var"], cell["interval_95"]) == (0.5, 0.0, [0.5, 0.5])
 
 
 def test_all_metrics_and_trials_share_the_resamples() -> None:
     x = np.random.default_rng(5).random(50)
-    one, two = bootstrap_variance(np.stack([x, 2 * x], axis=1))
-    assert two == 4 * one
-    assert bootstrap_variance(np.stack([x, x + 1.0, x], axis=1))[0] == bootstrap_variance(np.stack([x, x], axis=1))[1]
+    one, two = bootstrap([Ratio.mean(x), Ratio.mean(2 * x)])
+    assert (two == 2 * one).all()
 
 
 def test_a_constant_score_has_no_variance() -> None:
     assert bootstrap_variance(np.full((100, 1), 0.1)) == pytest.approx(0, abs=1e-30)
 
 
-def many(seeds: list[int]) -> dict[str, dict[int, dict[str, np.ndarray]]]:
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=60), st.randoms())
+def test_what_is_resampled_does_not_depend_on_the_order_of_addition(values: list[float], random: object) -> None:
+    """As BLAS adds in an order of its own on each machine: the bits are those of any order."""
+    counts = np.random.default_rng(len(values)).multinomial(len(values), [1 / len(values)] * len(values), size=20)
+    order = list(range(len(values)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+    column = np.array(values)
+    one = Ratio(column, np.ones_like(column)).value(counts.astype(float))
+    other = Ratio(column[order], np.ones_like(column)).value(counts[:, order].astype(float))
+    assert one.tobytes() == other.tobytes()
+    assert one == pytest.approx(counts @ column / len(values), abs=1e-13)
+
+
+def many(seeds: list[int]) -> dict[str, dict[int, dict[str, Statistic]]]:
     """5 trials x 7 metrics x 100 sequences on two sets, in the order of ``seeds``."""
-    scores: dict[str, dict[int, dict[str, np.ndarray]]] = {}
+    scores: dict[str, dict[int, dict[str, Statistic]]] = {}
     for eval_id in ("otb_50-full", "bag-full"):
         scores[eval_id] = {}
         for seed in seeds:
             rng = np.random.default_rng([seed, len(eval_id)])
-            scores[eval_id][seed] = {metric: rng.random(100) for metric in METRICS}
+            scores[eval_id][seed] = {metric: Ratio.mean(rng.random(100)) for metric in METRICS}
+            scores[eval_id][seed]["EAO"] = Ratio(rng.random((100, 50)), np.ones((100, 50)))
     return scores
 
 
@@ -153,8 +165,8 @@ def test_the_bytes_do_not_depend_on_threads(repository: object) -> None:
 
 
 def test_trials_of_different_sequences_are_not_averaged() -> None:
-    scores = {"bag-full": {0: {"AUC": np.zeros(3)}, 1: {"AUC": np.zeros(4)}}}
-    with pytest.raises(ValueError, match="bag-full: trials 0 and 1 differ in sequences or metrics"):
+    scores = {"bag-full": {n: {"AUC": Ratio.mean(np.zeros(3 + n))} for n in (0, 1)}}
+    with pytest.raises(ValueError, match="bag-full: trials 0, 1 differ in sequences or metrics"):
         summarise(scores)
 
 
