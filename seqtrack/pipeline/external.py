@@ -63,9 +63,12 @@ class ExternalFamily:
 
     def tracker(self, task: Task, tracker_params: dict[str, Any], device: torch.device, precision: str) -> Tracker:
         """Where it runs, and in which arithmetic, is the class's own business."""
+        return self.made_with(task.params)  # type: ignore[attr-defined]
+
+    def made_with(self, params: dict[str, Any]) -> Tracker:
+        """With complete keyword arguments."""
         from seqtrack.tracking.external import ExternalTracker
 
-        params: dict[str, Any] = task.params  # type: ignore[attr-defined]
         try:
             inner = self.tracker_class(**params)
         except Exception as error:

@@ -47,6 +47,14 @@ def load_tracker(
     return _Resized(tracker, train) if _resizes(train) else tracker
 
 
+def external_tracker(name: str, params: dict[str, Any] | None = None) -> Tracker:
+    """A person's own ``module:Class``, made with these keyword arguments. UserError where it is no tracker."""
+    from seqtrack.pipeline.external import ExternalFamily
+
+    family = ExternalFamily(name)
+    return family.made_with(family.resolve_params(dict(params or {})))
+
+
 def find_checkpoint(path: str | Path) -> tuple[CheckpointFolder, RunFolder]:
     """The checkpoint in a folder, and its run. UserError where it is none."""
     folder = CheckpointFolder(Path(path).expanduser().absolute())
