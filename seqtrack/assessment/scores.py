@@ -108,6 +108,20 @@ def _exact(values: Floats, counts: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
+class Total:
+    """The sum over sequences: a number of failures. values: (S,) float64."""
+
+    values: Floats
+
+    @property
+    def per_sequence(self) -> Floats:
+        return self.values
+
+    def value(self, counts: Floats | None = None) -> Floats:
+        return np.asarray(self.values.sum() if counts is None else counts @ self.values, np.float64)
+
+
+@dataclass(frozen=True)
 class SetScores:
     """The scores of one tracker on one set of sequences, under one convention.
 
@@ -116,8 +130,9 @@ class SetScores:
         sequences: S names, in the order of all rows here.
         statistics: metric -> Statistic; names are those of ``metrics.METRICS``.
         curves: name -> (S, K): ``success`` (21 thresholds), ``precision`` (51), ``norm_precision`` (51).
-        set_curves: name -> (K,): the curve of the whole set, as its plot shows it (also ``expected_overlap``,
-            ``precision_recall``, which no single sequence has).
+        set_curves: name -> (K,): the curve of the whole set, as its plot shows it. Also what no single sequence has:
+            ``expected_overlap`` (supervised; at a length of k frames) and ``LT_precision``, ``LT_recall`` (long-term;
+            at the same K thresholds of confidence, falling).
     """
 
     convention: str
