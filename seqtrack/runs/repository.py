@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ class Snapshot:
 
     Attributes:
         root: folder of the working tree.
+        inside: path within it to the folder that the package lies in; ``.`` if that is ``root``.
         tree: id of everything in it, git's ignored files left out; None outside git.
         commit: a commit that has this tree: ``head`` if nothing had changed.
         head: the commit that is checked out; None before the first.
@@ -46,6 +47,7 @@ class Snapshot:
     """
 
     root: str
+    inside: str = "."
     tree: str | None = None
     commit: str | None = None
     head: str | None = None
@@ -71,11 +73,12 @@ def take(package: Path, reference: str) -> Snapshot:
         return Snapshot(str(package), note=str(error))
     with _scratch() as folder:
         try:
-            return _take(repository, reference, folder)
+            found = _take(repository, reference, folder)
         except _git_error() as error:  # a repository that may be read but not written to, say
             words = " ".join(str(getattr(error, "stderr", error)).replace("stderr:", "").split())
             root, head = str(repository.working_tree_dir), _ask(repository, "rev-parse", "-q", "--verify", "HEAD")
             return Snapshot(root, head=head, note=f"git could not keep the code: {words[:200]}")
+    return replace(found, inside=str(package.parent.relative_to(found.root)) if package != Path(found.root) else ".")
 
 
 def check_out(root: Path, tree: str, folder: Path) -> None:
@@ -144,14 +147,14 @@ def _take(repository: git.Repo, reference: str, scratch: Path) -> Snapshot:
     repository.git.update_ref(f"{REFERENCES}/{reference}/{commit[:12]}", commit)
     return Snapshot(
         str(root),
-        tree,
-        commit,
-        head,
-        _ask(repository, "symbolic-ref", "-q", "--short", "HEAD"),
-        {remote.name: _SECRET.sub("", remote.url) for remote in repository.remotes},
-        tuple(changed),
-        inner,
-        f"repositories within it, not recorded: {', '.join(nested)}" if nested else None,
+        tree=tree,
+        commit=commit,
+        head=head,
+        branch=_ask(repository, "symbolic-ref", "-q", "--short", "HEAD"),
+        remotes={remote.name: _SECRET.sub("", remote.url) for remote in repository.remotes},
+        changed=tuple(changed),
+        submodules=inner,
+        note=f"repositories within it, not recorded: {', '.join(nested)}" if nested else None,
     )
 
 

@@ -30,10 +30,11 @@ def freeze(cache_dir: Path, plugin: str | None = None, found: Snapshot | None = 
         plugin: ``module:Class`` of a model of one's own. Its top-level module or package is frozen too, with
             whatever files lie in it, unless it is installed; what that imports from beside it is found where the
             command was given, unfrozen.
-        found: what git has of the code, if it has.
+        found: what git has of the code, if it has; of any moment, not only of now.
 
     Raises:
         UserError: the cache folder cannot be written.
+        LookupError: the repository at ``found.root`` does not have that tree.
     """
     beside = _plugin_sources(plugin) if plugin else {}
     if found is None or found.tree is None:
@@ -41,7 +42,7 @@ def freeze(cache_dir: Path, plugin: str | None = None, found: Snapshot | None = 
         hashes = _hashes_of(files)
         return _place(cache_dir / "code" / digest(hashes)[:TREE_DIGITS], files, hashes, None)
     name = digest([found.tree, _hashes_of(beside)])[:TREE_DIGITS] if beside else found.tree[:TREE_DIGITS]
-    tree, inside = cache_dir / "code" / name, code.ROOT.relative_to(found.root)
+    tree, inside = cache_dir / "code" / name, Path(found.inside)
     beside = {str(inside / file): data for file, data in beside.items()}
     return _place(tree, beside, _recorded(tree), found) / inside
 

@@ -21,6 +21,7 @@ VERBS = {
     "preprocess": "make a smaller version of a data set, once: crops or resized frames",
     "pack": "pack sequences into the tar that training stages",
     "export": "write a data set for other systems: TFDS, crop-and-pickle",
+    "reproduce": "make a run again from what it recorded, and compare the numbers",
     "doctor": "say what this machine and its SLURM do, and what that means for you",
     "sample_data": "generate a small data set to try things on",
 }

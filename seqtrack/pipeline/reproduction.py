@@ -1,0 +1,228 @@
+"""A run made again from what it recorded, and the two compared: the same bits, or by how much not."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqtrack.assessment import results
+from seqtrack.data.lists import MARK
+from seqtrack.errors import UserError
+from seqtrack.pipeline import families, record
+from seqtrack.runs import code, environment, events, snapshot
+from seqtrack.runs.paths import RunFolder, TrialFolder
+from seqtrack.runs.repository import Snapshot
+
+# Where results go, what they are called and how they are watched; the rest of the configuration is the experiment's.
+NOT_TAKEN_OVER = ("cache_dir", "name", "detach", "visualize", "keep_frames", "accept_changes")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a run was made.
+
+    Attributes:
+        values: its complete configuration, flag by flag.
+        code: SHA-256 by file of the modules that were run.
+        snapshot: what git had of them; None if it was not asked.
+    """
+
+    run: RunFolder
+    submission: str
+    values: Mapping[str, Any]
+    code: Mapping[str, str]
+    snapshot: Snapshot | None
+
+    @property
+    def folder(self) -> Path:
+        """Where it is made again; the same command goes on there."""
+        return self.run.path.parent / "reproduced" / f"{self.run.run_id}-{self.submission}"
+
+
+def recipe(run: RunFolder, seed: int | None = None) -> Recipe:
+    """The newest submission of the run; of a trial, the newest one of the code that it was trained by.
+
+    Raises:
+        UserError: nothing was submitted, or the trial has not been started.
+    """
+    records = events.read(run.submissions)
+    if seed is not None:
+        trained = record.read(run.trial(seed))
+        if trained is None:
+            raise UserError(f"--seed: trial {seed} of run {run.run_id} has not been started")
+        records = [r for r in records if trained.code.items() <= r["code"].items()] or records
+    if not records:
+        raise UserError(f"{run.path}: nothing was submitted there, so there is nothing to reproduce")
+    last = records[-1]
+    values = {**last["train"], **last["assess"], **last["execution"]}
+    values = {name: value for name, value in values.items() if name not in NOT_TAKEN_OVER}
+    found = last.get("snapshot")
+    return Recipe(
+        run,
+        last["id"],
+        {name: _with_paths(value, _files(run, last["files"])) for name, value in values.items()},
+        last["code"],
+        Snapshot(**{**found, "changed": tuple(found["changed"])}) if found else None,
+    )
+
+
+def _files(run: RunFolder, named: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Where each file that the configuration names lies; of a list of sequences the run has a copy."""
+    found = {}
+    for name, file in named.items():
+        copy = run.sequence_list(file["sha256"])
+        found[name] = str(copy.absolute()) if name.startswith(MARK) and copy.exists() else file["path"]
+    return found
+
+
+def _with_paths(value: Any, files: Mapping[str, str]) -> Any:
+    """The same JSON value with files named from anywhere: relative names are those of another folder."""
+    if isinstance(value, Mapping):
+        return {key: _with_paths(item, files) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_paths(item, files) for item in value]
+    if not isinstance(value, str):
+        return value
+    name, mark, listed = value.partition(MARK)
+    return f"{name}{mark}{files[mark + listed]}" if mark + listed in files else files.get(value, value)
+
+
+def code_folder(made: Recipe, repository_root: Path | None = None) -> Path:
+    """The folder to run the recipe's code from: its snapshot, checked out; or where this package lies, if that is
+    the same code.
+
+    Args:
+        repository_root: where the snapshot's repository lies now, if not where it was.
+
+    Raises:
+        UserError: the code cannot be had any more.
+    """
+    _check_plugin(made)
+    found = made.snapshot
+    if found is None or found.tree is None:
+        return _this_code(made, (found and found.note) or "git was not asked to keep it (--no-snapshot)")
+    roots = [repository_root] if repository_root else [Path(found.root), code.ROOT]
+    for root in roots:
+        try:
+            moved = dataclasses.replace(found, root=str(root))
+            return snapshot.freeze(made.run.path.parent, families.plugin(made.values["model"]), moved)
+        except LookupError:
+            continue
+    why = f"{roots[0]} does not have the tree {found.tree[:12]} of its snapshot"
+    if repository_root:
+        raise UserError(f"--repository: {why}")
+    return _this_code(made, f"{why}; --repository DIR says where the repository is")
+
+
+def _check_plugin(made: Recipe) -> None:
+    """A module of one's own is found where Python finds it, and has to be what it was."""
+    plugin = families.plugin(made.values["model"])
+    path = code.plugin_file(plugin) if plugin else None
+    if plugin and path is None:
+        raise UserError(f"--model: {plugin} is not found here; put its folder into PYTHONPATH")
+    if path is not None and path.name in made.code and made.code[path.name] != _digest(path):
+        raise UserError(f"--model: {path} has changed since run {made.run.run_id} was made by it")
+
+
+def _this_code(made: Recipe, why: str) -> Path:
+    ours = {name: known for name, known in made.code.items() if name.startswith(f"{code.PACKAGE.name}/")}
+    files = code.changed(ours, {name: _digest(code.ROOT / name) for name in ours})
+    if files:
+        raise UserError(
+            f"the code of run {made.run.run_id} cannot be had: {why}; and {len(files)} of its files differ here"
+            f" ({', '.join(files[:3])}{', …' if len(files) > 3 else ''})"
+        )
+    return code.ROOT
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that two trials have both: what it is, whether it has the same bits, and what is to be said of it.
+
+    ``difference``: of its scores, the largest; 0 where there are none.
+    """
+
+    what: str
+    same: bool
+    text: str
+    difference: float = 0.0
+
+
+def compare(before: TrialFolder, after: TrialFolder) -> list[Finding]:
+    """Everything that both trials have, in the order in which it came about. Empty if they have nothing in common."""
+    return [*_training(before, after), *_assessments(before, after)]
+
+
+def surroundings(before: TrialFolder, after: TrialFolder) -> list[str]:
+    """What differs in machine, versions, code and data, each as one line."""
+    one, two = record.read(before), record.read(after)
+    if one is None or two is None:
+        return []
+    lines = environment.differences(one.environment, two.environment)
+    if files := code.changed(one.code, two.code):
+        lines.append(f"code: {', '.join(files)}")
+    if names := record.changed_data(one.data, two.data):
+        lines.append(f"data: {', '.join(names)}")
+    if one.cpu_threads != two.cpu_threads:
+        lines.append(f"cpu_threads: {one.cpu_threads} → {two.cpu_threads}")
+    return lines
+
+
+def _training(before: TrialFolder, after: TrialFolder) -> Iterator[Finding]:
+    if before.train_csv.exists() and after.train_csv.exists():
+        one, two = before.train_csv.read_bytes(), after.train_csv.read_bytes()
+        rows = one.count(b"\n") - 1
+        yield Finding("train.csv", one == two, f"{rows} rows" if one == two else _first_difference(one, two))
+    steps = sorted(before.checkpoints().keys() & after.checkpoints().keys())
+    if steps:
+        differ = [step for step in steps if _weights(before, step) != _weights(after, step)]
+        text = f"at step{'s' if len(steps) > 1 else ''} {', '.join(map(str, differ or steps))}"
+        yield Finding("weights", not differ, text)
+
+
+def _weights(trial: TrialFolder, step: int) -> str:
+    return _digest(trial.checkpoint(step).model)
+
+
+def _first_difference(one: bytes, two: bytes) -> str:
+    for number, (left, right) in enumerate(zip(one.splitlines(), two.splitlines(), strict=False)):
+        if left != right:
+            return f"from row {number} on"
+    return "one has more rows"
+
+
+def _assessments(before: TrialFolder, after: TrialFolder) -> Iterator[Finding]:
+    folder = before.path / "assess"
+    for path in sorted(folder.glob("*/step_*")):
+        other = after.path / "assess" / path.relative_to(folder)
+        if path.name.endswith("-videos") or not (results.is_finished(path) and results.is_finished(other)):
+            continue
+        same = all(
+            (path / name).read_bytes() == (other / name).read_bytes() for name in (results.SEQUENCES, results.TRACKS)
+        )
+        one, two = _metrics(path), _metrics(other)
+        moved = {name: two[name] - one[name] for name in one if name in two and two[name] != one[name]}
+        name, value = next(iter(one.items()), ("", 0.0))
+        step = int(path.name.split("-")[0].removeprefix("step_"))
+        text = f"step {step}: {name} {value:.3f}"
+        if moved:
+            text = f"step {step}: " + ", ".join(
+                f"{name} {one[name]:.4f} → {two[name]:.4f} ({delta:+.2g})" for name, delta in moved.items()
+            )
+        elif not same:
+            text += ", though boxes differ"
+        largest = max((abs(delta) for delta in moved.values()), default=0.0)
+        yield Finding(path.parent.name, same, text, largest)
+
+
+def _metrics(folder: Path) -> dict[str, float]:
+    return dict(json.loads((folder / results.SUMMARY).read_text())["metrics"])

@@ -1,0 +1,95 @@
+"""seqtrack reproduce: a run made again from the code and configuration that it recorded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.workbench import Workbench
+
+SHORT = ("--num_steps=10", "--snapshot")
+
+
+def make_checkout(folder: Path, repository: Path) -> Path:
+    shutil.copytree(repository / "seqtrack", folder / "seqtrack", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    commit = "git init -q -b main && git add -A && git -c user.name=me -c user.email=me@here commit -q -m it"
+    subprocess.run(commit, shell=True, cwd=folder, check=True)
+    return folder
+
+
+def test_code_that_was_broken_since_is_had_again_and_gives_the_same_bits(
+    bench: Workbench, repository: Path, tmp_path: Path
+) -> None:
+    bench.package = make_checkout(tmp_path / "checkout", repository)
+    broken = bench.package / "seqtrack" / "tracking" / "response.py"
+    # A change that nobody committed, which moves every box.
+    sound = broken.read_text()
+    broken.write_text(sound.replace("import numpy as np", "import numpy as np  # uncommitted", 1))
+    assert bench.train("--num_trials=2", *SHORT).code == 0
+    (scratch,) = [bench.run_folder()]
+    recorded = json.loads(scratch.snapshot_json.read_text())
+    assert recorded["changed"] == ["seqtrack/tracking/response.py"]
+    broken.write_text("this is no longer Python\n")
+    # The command itself is of the code at hand.
+    bench.package = repository
+    result = bench.run("reproduce", "latest")
+    assert result.code == 0, result
+    lines = result.out.splitlines()
+    assert lines[0].startswith(f"run {scratch.run_id}: code of commit {recorded['head'][:12]} with 1 changed file")
+    assert lines[-1].startswith("the same numbers, to the bit (")
+    assert [line.split(",")[0] for line in lines if line.startswith("seed 1: ") and "same" in line] == [
+        "seed 1: train.csv: the same", "seed 1: weights: the same", "seed 1: sample_eval-full: the same",
+    ]  # fmt: skip
+
+
+def test_what_differs_is_said_with_its_size(continued: Workbench) -> None:
+    run = continued.run_folder()
+    assessment = sorted(run.trial(0).path.glob("assess/*/step_*"))[-1]
+    summary = json.loads((assessment / "summary.json").read_text())
+    summary["metrics"]["AUC"] += 0.25
+    (assessment / "summary.json").write_text(json.dumps(summary))
+    (assessment / "sequences.csv").write_text("other\n")
+    train = run.trial(0).train_csv
+    train.write_text(train.read_text().replace("4,", "4,1", 1))
+
+    result = continued.run("reproduce", "latest", "--seed=0")
+    assert result.code == 1, result
+    last = result.out.splitlines()[-1]
+    assert last.startswith("not the same bits; the largest difference of a score is 0.25 (")
+    assert "seed 0: train.csv: DIFFERENT, from row 1 on" in result.out
+    assert "seed 0: weights: the same" in result.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nothing"], "RUN: no run 'nothing' in cache"),
+        (["latest", "--seed=7"], "--seed: run "),
+        (["latest", "--repository=nowhere"], ""),
+    ],
+)
+def test_mistakes_are_one_line(continued: Workbench, words: list[str], message: str) -> None:
+    result = continued.run("reproduce", *words, "--dry_run")
+    if message:
+        assert result.code == 2, result
+        assert result.err.startswith(f"error: {message}")
+        assert len(result.err.splitlines()) == 1
+    else:  # nothing of git is needed where this is the code
+        assert result.code == 0, result
+
+
+def test_code_that_cannot_be_had_is_named(continued: Workbench) -> None:
+    submissions = continued.run_folder().submissions
+    lines = [json.loads(line) for line in submissions.read_text().splitlines()]
+    lines[-1]["code"]["seqtrack/errors.py"] = "0" * 64
+    lines[-1]["snapshot"] = {"root": str(continued.folder), "tree": "1" * 40, "changed": []}
+    submissions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = continued.run("reproduce", "latest")
+    assert result.code == 2, result
+    assert "does not have the tree 111111111111 of its snapshot; --repository DIR" in result.err
+    assert "1 of its files differ here (seqtrack/errors.py)" in result.err
