@@ -67,7 +67,7 @@ def write_run(
     steps = sorted(steps)
     values = {
         "eval_datasets": list(eval_sets), "num_steps": steps[-1], "period_assess": steps[0], "period_ckpt": steps[0],
-        "num_trials": seeds, "cache_dir": str(cache), "assess_all": assess_all, **flags,
+        "num_trials": seeds, "cache_dir": str(cache), "assess_all": assess_all, "snapshot": False, **flags,
     }  # fmt: skip
     request = resolve(config.build(values))
     request = read_submission(request.run, submit(request))

@@ -13,6 +13,7 @@ from seqtrack.tools import cli
 VERBS = {
     "train": "train and assess a tracker with several seeds",
     "status": "show how a run is doing, and why what failed did",
+    "list": "list experiments and runs below a folder, with code, progress and scores",
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
     "datasets": "list the data sets there are, what is here of each, and where to get it",
