@@ -16,6 +16,7 @@ VERBS = {
     "list": "list experiments and runs below a folder, with code, progress and scores",
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
+    "export_results": "write a run's tracks as result files, for a server or another toolkit",
     "datasets": "list the data sets there are, what is here of each, and where to get it",
     "view": "show a data set and the pairs that training sees: PNG sheets and a page for a browser",
     "index": "build, show or verify the index of a data set",
@@ -31,7 +32,7 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
-        print("usage: seqtrack VERB …\n\n" + "\n".join(f"  {verb:<12} {text}" for verb, text in VERBS.items()))
+        print("usage: seqtrack VERB …\n\n" + "\n".join(f"  {verb:<14} {text}" for verb, text in VERBS.items()))
         print("\nseqtrack VERB --help teaches each of them.")
         return 0
     verb = words[0].replace("-", "_")
