@@ -16,6 +16,7 @@ VERBS = {
     "list": "list experiments and runs below a folder, with code, progress and scores",
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
+    "compare": "say whether the difference between two runs is real, and what else they differ in",
     "export_results": "write a run's tracks as result files, for a server or another toolkit",
     "datasets": "list the data sets there are, what is here of each, and where to get it",
     "view": "show a data set and the pairs that training sees: PNG sheets and a page for a browser",
@@ -24,7 +25,6 @@ VERBS = {
     "pack": "pack sequences into the tar that training stages",
     "export": "write a data set for other systems: TFDS, crop-and-pickle",
     "reproduce": "make a run again from what it recorded, and compare the numbers",
-    "clean": "remove what no table needs: old checkpoints, staged copies, checked-out code",
     "doctor": "say what this machine and its SLURM do, and what that means for you",
     "sample_data": "generate a small data set to try things on",
 }
