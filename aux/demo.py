@@ -64,7 +64,7 @@ def still_auc() -> float:
     from seqtrack.data.datasets import open_dataset
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.locations import Locations
-    from seqtrack.pipeline.assess_trial import run_sequence
+    from seqtrack.pipeline.track_runs import run_sequence
     from seqtrack.tracking.static import StaticTracker
 
     dataset = open_dataset(parse_dataset_name("otb:sample_eval"), Locations(tar_dir=Path("demo_data/tars")))

@@ -18,7 +18,7 @@ from seqtrack.assessment import protocols, results
 from seqtrack.data.datasets import open_dataset
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations
-from seqtrack.pipeline.assess_trial import read_frames
+from seqtrack.pipeline.track_runs import read_frames
 from seqtrack.reporting import tables
 from seqtrack.reporting.video import draw_boxes
 from seqtrack.runs import lookup

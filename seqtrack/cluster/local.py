@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from seqtrack.cluster.causes import LOG_LINES_SHOWN
 from seqtrack.cluster.gpus import visible_gpus
-from seqtrack.data.processes import usable_cores
 from seqtrack.pipeline import plan
+from seqtrack.pipeline.cores import trials_at_a_time
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.worker import BUSY, DONE, MISTAKE
 from seqtrack.runs import attempts, events
@@ -103,9 +103,7 @@ class LocalScheduler:
 
     def _max_parallel(self, gpus: list[str]) -> int:
         execution = self.request.execution
-        if execution.max_parallel is not None:
-            return execution.max_parallel
-        return len(gpus) or max(1, usable_cores() // execution.cpu_threads)
+        return execution.max_parallel or len(gpus) or trials_at_a_time(execution)
 
     def _at_work(self) -> set[int]:
         """Seeds with a process: ours, or one that another driver left."""

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, TypeVar
 
-from seqtrack.errors import SeqtrackError
+from seqtrack.errors import SeqtrackError, TrialError
+
+log = logging.getLogger(__name__)
 
 _JOBS_PER_PROCESS = 4  # at work or done, and not yet taken
 
 Context = TypeVar("Context")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+Report = TypeVar("Report")
 
 
 def usable_cores() -> int:
@@ -68,8 +76,7 @@ _given: list[Any] = []  # in a worker process: its work and context
 
 def _begin(*given: Any) -> None:
     _given[:] = given
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    leave_signals_to_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -84,3 +91,126 @@ def _end_with_parent() -> None:
 def _do(job: Any) -> Any:
     work, context = _given
     return work(context, job)
+
+
+class Crew(Generic[Job, Report]):
+    """Processes that take a job each and report while they are at it, beside whatever this one does meanwhile.
+
+    Each has a pipe of its own, so that one that is killed takes nothing with it but its job. They write nothing, and
+    are killed when this one has enough. Signals are this process's business: they ignore those that ask to stop.
+
+    Args:
+        prepare: called with ``context`` in each process; what it returns does a job and yields reports.
+        method: how processes are started, of ``multiprocessing``'s.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[Context], Callable[[Job], Iterator[Report]]],
+        context: Context,
+        processes: int,
+        method: str | None = None,
+    ) -> None:
+        start = multiprocessing.get_context(method)
+        self._members: dict[Connection, BaseProcess] = {}
+        self._busy: set[Connection] = set()
+        for _ in range(processes):
+            mine, theirs = start.Pipe()
+            process = start.Process(target=_serve, args=(theirs, prepare, context), daemon=True)  # type: ignore[attr-defined]
+            process.start()
+            theirs.close()  # only the process itself holds it now: its end is the pipe's
+            self._members[mine] = process
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._busy)
+
+    def poll(self, waiting: deque[Job], timeout: float = 0.0) -> list[Report]:
+        """Hands out jobs from the left of ``waiting``, and collects what was reported within ``timeout`` seconds.
+
+        Raises:
+            TrialError: a process was killed. Whatever a job raised.
+        """
+        self._hand_out(waiting)
+        reports: list[Report] = []
+        for member in wait(list(self._busy), timeout):
+            assert isinstance(member, Connection)
+            try:
+                while member in self._busy and member.poll():
+                    is_over, value = member.recv()
+                    if isinstance(value, BaseException):
+                        raise value
+                    if is_over:
+                        self._busy.discard(member)
+                    else:
+                        reports.append(value)
+            except (EOFError, ConnectionError):
+                raise TrialError(self._why_gone(member)) from None
+        self._hand_out(waiting)
+        return reports
+
+    def _hand_out(self, waiting: deque[Job]) -> None:
+        for member in self._members:
+            if waiting and member not in self._busy:
+                try:
+                    member.send(waiting[0])
+                except ConnectionError:
+                    raise TrialError(self._why_gone(member)) from None
+                waiting.popleft()
+                self._busy.add(member)
+
+    def _why_gone(self, member: Connection) -> str:
+        process = self._members[member]
+        process.join(1)
+        code = process.exitcode or 0
+        how = (
+            f"was killed by {signal.Signals(-code).name} (out of memory?)" if code < 0 else f"ended with code {code}"
+        )
+        return f"a process that helps this trial {how}; give the same command again to go on from what is done"
+
+    def close(self) -> None:
+        """Ends all of them at once, whatever they are at."""
+        for process in self._members.values():
+            process.kill()
+        for connection, process in self._members.items():
+            process.join()
+            connection.close()
+        self._members, self._busy = {}, set()
+
+
+def _serve(connection: Connection, prepare: Callable[[Any], Callable[[Any], Iterator[Any]]], context: Any) -> None:
+    leave_signals_to_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        work = prepare(context)
+        while True:
+            for report in work(connection.recv()):
+                connection.send((False, report))
+            connection.send((True, None))
+    except (EOFError, ConnectionError):
+        pass
+    except SeqtrackError as error:
+        connection.send((True, error))
+    except BaseException as error:
+        log.exception("in a process that helps")
+        connection.send((True, _sendable(error)))
+
+
+def _sendable(error: BaseException) -> BaseException:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return TrialError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def leave_signals_to_parent() -> None:
+    """In a child process, which has its parent's handlers: what asks to stop is the parent's to answer, SIGTERM is
+    the end, and none outlives a parent that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if sys.platform == "linux":
+        parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
+        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)

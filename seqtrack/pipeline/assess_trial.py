@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 from seqtrack.assessment import protocols, results
 from seqtrack.assessment.protocols import Run
@@ -17,24 +16,24 @@ from seqtrack.assessment.results import SequenceResult
 from seqtrack.config import to_dict
 from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
-from seqtrack.data.imaging import images
 from seqtrack.errors import TrialError
 from seqtrack.pipeline import loaded_tracker, plan, record
+from seqtrack.pipeline.cores import assessment_processes
 from seqtrack.pipeline.device import find_device, set_determinism
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
+from seqtrack.pipeline.track_runs import Advance, Setup, on_cpu, on_device
 from seqtrack.runs.attempts import Attempt
 from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest, keyed
-from seqtrack.runs.paths import TrialFolder
-from seqtrack.tracking.base import Image, Tracker
-from seqtrack.tracking.courses import START, TRACKED
-from seqtrack.tracking.sequence import track_sequence
+from seqtrack.runs.paths import CheckpointFolder, TrialFolder
 from seqtrack.training import checkpoints
 
 log = logging.getLogger(__name__)
 
 CONVENTION = "otb"
 SECONDS_BETWEEN_PROGRESS = 2.0
+
+Made = TypeVar("Made")
 
 
 class Stopped(Exception):
@@ -63,15 +62,15 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
                 done[result.name, result.start] = result
                 attempt.event("reused", eval_id=item.eval_id, sequence=result.name, start=result.start)
         progress = _Progress(attempt, assessment, sum(len(run.frames) for run in runs), should_stop)
-        tracker = make_tracker(request, trial, assessment.step)
-        for run in runs:
-            if run.key in done:
-                progress.skip(len(run.frames))
-                continue
-            result = run_sequence(tracker, dataset, run, request.view_size, progress.count)
-            results.write_sequence(partial, result, attempt.guard)
-            where = {"eval_id": item.eval_id, "step": assessment.step, "sequence": result.name, "start": result.start}
-            attempt.event("sequence", **where)
+        progress.count(sum(len(run.frames) for run in runs if run.key in done))
+        missing = [run for run in runs if run.key not in done]
+        with contextlib.closing(_track(request, trial, assessment, dataset, missing)) as advances:
+            for frames, finished in advances:
+                for result in finished:
+                    results.write_sequence(partial, result, attempt.guard)
+                    where = {"eval_id": item.eval_id, "step": assessment.step}
+                    attempt.event("sequence", **where, sequence=result.name, start=result.start)
+                progress.count(frames)
         summary = results.finish(
             partial,
             final,
@@ -142,67 +141,53 @@ class _Progress:
         self._where = {"eval_id": assessment.eval_set.eval_id, "step": assessment.step, "total": total}
         self._done = 0
         self._spoke = -math.inf
-        self.skip(0)
+        self.count(0)
 
-    def skip(self, frames: int) -> None:
+    def count(self, frames: int) -> None:
+        """For each frame or so: a sequence may take longer than the seconds between SIGTERM and SIGKILL."""
         self._done += frames
         now = time.monotonic()
         if now - self._spoke >= SECONDS_BETWEEN_PROGRESS:
             self._spoke = now
             self._attempt.event("assess", done=self._done, **self._where)
-
-    def count(self, frames: Iterator[Image]) -> Iterator[Image]:
-        for frame in frames:
-            # A long sequence may take longer than the seconds between SIGTERM and SIGKILL.
-            if self._should_stop():
-                raise Stopped
-            yield frame
-            self.skip(1)
+        if self._should_stop():
+            raise Stopped
 
 
-def make_tracker(request: Request, trial: TrialFolder, step: int) -> Tracker:
-    """The tracker with the weights of a checkpoint."""
-    fixed = record.read(trial)
-    execution = request.execution
-    set_determinism(
-        fixed.cpu_threads if fixed else execution.cpu_threads,
-        fixed.deterministic if fixed else execution.deterministic,
-    )
+def _track(
+    request: Request, trial: TrialFolder, assessment: Assessment, dataset: Dataset, runs: list[Run]
+) -> Generator[Advance]:
+    """Runs the checkpoint's tracker as this machine can."""
+    if not runs:
+        return
+    fixed, execution = record.read(trial), request.execution
+    deterministic = fixed.deterministic if fixed else execution.deterministic
+    set_determinism(1, deterministic)
     device = find_device(execution.device)
+    how: dict[str, Any] = {"train": request.train, "tracker_params": request.assess.tracker_params, "device": device}
+    load = functools.partial(_load, trial, assessment.step)
+    setup = Setup(
+        functools.partial(load, functools.partial(loaded_tracker.make, **how)),
+        dataset,
+        protocols.PROTOCOLS[assessment.eval_set.sampler],
+        trial.seed,
+        request.view_size,
+        deterministic,
+    )
+    if device.type == "cpu":
+        yield from on_cpu(setup, runs, assessment_processes(execution), execution.eval_workers is not None)
+    else:
+        batch = load(functools.partial(loaded_tracker.make_batch, slots=execution.eval_batch, **how))
+        yield from on_device(setup, runs, batch)
+
+
+def _load(trial: TrialFolder, step: int, make: Callable[[CheckpointFolder], Made]) -> Made:
+    """A tracker with the weights of a checkpoint."""
     try:
-        return loaded_tracker.make(trial.checkpoint(step), request.train, request.assess.tracker_params, device)
+        return make(trial.checkpoint(step))
     except checkpoints.DamagedCheckpoint as error:
         checkpoints.set_aside(trial.checkpoint(step))
         raise TrialError(
             f"{error}; it is set aside: the same command goes on from the one before it (if there is none, remove"
             f" {trial.path / 'checkpoints'} to train this trial from the start)"
         ) from error
-
-
-def run_sequence(
-    tracker: Tracker,
-    dataset: Dataset,
-    run: Run,
-    view_size: tuple[int, int] | None,
-    watch: Callable[[Iterator[Image]], Iterator[Image]] = iter,
-) -> SequenceResult:
-    """Runs a tracker from the start of a run to its end.
-
-    ``watch`` sees the frames go by. Coordinates are those of the original image throughout.
-    """
-    video = run.sequence.video
-    track = track_sequence(
-        tracker,
-        watch(read_frames(dataset, video, run.frames)),
-        run.sequence.boxes[run.start],
-        dataset.index.video_size(video),
-        view_size,
-    )
-    codes = np.full(len(run.frames), TRACKED, np.uint8)
-    codes[0] = START
-    return SequenceResult(*run.key, run.frames, track.boxes, track.scores, codes, track.seconds)
-
-
-def read_frames(dataset: Dataset, video: int, frames: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Image]:
-    for frame in frames.tolist():
-        yield images.decode(dataset.read_frame(video, frame), functools.partial(dataset.describe_frame, video, frame))

@@ -11,7 +11,7 @@ import importlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from seqtrack.errors import UserError
 from seqtrack.pipeline import external
@@ -20,7 +20,7 @@ from seqtrack.schema import nearest, plain
 if TYPE_CHECKING:
     import torch
 
-    from seqtrack.tracking.base import Tracker
+    from seqtrack.tracking.base import BatchTracker, Tracker
     from seqtrack.training.task import Task
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,16 @@ class Family(Protocol):
 
     def tracker(self, task: Task, tracker_params: dict[str, Any], device: torch.device, precision: str) -> Tracker:
         """A tracker with the task's networks as they are now."""
+
+
+@runtime_checkable
+class BatchFamily(Family, Protocol):
+    """A family that also has a tracker of many targets at a time, which a GPU needs to be busy."""
+
+    def batch_tracker(
+        self, task: Task, tracker_params: dict[str, Any], device: torch.device, precision: str, slots: int
+    ) -> BatchTracker:
+        """As ``tracker``, for so many targets. Each must be found where ``tracker`` finds it, to 1e-3 px."""
 
 
 class SiamFCFamily:
@@ -89,6 +99,15 @@ class SiamFCFamily:
 
         network: Any = task.networks["siamfc"]
         return SiamFCTracker(network, parse_tracker_params(tracker_params), precision, device)
+
+    def batch_tracker(
+        self, task: Task, tracker_params: dict[str, Any], device: torch.device, precision: str, slots: int
+    ) -> BatchTracker:
+        from seqtrack.tracking.params import parse_tracker_params
+        from seqtrack.tracking.siamfc import SiamFCBatchTracker
+
+        network: Any = task.networks["siamfc"]
+        return SiamFCBatchTracker(network, parse_tracker_params(tracker_params), precision, device, slots)
 
 
 FAMILIES: dict[str, Callable[[], Family]] = {"siamfc": SiamFCFamily}

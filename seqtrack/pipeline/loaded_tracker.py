@@ -16,10 +16,12 @@ from seqtrack.data.preprocessing.versions import assessed_version, picture_size
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
 from seqtrack.runs.paths import CheckpointFolder, RunFolder, TrialFolder
-from seqtrack.tracking.base import Boxes, Image, Tracker
+from seqtrack.tracking.base import BatchTracker, Boxes, Image, Tracker
 
 if TYPE_CHECKING:
     import torch
+
+    from seqtrack.training.task import Task
 
 
 def load_tracker(
@@ -85,17 +87,36 @@ def make(
     """The tracker with the weights of a checkpoint. Raises ``checkpoints.DamagedCheckpoint``."""
     import torch
 
-    from seqtrack.training import checkpoints
+    family = families.find(train.model)
+    task = _task(family, folder, train, device)
+    with torch.inference_mode():
+        return family.tracker(task, tracker_params, device, train.precision)
+
+
+def make_batch(
+    folder: CheckpointFolder, train: TrainConfig, tracker_params: dict[str, Any], device: torch.device, slots: int
+) -> BatchTracker | None:
+    """The same of a tracker of so many targets at a time; None where the family has none."""
+    import torch
 
     family = families.find(train.model)
+    if not isinstance(family, families.BatchFamily):
+        return None
+    task = _task(family, folder, train, device)
+    with torch.inference_mode():
+        return family.batch_tracker(task, tracker_params, device, train.precision, slots)
+
+
+def _task(family: families.Family, folder: CheckpointFolder, train: TrainConfig, device: torch.device) -> Task:
+    from seqtrack.training import checkpoints
+
     task = family.task(train.model_params, with_files=False)
     checkpoint = checkpoints.load(folder)
     for name, network in task.networks.items():
         network.load_state_dict(checkpoint.networks[name])
     task.to(device)
     task.set_mode(training=False)
-    with torch.inference_mode():
-        return family.tracker(task, tracker_params, device, train.precision)
+    return task
 
 
 def _resizes(train: TrainConfig) -> bool:

@@ -11,9 +11,9 @@ import numpy as np
 from seqtrack.assessment import results
 from seqtrack.data import datasets
 from seqtrack.pipeline import plan
-from seqtrack.pipeline.assess_trial import read_frames
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
+from seqtrack.pipeline.track_runs import read_frames
 from seqtrack.reporting.video import write_video
 from seqtrack.runs.attempts import Attempt
 

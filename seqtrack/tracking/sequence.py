@@ -1,67 +1,88 @@
-"""One tracker over one sequence: frames in, boxes in pixels of the original image out."""
+"""One tracker on one run: frames in, boxes in pixels of the original image out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from seqtrack.data.geometry import scale_boxes
 from seqtrack.data.imaging.images import resize_view
 from seqtrack.errors import TrialError
 from seqtrack.tracking.base import Boxes, Image, Tracker
+from seqtrack.tracking.courses import Course
 
 
-@dataclass(frozen=True)
-class SequenceTrack:
-    """Boxes (T, 4) x y w h in pixels of the original image and scores (T,), one row per frame, the first included.
+@dataclass(eq=False)
+class TrackedRun:
+    """A course on the frames of a video, and the only place that knows both coordinates: the course speaks of pixels
+    of the original image, the tracker sees a view and nothing else.
 
-    The first box is the one the tracker was given and its score is NaN. ``seconds`` is the time that the
-    tracker took for all frames, resizing to the view included, reading and decoding not.
+    Attributes:
+        read: the frame at a position of the course, (H, W, 3) uint8 RGB as stored. May be called by several threads.
+        original_size: (width, height) of the original image.
+        view_size: each frame is resized to this first, if given.
+        prepare: called before the tracker is started for the first time, but not again after a failure.
+        seconds: that the tracker has taken, resizing to the view included where it is done in turn, reading and
+            decoding not.
     """
 
-    boxes: Boxes
-    scores: NDArray[np.float64]
-    seconds: float
+    course: Course
+    read: Callable[[int], Image]
+    original_size: tuple[int, int]
+    view_size: tuple[int, int] | None = None
+    prepare: Callable[[], None] | None = None
+    seconds: float = 0.0
+
+    @property
+    def length(self) -> int:
+        return len(self.course.codes)
+
+    @property
+    def position(self) -> int:
+        """How many frames are done with, those that were skipped included."""
+        step = self.course.next()
+        return self.length if step is None else step.position
+
+    def prepare_once(self) -> None:
+        if self.prepare is not None:
+            self.prepare()
+            self.prepare = None
+
+    def view(self, frame: Image) -> Image:
+        return frame if self.view_size is None else resize_view(frame, self.view_size)
+
+    def to_view(self, box: ArrayLike, view: Image) -> Boxes:
+        """(4,) in pixels of ``view``."""
+        return scale_boxes(box, self.original_size, (view.shape[1], view.shape[0])).reshape(4)
+
+    def answer(self, found: ArrayLike, score: float, view: Image) -> None:
+        """``found`` (4,) in pixels of ``view``. TrialError if it is not finite."""
+        box = scale_boxes(found, (view.shape[1], view.shape[0]), self.original_size).reshape(4)
+        if not np.isfinite(box).all():
+            raise TrialError(
+                f"the tracker answered {np.asarray(found)} in frame {self.position} of the sequence: "
+                "the weights may have diverged; try a lower --lr_init"
+            )
+        self.course.answer(box, score)
 
 
-def track_sequence(
-    tracker: Tracker,
-    frames: Iterable[Image],
-    init_box: ArrayLike,
-    original_size: tuple[int, int],
-    view_size: tuple[int, int] | None = None,
-) -> SequenceTrack:
-    """Runs ``tracker`` over ``frames`` from the first on.
-
-    ``frames``: (H, W, 3) uint8 RGB as stored, from any iterable; a generator is asked for a
-    frame when the one before it is done with. ``init_box``: (4,) in pixels of the original image, whose size
-    (width, height) is ``original_size``. Each frame is resized to ``view_size`` first, if given; that view
-    is all the tracker sees.
-    """
-    boxes: list[Boxes] = []
-    scores: list[float] = []
-    seconds = 0.0
-    for frame in frames:
+def track(tracker: Tracker, run: TrackedRun) -> Iterator[int]:
+    """Runs ``tracker`` to the end, one frame each time that it is asked, and tells by how many the run advanced."""
+    before = 0
+    while (step := run.course.next()) is not None:
+        frame = run.read(step.position)
         start = time.perf_counter()
-        view = frame if view_size is None else resize_view(frame, view_size)
-        size = (view.shape[1], view.shape[0])
-        if not boxes:
-            first = np.array(init_box, dtype=np.float64).reshape(4)
-            tracker.init(view, scale_boxes(first, original_size, size).reshape(4))
-            box, score = first, float("nan")
+        view = run.view(frame)
+        if step.init_box is not None:
+            run.prepare_once()
+            tracker.init(view, run.to_view(step.init_box, view))
+            run.course.answer(step.init_box, float("nan"))
         else:
-            found, score = tracker.update(view)
-            box = scale_boxes(found, size, original_size).reshape(4)
-            if not np.isfinite(box).all():
-                raise TrialError(
-                    f"the tracker answered {found} in frame {len(boxes)} of the sequence: "
-                    "the weights may have diverged; try a lower --lr_init"
-                )
-        seconds += time.perf_counter() - start
-        boxes.append(box)
-        scores.append(score)
-    return SequenceTrack(np.array(boxes).reshape(-1, 4), np.array(scores, dtype=np.float64), seconds)
+            run.answer(*tracker.update(view), view)
+        run.seconds += time.perf_counter() - start
+        yield run.position - before
+        before = run.position

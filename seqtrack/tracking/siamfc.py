@@ -1,29 +1,91 @@
 """SiamFC on video: the exemplar of the first frame is sought at a few scales in each further one.
 
-All sizes of the search region go through the network as one batch, in channels_last, through a copy of the
-network that is prepared for inference (``models.inference``).
+All sizes of the search region, and all targets that are tracked at a time, go through the network as one batch, in
+channels_last, through a copy of the network that is prepared for inference (``models.inference``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from seqtrack.data.imaging.crops import crop, square_around
+from seqtrack.data.imaging.crops import CropMap, crop, square_around
+from seqtrack.data.processes import usable_cores
 from seqtrack.errors import DataError
 from seqtrack.models.inference import inference_network
+from seqtrack.models.params import SiamFCParams
 from seqtrack.models.siamfc import SiamFC
 from seqtrack.tracking.base import Boxes, Image
 from seqtrack.tracking.params import TrackerParams
-from seqtrack.tracking.response import PeakFinder
+from seqtrack.tracking.response import Peak, PeakFinder
+
+_MAX_CROPPERS = 8
 
 
-class SiamFCTracker:
+class _Target:
+    """One target: where it was first seen, where it is now, and the geometry between frame, crop and response."""
+
+    def __init__(self, box: ArrayLike, model: SiamFCParams, params: TrackerParams) -> None:
+        x, y, w, h = (float(v) for v in np.asarray(box, dtype=np.float64).reshape(4))
+        if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
+            raise DataError(f"a tracker cannot start on the box {[x, y, w, h]}: it needs a positive width and height")
+        self._model, self._params = model, params
+        self._size, self._scale = (w, h), 1.0
+        self._center = (x + w / 2, y + h / 2)
+        self._side = square_around((x, y, w, h), model.context)
+        self._places: list[CropMap] = []
+
+    def exemplar(self, frame: Image) -> Image:
+        """The crop (template_size, template_size, 3) that is sought from now on."""
+        size = self._model.template_size
+        pixels, where = crop(frame, *self._center, self._side, size)
+        # The crop is moved to whole pixels, so the target lies a fraction off its centre; remembered in crop pixels.
+        self._offset = (
+            (self._center[0] - where.x0) * where.scale_x - size / 2,
+            (self._center[1] - where.y0) * where.scale_y - size / 2,
+        )
+        return pixels
+
+    def look(self, frame: Image, scales: Sequence[float], out: Image) -> None:
+        """Cuts the search region at each scale into ``out`` (num_scales, search_size, search_size, 3)."""
+        model = self._model
+        side = self._side * self._scale * model.search_size / model.template_size
+        self._places = [
+            crop(frame, *self._center, side * scale, model.search_size, None, pixels)[1]
+            for scale, pixels in zip(scales, out, strict=True)
+        ]
+
+    def move(self, frame: Image, peak: Peak, stride: int) -> list[float]:
+        """Goes to the peak of the responses to what it looked at; x y w h in pixels of ``frame``."""
+        where, middle = self._places[peak.scale], self._places[len(self._places) // 2]
+        cx = where.x0 + (self._model.search_size / 2 + self._offset[0] + peak.dx * stride) / where.scale_x
+        cy = where.y0 + (self._model.search_size / 2 + self._offset[1] + peak.dy * stride) / where.scale_y
+        # The centre stays in the frame; the side that was really cropped says how much the scale changed.
+        self._center = (min(max(cx, 0.0), float(frame.shape[1])), min(max(cy, 0.0), float(frame.shape[0])))
+        change, rate = middle.scale_x / where.scale_x, self._params.scale_lr
+        self._scale = self._limited(self._scale * (1 - rate + rate * change))
+        w, h = self._size[0] * self._scale, self._size[1] * self._scale
+        return [self._center[0] - w / 2, self._center[1] - h / 2, w, h]
+
+    def _limited(self, scale: float) -> float:
+        limit = self._params.scale_limit
+        smallest = min(1.0, max(1 / limit, self._params.min_side / max(self._size)))
+        return min(max(scale, smallest), limit)
+
+
+class SiamFCBatchTracker:
     """Tracks with the weights that ``model`` has now; later changes of the model do not reach it.
 
     ``precision``: fp32 or bf16 (weights and features; responses and boxes stay in full precision). The same
-    frames give the same bits on one machine and number of threads.
+    frames give the same bits on one machine, number of threads and number of slots.
+
+    Every update sends all slots through the network, taken or not, and copies the responses to the host once: on a
+    GPU that is the only time it is waited for. Search regions are cut by threads there, for they would take longer
+    than the network.
     """
 
     def __init__(
@@ -32,61 +94,91 @@ class SiamFCTracker:
         params: TrackerParams | None = None,
         precision: str = "fp32",
         device: torch.device | str = "cpu",
+        slots: int = 32,
     ) -> None:
+        self.slots = slots
         self.params = params or TrackerParams()
         self.device = torch.device(device)
         self.network = inference_network(model, precision, self.device)
         self._find = PeakFinder(model.response_size, model.response_center, self.params)
         self._scales = self.params.scales()
-        side = model.params.search_size
-        self._crops = np.empty((len(self._scales), side, side, 3), np.uint8)
+        side, is_cuda = model.params.search_size, self.device.type == "cuda"
+        pixels = torch.zeros((slots * len(self._scales), side, side, 3), dtype=torch.uint8, pin_memory=is_cuda)
+        self._crops: Image = pixels.numpy().reshape(slots, len(self._scales), side, side, 3)
         # A view of the buffer in (N, 3, S, S) whose memory is channels_last already: nothing is copied on a CPU.
-        self._input = torch.from_numpy(self._crops).permute(0, 3, 1, 2)
+        self._input = pixels.permute(0, 3, 1, 2)
+        self._targets: list[_Target | None] = [None] * slots
+        self._exemplars: torch.Tensor | None = None
+        self._croppers = ThreadPoolExecutor(min(_MAX_CROPPERS, usable_cores())) if is_cuda and slots > 1 else None
+
+    def init(self, frames: Sequence[Image], boxes: Sequence[ArrayLike], slots: Sequence[int]) -> None:
+        """``frames`` (H, W, 3) uint8 RGB, ``boxes`` x y w h in their pixels, with a positive width and height."""
+        for frame, box, slot in zip(frames, boxes, slots, strict=True):
+            target = _Target(box, self.network.params, self.params)
+            # One by one: how many start at a time varies, and shapes must not.
+            pixels = torch.from_numpy(target.exemplar(frame)[None]).permute(0, 3, 1, 2).to(self.device)
+            with torch.inference_mode():
+                self._keep(self.network.embed(pixels), slot)
+            self._targets[slot] = target
+
+    def _keep(self, features: torch.Tensor, slot: int) -> None:
+        if self.slots == 1:
+            self._exemplars = features  # one serves all scales
+            return
+        if self._exemplars is None:
+            self._exemplars = features.repeat(len(self._input), 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        self._exemplars[slot * len(self._scales) : (slot + 1) * len(self._scales)] = features
+
+    def update(self, frames: Sequence[Image], slots: Sequence[int]) -> tuple[Boxes, NDArray[np.float64]]:
+        """Boxes (B, 4) in pixels of their frames, and peaks (B,) of the response maps (logits, larger is surer)."""
+        targets = [self._target(slot) for slot in slots]
+        self._each(
+            lambda i: targets[i].look(frames[i], self._scales, self._crops[slots[i]]),
+            len(targets),
+        )
+        with torch.inference_mode():
+            features = self.network.embed(self._input.to(self.device, non_blocking=True))
+            assert self._exemplars is not None
+            responses = self.network.correlate(self._exemplars, features)
+        maps = responses[:, 0].float().cpu().numpy().reshape(self.slots, len(self._scales), *responses.shape[2:])
+        peaks = [self._find(maps[slot]) for slot in slots]
+        boxes = [
+            target.move(frame, peak, self.network.stride)
+            for target, frame, peak in zip(targets, frames, peaks, strict=True)
+        ]
+        return np.array(boxes, np.float64).reshape(-1, 4), np.array([peak.score for peak in peaks])
+
+    def _target(self, slot: int) -> _Target:
+        target = self._targets[slot]
+        if target is None:
+            raise ValueError(f"slot {slot} has no target: init comes before update")
+        return target
+
+    def _each(self, work: Callable[[int], None], count: int) -> None:
+        if self._croppers is None:
+            for i in range(count):
+                work(i)
+        else:
+            list(self._croppers.map(work, range(count)))
+
+
+class SiamFCTracker:
+    """One target: a batch of one. See ``SiamFCBatchTracker``."""
+
+    def __init__(
+        self,
+        model: SiamFC,
+        params: TrackerParams | None = None,
+        precision: str = "fp32",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._batch = SiamFCBatchTracker(model, params, precision, device, slots=1)
 
     def init(self, frame: Image, box: ArrayLike) -> None:
         """``frame`` (H, W, 3) uint8 RGB, ``box`` x y w h in its pixels, with a positive width and height."""
-        x, y, w, h = (float(v) for v in np.asarray(box, dtype=np.float64).reshape(4))
-        if not (np.isfinite([x, y, w, h]).all() and w > 0 and h > 0):
-            raise DataError(f"a tracker cannot start on the box {[x, y, w, h]}: it needs a positive width and height")
-        model = self.network.params
-        self._size, self._scale = (w, h), 1.0
-        self._center = (x + w / 2, y + h / 2)
-        self._side = square_around((x, y, w, h), model.context)
-        size = model.template_size
-        exemplar, where = crop(frame, *self._center, self._side, size)
-        # The crop is moved to whole pixels, so the target lies a fraction off its centre; remembered in crop pixels.
-        self._offset = (
-            (self._center[0] - where.x0) * where.scale_x - size / 2,
-            (self._center[1] - where.y0) * where.scale_y - size / 2,
-        )
-        with torch.inference_mode():
-            pixels = torch.from_numpy(exemplar[None]).permute(0, 3, 1, 2).to(self.device)
-            self._exemplar = self.network.embed(pixels)
+        self._batch.init([frame], [box], [0])
 
     def update(self, frame: Image) -> tuple[Boxes, float]:
         """The box (4,) in pixels of ``frame`` and the peak of the response map (a logit, larger is surer)."""
-        model = self.network.params
-        side = self._side * self._scale * model.search_size / model.template_size
-        places = [
-            crop(frame, *self._center, side * scale, model.search_size, None, out)[1]
-            for scale, out in zip(self._scales, self._crops, strict=True)
-        ]
-        with torch.inference_mode():
-            features = self.network.embed(self._input.to(self.device))
-            responses = self.network.correlate(self._exemplar, features)
-        peak = self._find(responses[:, 0].float().cpu().numpy())
-
-        where, middle, stride = places[peak.scale], places[len(places) // 2], self.network.stride
-        cx = where.x0 + (model.search_size / 2 + self._offset[0] + peak.dx * stride) / where.scale_x
-        cy = where.y0 + (model.search_size / 2 + self._offset[1] + peak.dy * stride) / where.scale_y
-        # The centre stays in the frame; the side that was really cropped says how much the scale changed.
-        self._center = (min(max(cx, 0.0), float(frame.shape[1])), min(max(cy, 0.0), float(frame.shape[0])))
-        change = middle.scale_x / where.scale_x
-        self._scale = self._limited(self._scale * (1 - self.params.scale_lr + self.params.scale_lr * change))
-        w, h = self._size[0] * self._scale, self._size[1] * self._scale
-        return np.array([self._center[0] - w / 2, self._center[1] - h / 2, w, h]), peak.score
-
-    def _limited(self, scale: float) -> float:
-        limit = self.params.scale_limit
-        smallest = min(1.0, max(1 / limit, self.params.min_side / max(self._size)))
-        return min(max(scale, smallest), limit)
+        boxes, scores = self._batch.update([frame], [0])
+        return boxes[0], float(scores[0])

@@ -6,10 +6,8 @@ so the number of workers changes nothing but speed.
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from seqtrack.data.processes import leave_signals_to_parent
 from seqtrack.errors import SeqtrackError
 
 START_METHOD_VARIABLE = "SEQTRACK_START_METHOD"
@@ -78,14 +77,7 @@ def batches(
 
 
 def _prepare_worker(_: int) -> None:
-    """Workers inherit the trainer's signal handlers. They must ignore what only the trainer should answer,
-    die at once on SIGTERM, and never outlive a trainer that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if sys.platform == "linux":
-        parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+    leave_signals_to_parent()
     torch.set_num_threads(1)
     # Not 1: that waits for the trainer's pool of threads to shrink, and none of them came through the fork.
     cv2.setNumThreads(0)

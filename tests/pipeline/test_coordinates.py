@@ -22,7 +22,7 @@ from seqtrack.data.datasets import Dataset, open_dataset
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.geometry import centers, iou
 from seqtrack.data.locations import Locations
-from seqtrack.pipeline.assess_trial import run_sequence
+from seqtrack.pipeline.track_runs import run_sequence
 from seqtrack.tracking.base import Image, Tracker
 from seqtrack.tracking.static import OracleTracker
 

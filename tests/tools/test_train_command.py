@@ -89,6 +89,8 @@ EXECUTION: dict[str, Any] = {
     "deterministic": True,
     "pin_memory": False,
     "device": "auto",
+    "eval_workers": None,
+    "eval_batch": 32,
     "max_parallel": None,
     "detach": False,
     "slurm": False,
