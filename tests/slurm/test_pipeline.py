@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -131,14 +132,29 @@ def test_jobs_run_the_code_as_it_was_when_they_were_submitted(
 ) -> None:
     package = slurm_bench.folder / "checkout"
     shutil.copytree(repository / "seqtrack", package / "seqtrack", ignore=shutil.ignore_patterns("__pycache__"))
+    (package / ".gitignore").write_text("__pycache__/\n")
+    commit = "git init -q -b main && git add -A && git -c user.name=me -c user.email=me@here commit -q -m it"
+    subprocess.run(commit, shell=True, cwd=package, check=True)
+    # Nobody has committed this; nothing that is measured imports it, so the results are those of the finished run.
+    (package / "seqtrack" / "tools" / "clean.py").write_text("NEW = 1\n")
     slurm_bench.package = package
-    result = slurm_bench.train("--num_trials=2", "--detach", *SLURM)
+    result = slurm_bench.train("--num_trials=2", "--detach", "--snapshot", *SLURM)
     assert result.code == 0, result
     assert result.out.splitlines()[-1].startswith("  seqtrack cancel ")
     (package / "seqtrack" / "errors.py").write_text("this is no longer Python\n")
     slurm_bench.cluster.wait_idle(120)
     slurm_bench.check(results_of(finished.run_folder()))
-    assert len(list((slurm_bench.cache / "code").iterdir())) == 1
+    assert slurm_bench.run_folder().snapshot_json.exists()
+    (frozen,) = (path for path in (slurm_bench.cache / "code").iterdir() if path.is_dir())
+
+    # A year later, with other code in the checkout: the snapshot is in git, whether it is still checked out or not.
+    shutil.rmtree(frozen)
+    slurm_bench.package = repository
+    again = slurm_bench.run("reproduce", "latest", "--seed=1", "--repository", str(package))
+    assert again.code == 0, again
+    assert "with 1 changed file, checked out in" in again.out
+    assert again.out.splitlines()[-1].startswith("the same numbers, to the bit (")
+    slurm_bench.cluster.wait_idle(120)
 
 
 def test_large_arrays_are_split_and_a_full_queue_is_waited_for(slurm_bench: SlurmBench, five: Workbench) -> None:
