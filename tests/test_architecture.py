@@ -66,6 +66,7 @@ def test_the_data_room_knows_no_torch() -> None:
         "from seqtrack.tools import datasets, view; datasets.build_parser(); view.build_parser().format_help()",
         "from seqtrack.tools.export import build_parser; build_parser().format_help()",
         "from seqtrack.tools.preprocess import build_parser; build_parser().format_help()",
+        "from seqtrack.tools.compare import build_parser; build_parser().format_help()",
     ],
 )
 def test_nothing_heavy_is_imported_for_help(command: str) -> None:

@@ -14,16 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrack.assessment.scores import Floats, Statistic
+from seqtrack.assessment.summary import RESAMPLES, resampled_counts
 
 Ints = NDArray[np.int64]
 
-RESAMPLES = 10_000
 LEVEL = 0.95
 # Below so many trials the bootstrap's intervals are known to be too narrow: it draws from what it has seen.
 FEW_TRIALS = 5
 FEW_SEQUENCES = 10
 _TIE = 1e-12  # of the scores' size: sums of the same numbers in another order differ by less
-_CHUNK = 2_500  # resamples at a time: their sums for 257 lengths of EAO take 5 MB
 
 
 @dataclass(frozen=True)
@@ -157,16 +156,11 @@ def compare(
 
 def _resampled(a: Sequence[Statistic], b: Sequence[Statistic], ranks: Ints, resamples: int, seed: int) -> Floats:
     """(2 R,) differences B - A. ranks: (S,) the place of each row among the names: it decides what is drawn."""
-    rng = np.random.Generator(np.random.Philox(key=seed))
-    count, most = len(ranks), max(len(a), len(b))
-    found = []
-    for begin in range(0, resamples, _CHUNK):
-        size = min(_CHUNK, resamples - begin)
-        draws = rng.integers(0, count, size=(size, count))
-        draws += np.arange(size)[:, None] * count
-        counts = np.bincount(draws.ravel(), minlength=size * count).reshape(size, count).astype(np.float64)
-        chances = rng.random((2, size, most))
+    rng = np.random.Generator(np.random.Philox(key=[seed, 1]))  # beside the one that draws sequences
+    most, found = max(len(a), len(b)), []
+    for counts in resampled_counts(len(ranks), resamples, seed):
         counts = counts[:, ranks]
+        chances = rng.random((2, len(counts), most))
         values_a = np.stack([statistic.value(counts) for statistic in a], axis=1)
         values_b = np.stack([statistic.value(counts) for statistic in b], axis=1)
         for mine, other in ((0, 1), (1, 0)):

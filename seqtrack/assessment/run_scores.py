@@ -10,9 +10,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.assessment.metrics import METRICS, overlap, sequence_metrics, tre_name
+from seqtrack.assessment.metrics import tre_name
 from seqtrack.assessment.protocols import Run
 from seqtrack.assessment.scores import Floats, Labels, Ratio, SetScores, Statistic
+from seqtrack.assessment.scoring import overlap, score
 
 
 class Tracked(Protocol):
@@ -66,12 +67,6 @@ def score_runs(
         from_first.set_curves,
         [_overlaps(found, truth) for found, truth in zip(boxes, labels, strict=True)],
     )
-
-
-def score(labels: Rows[Labels], boxes: Rows[Floats], convention: str, dataset: str) -> SetScores:
-    rows = [sequence_metrics(b, t.boxes, t.present, convention) for b, t in zip(boxes, labels, strict=True)]
-    statistics = {metric: Ratio.mean(np.array([row[metric] for row in rows])) for metric in METRICS}
-    return SetScores(convention, tuple(t.name for t in labels), statistics)
 
 
 def _by_sequence(scores: SetScores, names: Collection[str]) -> dict[str, Statistic]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _ASSESSMENT = re.compile(r"step_(\d{8,})-([0-9a-f]+)$")
 _OF_ASSESSMENT = {
     "seed": "int64", "eval_id": "str", "dataset": "str", "sampler": "str", "step": "int64", "selected": "bool",
-    "key": "str", "convention": "str",
+    "key": "str", "protocol": "str", "convention": "str",
 }  # fmt: skip
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "trials": trial_facts.COLUMNS,
@@ -299,9 +299,9 @@ class _Table:
         self._columns: dict[str, list[Any]] = {column: [] for column in self._dtypes}
 
     def add(self, item: Assessed, summary: Mapping[str, Any], rows: int, **columns: Any) -> None:
-        convention = str(summary.get("convention", ""))
         for name in _OF_ASSESSMENT:
-            self._columns[name] += [convention if name == "convention" else getattr(item, name)] * rows
+            value = summary[name] if name in ("protocol", "convention") else getattr(item, name)
+            self._columns[name] += [value] * rows
         for name, values in columns.items():
             self._columns[name] += values
 

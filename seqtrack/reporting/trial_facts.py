@@ -46,7 +46,7 @@ def facts(trial: TrialFolder, selected_step: int | None, fps: float | None) -> d
     status = trial_status(trial)
     found = [attempt for attempt in trial.attempts() if attempt.owner.exists()]
     owners = [owner for attempt in found if (owner := attempts.read_owner(attempt))]
-    record = _record(trial)
+    record = read_record(trial)
     environment = record.get("environment", {})
     packages = environment.get("packages", {})
     device = str(environment.get("device", ""))
@@ -105,7 +105,7 @@ def stability(trials: pd.DataFrame, scores: pd.DataFrame, metric: str) -> pd.Dat
     return pd.DataFrame(columns)
 
 
-def _record(trial: TrialFolder) -> dict[str, Any]:
+def read_record(trial: TrialFolder) -> dict[str, Any]:
     """``trial.json``; {} where there is none that can be read."""
     try:
         content = json.loads(trial.record.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.assessment.metrics import overlap
+from seqtrack.assessment.scoring import overlap
 from seqtrack.errors import UserError
 from seqtrack.runs import atomic
 

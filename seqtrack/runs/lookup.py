@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seqtrack.errors import UserError
 from seqtrack.runs import events
+from seqtrack.runs.experiments import submitted
 from seqtrack.runs.paths import RunFolder
 from seqtrack.schema import nearest
 
@@ -13,7 +14,7 @@ from seqtrack.schema import nearest
 def all_runs(cache_dir: Path) -> list[RunFolder]:
     """Runs below a cache folder, the one submitted last at the end."""
     folders = [RunFolder(path.parent) for path in cache_dir.glob("*/train.yaml")]
-    return sorted(folders, key=lambda run: (_submitted(run), run.run_id))
+    return sorted(folders, key=lambda run: (submitted(run), run.run_id))
 
 
 def locate(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
@@ -43,8 +44,3 @@ def names(run: RunFolder) -> set[str]:
     """Every ``--name`` that a submission gave this run."""
     given = (record.get("execution", {}).get("name") for record in events.read(run.submissions))
     return {name for name in given if name}
-
-
-def _submitted(run: RunFolder) -> float:
-    last = events.read_last(run.submissions)
-    return float(last["time"]) if last else 0.0

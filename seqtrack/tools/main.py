@@ -13,8 +13,11 @@ from seqtrack.tools import cli
 VERBS = {
     "train": "train and assess a tracker with several seeds",
     "status": "show how a run is doing, and why what failed did",
+    "list": "list experiments and runs below a folder, with code, progress and scores",
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
+    "compare": "say whether the difference between two runs is real, and what else they differ in",
+    "export_results": "write a run's tracks as result files, for a server or another toolkit",
     "datasets": "list the data sets there are, what is here of each, and where to get it",
     "view": "show a data set and the pairs that training sees: PNG sheets and a page for a browser",
     "index": "build, show or verify the index of a data set",
@@ -22,6 +25,7 @@ VERBS = {
     "pack": "pack sequences into the tar that training stages",
     "export": "write a data set for other systems: TFDS, crop-and-pickle",
     "reproduce": "make a run again from what it recorded, and compare the numbers",
+    "clean": "remove what no table needs: old checkpoints, staged copies, checked-out code",
     "doctor": "say what this machine and its SLURM do, and what that means for you",
     "sample_data": "generate a small data set to try things on",
 }
@@ -30,7 +34,7 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
-        print("usage: seqtrack VERB …\n\n" + "\n".join(f"  {verb:<12} {text}" for verb, text in VERBS.items()))
+        print("usage: seqtrack VERB …\n\n" + "\n".join(f"  {verb:<14} {text}" for verb, text in VERBS.items()))
         print("\nseqtrack VERB --help teaches each of them.")
         return 0
     verb = words[0].replace("-", "_")

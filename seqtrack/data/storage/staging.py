@@ -298,20 +298,33 @@ def _make(place: _Place, source: _Archive, name: str, lock: int, on_message: Say
     return digest
 
 
+def copies(root: Path) -> list[Path]:
+    """Every finished copy below a root, the one that was used longest ago first."""
+    return [place.copy for place in sorted(_places(root), key=_last_use)]
+
+
+def evict(copy: Path) -> bool:
+    """Removes one of ``copies``; False if somebody uses it."""
+    return _evict(_Place(copy.parent, copy.name))
+
+
+def _places(root: Path) -> list[_Place]:
+    found = [_Place(marker.parent.parent, marker.parent.name) for marker in root.glob("*/*/.complete")]
+    return found + [
+        _Place(marker.parent, marker.name.removeprefix(".").removesuffix(".complete"))
+        for kind in ARCHIVES
+        for marker in root.glob(f"*/.*{kind}.complete")
+    ]
+
+
 def _make_room(place: _Place, tar: Path, needed: int, on_message: Say) -> None:
     """Evicts unused copies, the one that was used longest ago first, until ``needed`` bytes are free."""
     root = place.folder.parent
     if free_bytes(place.folder) >= needed:
         return
-    copies = [_Place(marker.parent.parent, marker.parent.name) for marker in root.glob("*/*/.complete")]
-    copies += [
-        _Place(marker.parent, marker.name.removeprefix(".").removesuffix(".complete"))
-        for kind in ARCHIVES
-        for marker in root.glob(f"*/.*{kind}.complete")
-    ]
     for leftover in root.glob(f"*/{TEMPORARY_PREFIX}*"):
         _remove_abandoned(leftover)
-    for other in sorted(copies, key=_last_use):
+    for other in sorted(_places(root), key=_last_use):
         if free_bytes(place.folder) >= needed:
             return
         if other != place and _evict(other):

@@ -1,0 +1,162 @@
+"""Two runs against each other: which numbers of theirs may be compared, and what comes of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seqtrack.assessment import results
+from seqtrack.assessment.comparison import Comparison, compare
+from seqtrack.assessment.metrics import METRICS
+from seqtrack.assessment.protocols import dataset_of
+from seqtrack.assessment.scores import Statistic
+from seqtrack.errors import UserError
+from seqtrack.reporting.frames import Assessed, RunFrames
+from seqtrack.schema import nearest
+
+_TRE = re.compile(r"TRE_\d+_")
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric on one eval set."""
+
+    eval_id: str
+    metric: str
+    convention: str
+    comparison: Comparison
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.comparison
+        per_sequence = zip(found.sequences, found.per_sequence_a.tolist(), found.per_sequence_b.tolist(), strict=True)
+        return {
+            "eval_set": self.eval_id, "metric": self.metric, "convention": self.convention,
+            "higher_is_better": found.higher_is_better, "a": found.a, "b": found.b, "difference": found.difference,
+            "interval_95": list(found.interval), "share_a_better": found.share_a, "share_b_better": found.share_b,
+            "share_ties": found.ties, "verdict": found.verdict, "caveats": found.caveats,
+            "trials_a": found.trials_a, "trials_b": found.trials_b, "num_sequences": len(found.sequences),
+            "sequences_won_by_a": found.wins[0], "sequences_won_by_b": found.wins[1],
+            "per_sequence": {name: [_known(a), _known(b)] for name, a, b in per_sequence},
+        }  # fmt: skip
+
+
+def reported(run: RunFrames) -> dict[str, list[Assessed]]:
+    """By eval id, the assessments that the run is reported at: one per complete trial."""
+    found: dict[str, list[Assessed]] = {}
+    for item in run.assessments:
+        if item.selected:
+            found.setdefault(item.eval_id, []).append(item)
+    return dict(sorted(found.items()))
+
+
+def compare_runs(
+    a: RunFrames,
+    b: RunFrames,
+    names: tuple[str, str],
+    eval_ids: Collection[str] = (),
+    metrics: Collection[str] = (),
+) -> tuple[list[Row], list[str]]:
+    """Every eval set that both have, by the metrics named or the set's own; and what only one of them has.
+
+    Args:
+        names: what to call the runs in what is said of them.
+        eval_ids: of them only these; a data set's name stands for all its protocols.
+        metrics: of each set those it has, in any case of letters; default: its convention's first.
+
+    Raises:
+        UserError: there is nothing to compare, or what is named must not be: another convention, protocol, or other
+            sequences; a name that neither knows.
+    """
+    mine, other = reported(a), reported(b)
+    for run, found, name in ((a, mine, names[0]), (b, other, names[1])):
+        if not found:
+            raise UserError(f"{name}: no trial of run {run.run_id} is complete yet; see seqtrack status {run.run_id}")
+    shared = [eval_id for eval_id in mine if eval_id in other]
+    notes = [
+        f"only {name} was assessed on {', '.join(one)}"
+        for name, one in (
+            (names[0], [e for e in mine if e not in other]),
+            (names[1], [e for e in other if e not in mine]),
+        )
+        if one
+    ]
+    if not shared:
+        raise UserError(f"{names[0]}, {names[1]}: there is no eval set that both have; {'; '.join(notes)}")
+    for name in eval_ids:
+        if not _meant(name, shared):
+            alone = [note for note in notes if name in note]
+            raise UserError(f"--eval_set: {name!r}: {alone[0] if alone else nearest(name, shared)}")
+    chosen = [e for e in shared if not eval_ids or any(_meant(name, [e]) for name in eval_ids)]
+    rows, known = [], {}
+    for eval_id in chosen:
+        loaded = _Loaded(mine[eval_id]), _Loaded(other[eval_id])
+        _check(eval_id, *loaded, names)
+        there = [metric for metric in loaded[0].metrics if metric in loaded[1].metrics]
+        known.update({metric.lower(): metric for metric in there})
+        wanted = [m for m in there if m.lower() in {metric.lower() for metric in metrics}] if metrics else there[:1]
+        rows += [_row(eval_id, metric, *loaded) for metric in wanted]
+    for metric in metrics:
+        if metric.lower() not in known:
+            raise UserError(f"--metric: {metric!r} is not known here; {nearest(metric, known.values())}")
+    return rows, notes
+
+
+class _Loaded:
+    """The trials of one run on one eval set."""
+
+    def __init__(self, items: Sequence[Assessed]) -> None:
+        self.summary = results.load_summary(items[0].path)
+        rows = results.load_sequences(items[0].path)
+        self.sequences = list(dict.fromkeys(row.name for row in rows))
+        self.frames = {(row.name, row.start): row.frames for row in rows}
+        self.statistics = {item.seed: results.load_scores(item.path) for item in items}
+        self.metrics = list(next(iter(self.statistics.values())))
+
+    def trials(self, metric: str) -> dict[int, Statistic]:
+        return {seed: found[metric] for seed, found in self.statistics.items()}
+
+
+def _check(eval_id: str, a: _Loaded, b: _Loaded, names: tuple[str, str]) -> None:
+    for what in ("protocol", "convention"):
+        if a.summary[what] != b.summary[what]:
+            raise UserError(
+                f"{eval_id}: {names[0]} was scored by the {what} {a.summary[what]}, {names[1]} by {b.summary[what]}:"
+                " assess one of them again, or name other sets with --eval_set"
+            )
+    only = [sorted(set(one.sequences) - set(two.sequences)) for one, two in ((a, b), (b, a))]
+    for name, missing in zip(names, only, strict=True):
+        if missing:
+            more = ", …" if len(missing) > _SHOWN else ""
+            raise UserError(
+                f"{eval_id}: {len(missing)} sequences are only in {name} ({', '.join(missing[:_SHOWN])}{more}):"
+                " scores on different videos cannot be compared; name other sets with --eval_set"
+            )
+    lengths = [name for name, start in a.frames if a.frames[name, start] != b.frames.get((name, start))]
+    if lengths or list(a.frames) != list(b.frames):
+        what = f"{lengths[0]} has other frames" if lengths else "starts or their order are others"
+        raise UserError(
+            f"{eval_id}: {what} in {names[0]} than in {names[1]}: assess one of them again, or name other sets"
+            " with --eval_set"
+        )
+
+
+def _row(eval_id: str, metric: str, a: _Loaded, b: _Loaded) -> Row:
+    better = METRICS[_TRE.sub("", metric)].higher_is_better
+    try:
+        found = compare(a.trials(metric), b.trials(metric), a.sequences, higher_is_better=better)
+    except ValueError as error:
+        raise UserError(f"{eval_id}: {metric} cannot be compared: {error}") from error
+    return Row(eval_id, metric, str(a.summary["convention"]), found)
+
+
+def _meant(name: str, eval_ids: Collection[str]) -> bool:
+    return any(name in (eval_id, dataset_of(eval_id)) for eval_id in eval_ids)
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,87 @@
+"""Experiments and runs below a folder, as ``aux/workspace/init-experiment.sh`` and ``--cache_dir`` lay them out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seqtrack.runs import events
+from seqtrack.runs.paths import RunFolder
+
+# What is never looked into: data, code, and what a run keeps to itself.
+_CLOSED = {"repo", "code", "reproduced", "dataset_cache", "node_modules", "__pycache__"}
+_DEPTH = 6
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A folder that is pinned to a commit, and the runs in it; or a folder of runs that is not.
+
+    Attributes:
+        commit: of ``commit.txt``; None where there is none.
+    """
+
+    path: Path
+    commit: str | None
+    runs: tuple[RunFolder, ...]
+
+
+def below(root: Path) -> list[Experiment]:
+    """In order of path; runs in the order in which they were submitted last. What cannot be listed is passed over."""
+    homes: dict[Path, list[RunFolder]] = {}
+    for folder, is_run in _walk(root, None, _DEPTH):
+        if is_run is None:
+            homes.setdefault(folder, [])
+        else:
+            homes.setdefault(is_run, []).append(RunFolder(folder))
+    return [
+        Experiment(path, _commit(path), tuple(sorted(runs, key=lambda run: (submitted(run), run.run_id))))
+        for path, runs in sorted(homes.items())
+    ]
+
+
+def _walk(folder: Path, home: Path | None, depth: int) -> Iterator[tuple[Path, Path | None]]:
+    """(experiment, None), and (run, its experiment or the folder of its cache)."""
+    if (folder / "train.yaml").is_file():
+        # cache/<run_id>: the folder that the cache lies in.
+        yield folder, home or (folder.parent.parent if folder.parent.name == "cache" else folder.parent)
+        return
+    if _commit(folder) is not None:
+        home = folder
+        yield folder, None
+    if depth == 0:
+        return
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return
+    for name in names:
+        if name not in _CLOSED and not name.startswith("."):
+            yield from _walk(folder / name, home, depth - 1)
+
+
+def _commit(folder: Path) -> str | None:
+    if not (folder / "remote.txt").is_file():
+        return None
+    try:
+        return (folder / "commit.txt").read_text().strip() or None
+    except OSError:
+        return None
+
+
+def submitted(run: RunFolder) -> float:
+    """When its newest command was given, seconds since the epoch; 0 if none was."""
+    last = events.read_last(run.submissions)
+    return float(last["time"]) if last else 0.0
+
+
+def code_of(run: RunFolder) -> Mapping[str, Any]:
+    """What git had of the code of the newest command; empty if it was not asked."""
+    try:
+        return dict(json.loads(run.snapshot_json.read_text()))
+    except (OSError, ValueError):
+        return {}

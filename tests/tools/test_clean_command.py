@@ -1,0 +1,74 @@
+"""seqtrack clean: what no table needs is shown, and goes only when a person says so; the numbers stay."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from seqtrack.data.storage import staging
+from tests.workbench import Workbench, results_of
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_checkpoints_of_complete_trials_go_but_those_that_tables_need(continued: Workbench) -> None:
+    run = continued.run_folder()
+    code = continued.cache / "code" / "0123456789abcdef"
+    (code / "seqtrack").mkdir(parents=True)
+    (code / "seqtrack" / "a.py").write_text("A = 1\n")
+    code.with_name(f"{code.name}.json").write_text("{}")
+    kept_code = continued.cache / "code" / "fedcba9876543210"  # git does not have this one
+    kept_code.mkdir()
+    (continued.cache / "reproduced" / "abc-def").mkdir(parents=True)
+    before, table = files(continued.cache), results_of(run)
+    steps = {trial.seed: list(trial.checkpoints()) for trial in run.trials()}
+    assert min(len(found) for found in steps.values()) >= 3
+
+    tmp = f"--tmp_data_dir={continued.folder / 'tmp'}"
+    shown = continued.run("clean", tmp)
+    assert shown.code == 0, shown
+    assert files(continued.cache) == before
+    assert "nothing was removed: give --yes" in shown.out
+    for word in ("checkpoints: ", "code: 1", "reproduced: 1"):
+        assert word in shown.out
+
+    done = continued.run("clean", tmp, "--yes")
+    assert done.code == 0 and "removed " in done.out, done
+    assert {trial.seed: list(trial.checkpoints())[-1] for trial in run.trials()} == {0: 40, 1: 40}
+    assert all(len(trial.checkpoints()) <= 2 for trial in run.trials())
+    assert not code.exists() and kept_code.exists()
+    assert continued.run("clean", tmp).out == "nothing to remove\n"
+    # The same command finds everything that it needs.
+    again = continued.train("--num_trials=2")
+    assert again.code == 0, again
+    assert results_of(run) == table
+
+
+def test_what_is_unfinished_is_left_alone(continued: Workbench) -> None:
+    run = continued.run_folder()
+    shutil.rmtree(run.trial(1).path / "assess")
+    before = files(continued.cache)
+    result = continued.run("clean", f"--tmp_data_dir={continued.folder / 'tmp'}", "--only", "checkpoints", "--yes")
+    assert result.code == 0, result
+    gone = before - files(continued.cache)
+    assert gone and all("/seed_0/" in f"/{name}" for name in gone)
+
+
+def test_staged_copies_go_unless_they_are_in_use(bench: Workbench) -> None:
+    root = bench.folder / "tmp"
+    tar = bench.tars / "original" / "sample_eval.tar"
+    bench.cache.mkdir(parents=True)
+    with staging.stage(tar, root, "original", "sample_eval", "untar"):
+        busy = bench.run("clean", f"--tmp_data_dir={root}", "--yes")
+        assert "is in use" in busy.out, busy
+        assert (root / "original" / "sample_eval").is_dir()
+    free = bench.run("clean", f"--tmp_data_dir={root}", "--yes")
+    assert "removed " in free.out, free
+    assert not (root / "original" / "sample_eval").exists()
+
+
+def test_a_cache_that_is_not_there(bench: Workbench) -> None:
+    result = bench.run("clean", "--cache_dir=nowhere")
+    assert (result.code, result.err) == (2, "error: --cache_dir: there is no folder nowhere\n")

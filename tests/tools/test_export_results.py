@@ -1,0 +1,94 @@
+"""``seqtrack export_results``: from a run's finished assessments to result files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqtrack.assessment import results
+from seqtrack.runs.paths import RunFolder
+from seqtrack.tools import cli
+from seqtrack.tools.main import main
+from tests import madeup
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    cache = tmp_path_factory.mktemp("cache")
+    return madeup.write_run(
+        cache, seeds=2, steps=(10, 20), eval_sets={"otb_50": 3, "lasot_test": 2}, frames=9, name="toy"
+    )
+
+
+def export(made: RunFolder, *words: str) -> int:
+    return cli.run(main, ["export-results", "toy", f"--cache_dir={made.path.parent}", *words])
+
+
+def test_every_seed_is_a_tracker_on_every_set(
+    made: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export(made, "--format=otb", f"--out={tmp_path}") == 0
+    folders = [f"{tmp_path}/{d}/toy_seed{k}" for d in ("lasot_test", "otb_50") for k in (0, 1)]
+    assert capsys.readouterr().out.splitlines() == folders
+    (folder,) = (made.trial(1).path / "assess/otb_50-full").glob("step_00000020-*")
+    track = results.load_track(folder, "otb_50_002")
+    boxes = np.stack([track[column] for column in "xywh"], axis=1)
+    written = np.loadtxt(tmp_path / "otb_50/toy_seed1/otb_50_002.txt", delimiter=",")
+    assert np.array_equal(written, boxes + np.array([1, 1, 0, 0]))
+    assert export(made, "--format=otb", f"--out={tmp_path}") == 0
+    assert capsys.readouterr().out.splitlines() == [f"{folder} (was there)" for folder in folders]
+
+
+def test_another_step_is_other_results(made: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--format=lasot", f"--out={tmp_path}", "--seed", "0", "--eval_set", "lasot_test-full"]
+    assert export(made, *words) == 0
+    assert export(made, *words, "--step=10") == 2
+    assert "is there with other results; replace it with --overwrite" in capsys.readouterr().err
+    assert export(made, *words, "--step=10", "--overwrite") == 0
+    (folder,) = (made.trial(0).path / "assess/lasot_test-full").glob("step_00000010-*")
+    track = results.load_track(folder, "lasot_test_000")
+    written = np.loadtxt(tmp_path / "lasot_test/toy_seed0/lasot_test_000.txt", delimiter=",")
+    assert np.array_equal(written[:, 0], track["x"])
+
+
+def test_pytracking_has_all_sets_in_one_folder(made: RunFolder, tmp_path: Path) -> None:
+    assert export(made, "--format=pytracking", f"--out={tmp_path}", "--seed", "1", "--name=SiamFC") == 0
+    files = sorted(path.name for path in (tmp_path / "SiamFC/default_001").glob("*.txt") if "_time" not in path.name)
+    assert files == [
+        f"{name}.txt" for name in ("lasot_test_000", "lasot_test_001", "otb_50_000", "otb_50_001", "otb_50_002")
+    ]
+
+
+def test_zips_for_a_server(made: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--format=got10k", "--zip", f"--out={tmp_path}", "--eval_set", "lasot_test-full", "--seed", "0"]
+    assert export(made, *words) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/LaSOT/toy_seed0.zip\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["--eval_set", "otb50-full"],
+            "--eval_set: run {id} has no results of 'otb50-full'; did you mean otb_50-full?",
+        ),
+        (["--seed", "7"], "--seed: run {id} has no results of seed 7; there are 0, 1"),
+        (["--step=30"], "--step: seed 0 has lasot_test-full at step 10, 20; not at step 30: give --step"),
+        (["--name=a/b"], "--name: 'a/b': expected letters, digits"),
+    ],
+)
+def test_what_is_not_there_is_said_with_what_is(
+    made: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert export(made, "--format=otb", f"--out={tmp_path}", *words) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message.format(id=made.run_id)}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_not_assessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = madeup.write_run(tmp_path, seeds=1, steps=(10,), eval_sets={"otb_50": 1}, unfinished=[0])
+    assert cli.run(main, ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out"]) == 2
+    expected = f"error: run {run.run_id} has no finished assessment; see seqtrack status {run.run_id}\n"
+    assert capsys.readouterr().err == expected

@@ -1,0 +1,74 @@
+"""seqtrack list: what there is below a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqtrack.tools import cli
+from seqtrack.tools.list import main
+from tests.madeup import write_run
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two experiments, one of them without a run, and a cache folder that belongs to none."""
+    root = tmp_path_factory.mktemp("root")
+    for name in ("2026-01-02-baseline", "2026-01-03-nothing"):
+        folder = root / "experiments" / name
+        (folder / "workspace").mkdir(parents=True)
+        (folder / "commit.txt").write_text(f"{COMMIT}\n")
+        (folder / "remote.txt").write_text("/lab/seqtrack.git\n")
+        write_run(folder / "repo" / "cache", seeds=1, name="of_the_code_not_of_the_experiment")
+    cache = root / "experiments" / "2026-01-02-baseline" / "workspace" / "cache"
+    write_run(cache, seeds=2, name="first")
+    second = write_run(cache, seeds=3, unfinished=[2], lr_init=0.5, name="second")
+    second.snapshot_json.write_text(json.dumps({"head": "feedbeef" * 5, "changed": ["a.py", "b.py"]}))
+    write_run(root / "elsewhere" / "cache", seeds=1)
+    return root
+
+
+def listed(root: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    assert main([str(root), "--json"]) == 0
+    found: list[dict[str, object]] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_experiments_and_their_runs_with_code_progress_and_scores(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere, baseline, nothing = listed(root, capsys)
+    assert Path(str(elsewhere["path"])) == root / "elsewhere" and elsewhere["commit"] is None
+    assert (baseline["commit"], nothing["commit"], nothing["runs"]) == (COMMIT, COMMIT, [])
+    first, second = baseline["runs"]  # type: ignore[misc]
+    assert (first["names"], first["done"], first["num_trials"]) == (["first"], 2, 2)
+    assert (second["names"], second["done"], second["num_trials"]) == (["second"], 2, 3)
+    assert (second["commit"], second["changed_files"], second["at_work"]) == ("feedbeef" * 5, 2, 0)
+    summary = json.loads((Path(first["path"]) / "summary.json").read_text())["results"]
+    assert [(s["eval_id"], s["metric"], s["mean"], s["n"]) for s in first["scores"]] == [
+        (eval_id, "AUC", summary[eval_id]["AUC"]["mean"], 2) for eval_id in ("otb_50-full", "uav123-full")
+    ]
+
+
+def test_the_table_has_a_line_for_each(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(root)]) == 0
+    text = capsys.readouterr().out
+    lines = [line.split() for line in text.splitlines()]
+    assert ["experiments/2026-01-02-baseline", "01234567"] in lines
+    assert ["no", "run", "yet"] in lines
+    (second,) = [words for words in lines if "second" in words]
+    assert second[3:5] == ["feedbeef*", "2/3"]
+    assert "of_the_code" not in text
+
+
+def test_a_folder_with_nothing_in_it_and_one_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 0
+    assert "no experiment and no run below" in capsys.readouterr().out
+    assert cli.run(main, [str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err == f"error: ROOT: there is no folder {tmp_path / 'nowhere'}\n"
