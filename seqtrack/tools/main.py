@@ -17,6 +17,7 @@ VERBS = {
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
     "compare": "say whether the difference between two runs is real, and what else they differ in",
+    "score": "score any tracker's result files, of any toolkit, by its rules",
     "export_results": "write a run's tracks as result files, for a server or another toolkit",
     "datasets": "list the data sets there are, what is here of each, and where to get it",
     "view": "show a data set and the pairs that training sees: PNG sheets and a page for a browser",

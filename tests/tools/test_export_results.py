@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seqtrack.assessment import results
+from seqtrack.reporting.frames import load_run
 from seqtrack.runs.paths import RunFolder
 from seqtrack.tools import cli
 from seqtrack.tools.main import main
@@ -92,3 +94,36 @@ def test_a_run_that_is_not_assessed(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert cli.run(main, ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out"]) == 2
     expected = f"error: run {run.run_id} has no finished assessment; see seqtrack status {run.run_id}\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize("format", ["otb", "got10k", "pytracking", "vot"])
+def test_exported_results_score_as_the_run_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    sets = {"dtb70": 3, "tlp": 2}  # one counts pixels from 1, the other from 0
+    run = madeup.write_run(tmp_path / "cache", seeds=2, steps=(10, 20), eval_sets=sets, frames=30, name="toy")
+    words = ["export_results", "toy", f"--cache_dir={tmp_path}/cache", f"--format={format}", f"--out={tmp_path}/out"]
+    assert cli.run(main, words) == 0
+    scores = load_run(run.path).scores
+    for dataset, count in sets.items():
+        first = 1.0 if dataset == "dtb70" else 0.0
+        folders = {"pytracking": "toy", "got10k": {"dtb70": "DTB70", "tlp": "tlp"}[dataset]}
+        for name in [f"{dataset}_{k:03d}" for k in range(count)]:
+            (tmp_path / dataset).mkdir(exist_ok=True)
+            truth = madeup.truth_of(name, 30) + np.array([first, first, 0, 0])
+            (tmp_path / f"{dataset}/{name}.txt").write_text(
+                "\n".join(",".join(map(repr, row)) for row in truth.tolist())
+            )
+        rows = scores[(scores["dataset"] == dataset) & scores["selected"]]
+        capsys.readouterr()
+        words = [f"--benchmark={dataset}", f"--annotations={tmp_path}/{dataset}"]
+        words += [f"--convention={rows['convention'].iloc[0]}", "--json"]
+        for seed in (0, 1):
+            folder = tmp_path / "out" / folders.get(format, dataset)
+            folder /= f"default_{seed:03d}" if format == "pytracking" else f"toy_seed{seed}"
+            assert cli.run(main, ["score", str(folder), *words]) == 0
+            found = json.loads(capsys.readouterr().out)
+            expected = rows[rows["seed"] == seed].set_index("metric")["value"]
+            assert len(expected) >= 6
+            for metric, value in expected.items():
+                assert found[str(metric).lower()] == pytest.approx(value, abs=1e-6), (dataset, metric)

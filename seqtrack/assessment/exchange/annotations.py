@@ -99,7 +99,8 @@ def _from_files(folder: Path, benchmark: DatasetName) -> list[Labels]:
         rows = parse_rows(path.read_bytes(), str(path), (4, 8))
         boxes, present = with_presence(polygon_hull(rows) if rows.shape[1] == 8 else rows)
         if benchmark.layout == "lasot":
-            present &= ~_absent(folder, stem, len(boxes))
+            # The flags alone: toolkits count an unflagged box of no area otherwise than one that is flagged.
+            present = ~_absent(folder, stem, len(boxes))
         one = Labels(name, boxes, present, regions=rows if rows.shape[1] == 8 else None)
         labels.append(_labelled(one, window(benchmark, name)))
     return labels
@@ -148,16 +149,16 @@ def _from_record(name: str, record: Any, where: str) -> Labels:
         raise DataError(f"{where}: expected gt_rect and more in it; get the file again")
     regions = _regions(record.get("gt_rect"), where)
     boxes, present = with_presence(polygon_hull(regions) if regions.shape[1] == 8 else regions)
-    absent = _flags(record, "absent", len(boxes), where)
-    # pysot's LaSOT.json marks with 1 what its evaluator keeps. The first frame is always in view, so it tells.
-    if len(absent) and absent[0]:
-        absent = ~absent
+    if "absent" in record:
+        absent = _flags(record, "absent", len(boxes), where)
+        # pysot's LaSOT.json marks with 1 what its evaluator keeps. The first frame is always in view, so it tells.
+        present = absent if absent[0] else ~absent
     width, height = record.get("width"), record.get("height")
     attributes = record.get("attr") or []
     return Labels(
         name=name,
         boxes=boxes,
-        present=present & ~absent,
+        present=present,
         size=(width, height) if isinstance(width, int) and isinstance(height, int) else None,
         regions=regions if regions.shape[1] == 8 else None,
         tags={tag: _flags(record, tag, len(boxes), where) for tag in _TAGS if tag in record},

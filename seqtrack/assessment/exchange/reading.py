@@ -6,7 +6,7 @@ What is missing or of the wrong length is collected, so that one message names a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +82,8 @@ def read_results(
             number of rows.
     """
     found = match([one.name for one in labels], files.files, files.where)
-    if not found:
-        raise DataError(_no_match(files, labels, benchmark))
+    if not found or not (allow_missing or are_of(files, labels)):
+        raise DataError(_no_match(files, labels, benchmark, len(found)))
     missing = [one.name for one in labels if one.name not in found]
     if missing and not allow_missing:
         raise DataError(
@@ -105,6 +105,8 @@ def read_results(
             if len(run.boxes) < total and allow_short and files.layout != "vot":
                 results.short.append(one.name)
                 run = _lengthened(run, total)
+            elif files.layout == "vot_unsupervised" and len(run.boxes) == total:
+                run = _started(run, one)
             if len(run.boxes) != total:
                 misfits.append(f"{name} has {len(read.boxes)} rows for {total} frames")
             runs.append(run)
@@ -128,14 +130,20 @@ def _nothing(total: int, layout: str) -> Run:
     return Run(np.full((total, 4), np.nan), codes=codes)
 
 
-def _no_match(files: TrackerFiles, labels: Sequence[Labels], benchmark: DatasetName) -> str:
-    some = ", ".join(sorted(files.files)[:3])
-    likely = next((guess.benchmark for guess in guesses(files.files)), "")
-    hint = f"they look like {likely}: give --benchmark {likely}" if likely else "is that the right --benchmark?"
-    return (
-        f"{files.where}: none of its {len(files.files)} files ({some}, …) has the name of a sequence of {benchmark}"
-        f" ({labels[0].name}, …); {hint}"
-    )
+def are_of(files: TrackerFiles, labels: Sequence[Labels]) -> bool:
+    """Whether files are results on these sequences, perhaps not all. Some names are in several benchmarks (Car2)."""
+    found = match([one.name for one in labels], files.files, files.where)
+    return 2 * len(found) >= min(len(labels), len(files.files)) > 0
+
+
+def _no_match(files: TrackerFiles, labels: Sequence[Labels], benchmark: DatasetName, found: int) -> str:
+    some, total = ", ".join(sorted(files.files)[:3]), len(files.files)
+    likely = next((guess.benchmark for guess in guesses(files.files)), str(benchmark))
+    hint = "is that the right --benchmark?"
+    if likely != str(benchmark):
+        hint = f"they look like {likely}: give --benchmark {likely}"
+    have = f"{found or 'none'} of its {total} files ({some}, …) {'have' if found > 1 else 'has'}"
+    return f"{files.where}: {have} the name of a sequence of {benchmark} ({labels[0].name}, …); {hint}"
 
 
 def _read(files: TrackerFiles, name: str) -> Run:
@@ -209,6 +217,12 @@ def _windowed(run: Run, labelled: tuple[int, int] | None, total: int) -> Run:
     if labelled is None or len(run.boxes) <= total or len(run.boxes) < labelled[1]:
         return run
     return _taken(run, slice(labelled[0] - 1, labelled[1]))
+
+
+def _started(run: Run, truth: Labels) -> Run:
+    """The box that was given, where the file only says that the tracker was started."""
+    assert run.codes is not None
+    return replace(run, boxes=np.where((run.codes == START)[:, None], truth.boxes, run.boxes), regions=None)
 
 
 def _lengthened(run: Run, total: int) -> Run:

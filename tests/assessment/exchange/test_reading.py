@@ -132,6 +132,12 @@ def test_confidences_of_vot_long_term(tmp_path: Path) -> None:
         read(tmp_path / "T", "car9")
 
 
+def test_a_start_of_one_pass_is_the_box_that_was_given(tmp_path: Path) -> None:
+    put(tmp_path, {"T/unsupervised/bag/bag_001.txt": "1\n9,9,30,40\n9,9,30,40\n"})
+    ((run,),) = read(tmp_path, "bag").runs
+    assert run.boxes.tolist() == [BOXES[0].tolist(), [9, 9, 30, 40], [9, 9, 30, 40]]
+
+
 def test_several_trackers_and_a_layout_that_is_forced(tmp_path: Path) -> None:
     put(tmp_path, {"KCF/a.txt": text(), "DSST/a.txt": text(), **got10k_files("SiamFC")})
     assert [(one.tracker, one.layout) for one in find_trackers(tmp_path)] == [
