@@ -110,10 +110,19 @@ class AssessConfig:
 
     eval_datasets: tuple[str, ...] = option(("otb_50",), "data sets to assess on", "texts")
     eval_samplers: tuple[str, ...] = option(
-        ("full",), "full: every labelled frame; sampling: one clip per track", "texts",
-        choices=("full", "sampling"),
+        ("full",),
+        "full: every labelled frame; sampling: one clip per track; supervised: VOT's restarts; longterm: VOT-LT;"
+        " benchmark: as the data set's authors assess",
+        "texts", choices=("full", "sampling", "supervised", "longterm", "benchmark"),
+    )  # fmt: skip
+    eval_convention: str | None = option(
+        None, "toolkit by whose rules frames are counted (docs/metrics.md; unset: the benchmark's own)", "text?",
+        keyed=True, unhashed_at=None,
     )  # fmt: skip
     eval_tre_num: int = option(1, "starts per sequence: 1 is OPE, n > 1 adds TRE_n", "int", minimum=1, keyed=True)
+    eval_repeats: int = option(
+        1, "runs of each start, for trackers that draw lots", "int", minimum=1, keyed=True, unhashed_at=1
+    )
     eval_preproc: str | None = option(
         None, "version of the data to assess on (unset: as --preproc, but original where that is a crop_S)", "text?",
         keyed=True, unhashed_at=None,
@@ -130,7 +139,9 @@ class AssessConfig:
     optimize_dataset: str | None = option(
         None, "eval id (set-sampler) that selects a trial's checkpoint (unset: the first)", "text?"
     )
-    optimize_metric: str = option("AUC", "metric that selects it", "text")
+    optimize_metric: str = option(
+        "AUC", "metric that selects it; AUC stands for the convention's first where that has none", "text"
+    )
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,10 @@ from seqtrack.assessment.results import SequenceResult
 from seqtrack.assessment.scores import Labels
 from seqtrack.config import to_dict
 from seqtrack.pipeline import plan, record
+from seqtrack.pipeline.eval_sets import EvalSet
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.record import TrialRecord
-from seqtrack.pipeline.request import EvalSet, Request, read_submission, resolve, submit
+from seqtrack.pipeline.request import Request, read_submission, resolve, submit
 from seqtrack.pipeline.summarise import summarise
 from seqtrack.runs import attempts
 from seqtrack.runs.identity import keyed

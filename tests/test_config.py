@@ -154,6 +154,8 @@ def test_an_assessment_is_keyed_by_how_it_measures_only() -> None:
     assert assessment_key(AssessConfig(eval_tre_num=3)) != base
     assert assessment_key(AssessConfig(max_eval_videos=3)) != base
     assert assessment_key(AssessConfig(eval_preproc="resize_fit_640x640")) != base
+    assert assessment_key(AssessConfig(eval_convention="pysot")) != base
+    assert assessment_key(AssessConfig(eval_repeats=3)) != base
 
 
 def test_assessments_keep_their_keys() -> None:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.assessment.scores import Labels, SetScores
+from seqtrack.assessment.scores import Labels, SetScores, exact
 from seqtrack.assessment.supervised import last_pixel, stack, truth_of
 from seqtrack.data import regions
 from seqtrack.errors import UserError
@@ -57,7 +57,8 @@ class BestF:
         if counts is None:
             return self._best(self.precision.mean(axis=0), self.recall.mean(axis=0))
         drawn = counts.sum(axis=1, keepdims=True)
-        return self._best(counts @ self.precision / drawn, counts @ self.recall / drawn)
+        precision, recall = (counts @ exact(values, counts) for values in (self.precision, self.recall))
+        return self._best(precision / drawn, recall / drawn)
 
     def _best(self, precision: Floats, recall: Floats) -> Floats:
         both = precision + recall

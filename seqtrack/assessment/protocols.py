@@ -110,7 +110,7 @@ class Run:
     @property
     def labels(self) -> Labels:
         """The truth from the start on."""
-        return rows_of(self.sequence.labels, np.arange(self.start, len(self.sequence.frames)))
+        return rows_of(self.sequence.labels, slice(self.start, None))
 
 
 def runs(sequences: Iterable[Sequence], sampler: str, tre_num: int = 1, repeats: int = 1) -> list[Run]:
@@ -195,8 +195,8 @@ def _whole_track(index: IndexView, video: int, number: int) -> Sequence:
     return Sequence(labels.name, video, number, np.asarray(track.frames, np.int64), labels)
 
 
-def rows_of(labels: Labels, picks: NDArray[np.int64]) -> Labels:
-    """The truth of some of the frames; ``picks``: their positions, rising."""
+def rows_of(labels: Labels, picks: NDArray[np.int64] | slice) -> Labels:
+    """The truth of some of the frames; ``picks``: their positions, rising, or a slice (no copies)."""
     return replace(
         labels,
         boxes=labels.boxes[picks],

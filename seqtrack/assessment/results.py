@@ -26,15 +26,18 @@ import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from seqtrack.assessment.protocols import Run
+from seqtrack.assessment import conventions
+from seqtrack.assessment.longterm import BestF
+from seqtrack.assessment.protocols import OPE, Run
 from seqtrack.assessment.run_scores import score_runs
-from seqtrack.assessment.scores import Floats, Ratio, Statistic
+from seqtrack.assessment.scores import Floats, Ratio, Statistic, Total
 from seqtrack.errors import DataError
 from seqtrack.runs import atomic
 
@@ -44,6 +47,9 @@ SUMMARY = "summary.json"
 STATISTICS = "statistics.npz"
 TRACKS = "tracks.h5"
 SPEED = "speed.json"
+STATISTICS_BY_NAME: Mapping[str, Callable[..., Statistic]] = MappingProxyType(
+    {kind.__name__: kind for kind in (Ratio, Total, BestF)}
+)
 _NUMBERS = [(name, "<f8") for name in ("x", "y", "w", "h", "score")]
 TRACK_ROW = np.dtype([("frame", "<i8"), *_NUMBERS, ("present", "?"), ("overlap", "<f8"), ("code", "u1")])
 _PARTIAL_VERSION = 2  # of the files of runs; others are done again
@@ -184,7 +190,8 @@ def write_files(
         "step": step,
         "protocol": protocol,
         "convention": convention,
-        "tre_num": tre_num,
+        "definition": conventions.find(protocol, convention, dataset).definition,
+        "tre_num": tre_num if protocol == OPE else 1,
         "num_sequences": len({result.name for result in results}),
         "num_frames": num_frames,
         "metrics": {metric: _known(item.value()) for metric, item in scores.statistics.items()},
@@ -240,13 +247,14 @@ def load_sequences(final: Path) -> list[StartScores]:
 def load_scores(final: Path) -> dict[str, Statistic]:
     """metric -> its statistic over the sequences, as ``summary.summarise`` takes them. DataError names the file."""
     path = final / STATISTICS
-    parts: dict[str, dict[str, Floats]] = {}
+    parts: dict[tuple[str, str], dict[str, Any]] = {}
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             for key in arrays.files:
-                metric, part = key.split("/")
-                parts.setdefault(metric, {})[part] = arrays[key]
-            return {metric: Ratio(**found) for metric, found in parts.items()}
+                metric, kind, part = key.split("/")
+                values = arrays[key]
+                parts.setdefault((metric, kind), {})[part] = values if values.ndim else values.item()
+        return {metric: STATISTICS_BY_NAME[kind](**found) for (metric, kind), found in parts.items()}
     except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: cannot be read ({error!r}): remove the folder to assess again") from error
 
@@ -320,7 +328,7 @@ def _csv_text(results: Collection[SequenceResult], per_run: Mapping[str, Floats]
 def _statistics_bytes(statistics: Mapping[str, Statistic]) -> bytes:
     buffer = io.BytesIO()
     parts = {
-        f"{metric}/{part}": np.asarray(values, np.float64)
+        f"{metric}/{type(statistic).__name__}/{part}": np.asarray(values)
         for metric, statistic in statistics.items()
         for part, values in vars(statistic).items()
     }

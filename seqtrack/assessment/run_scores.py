@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrack.assessment import longterm, scoring, supervised
 from seqtrack.assessment.metrics import tre_name
-from seqtrack.assessment.protocols import Run
+from seqtrack.assessment.protocols import OPE, SUPERVISED, Run
 from seqtrack.assessment.scores import Floats, Labels, Ratio, SetScores, Statistic
-from seqtrack.assessment.scoring import overlap, score
+from seqtrack.assessment.scoring import overlap
+from seqtrack.assessment.supervised import SupervisedRun
+from seqtrack.tracking.courses import FAILED, TRACKED
 
 
 class Tracked(Protocol):
@@ -49,30 +52,50 @@ def score_runs(
     runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, dataset: str, tre_num: int = 1
 ) -> RunScores:
     """Scores the runs of one tracker on one set, all at once; ``tracked``: what came of each."""
-    labels, boxes = [run.labels for run in runs], [found.boxes for found in tracked]
-    every = score(labels, boxes, convention, dataset)
-    starts = {run.sequence.name: run.start for run in reversed(runs) if run.number == 0}
-    first = np.array([run.start == starts[run.sequence.name] for run in runs])
+    if protocol == SUPERVISED:
+        return _supervised(runs, tracked, convention, dataset)
+    every = _one_pass(runs, tracked, protocol, convention, dataset)
+    starts = {run.sequence.name: run.start for run in runs if run.number == 0}
+    first = [k for k, run in enumerate(runs) if run.start == starts[run.sequence.name]]
     from_first = every
-    if not first.all():
-        chosen = np.flatnonzero(first)
-        from_first = score([labels[k] for k in chosen], [boxes[k] for k in chosen], convention, dataset)
-    names = [run.sequence.name for run in runs]
-    statistics = _by_sequence(from_first, [name for name, is_first in zip(names, first, strict=True) if is_first])
-    if tre_num > 1:
-        statistics |= {tre_name(tre_num, name): item for name, item in _by_sequence(every, names).items()}
-    return RunScores(
-        statistics,
-        every.per_sequence,
-        from_first.set_curves,
-        [_overlaps(found, truth) for found, truth in zip(boxes, labels, strict=True)],
-    )
+    if len(first) < len(runs):
+        from_first = _one_pass([runs[k] for k in first], [tracked[k] for k in first], protocol, convention, dataset)
+    statistics = _by_sequence(from_first, [runs[k] for k in first])
+    if protocol == OPE and tre_num > 1:
+        statistics |= {tre_name(tre_num, name): item for name, item in _by_sequence(every, runs).items()}
+    overlaps = [_overlaps(found.boxes, run.labels.boxes) for run, found in zip(runs, tracked, strict=True)]
+    return RunScores(statistics, every.per_sequence, from_first.set_curves, overlaps)
 
 
-def _by_sequence(scores: SetScores, names: Collection[str]) -> dict[str, Statistic]:
-    """Joins rows that are runs into rows that are sequences: ``names`` says whose each is."""
-    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-    groups = np.array([places[name] for name in names])
+def _one_pass(runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, dataset: str) -> SetScores:
+    """Scores whose rows are the runs."""
+    labels, boxes = [run.labels for run in runs], [found.boxes for found in tracked]
+    if protocol == OPE:
+        return scoring.score(labels, boxes, convention, dataset)
+    return longterm.score(labels, boxes, [found.scores for found in tracked], convention, dataset)
+
+
+def _supervised(runs: Rows[Run], tracked: Rows[Tracked], convention: str, dataset: str) -> RunScores:
+    labels: dict[str, Labels] = {}
+    repetitions: dict[str, list[SupervisedRun]] = {}
+    for run, found in zip(runs, tracked, strict=True):
+        labels.setdefault(run.sequence.name, run.labels)
+        repetitions.setdefault(run.sequence.name, []).append(SupervisedRun(found.codes, found.boxes))
+    scores = supervised.score(list(labels.values()), list(repetitions.values()), convention, dataset)
+    alone = [[SupervisedRun(found.codes, found.boxes)] for found in tracked]
+    truth = [run.labels for run in runs]
+    each = scores if len(labels) == len(runs) else supervised.score(truth, alone, convention, dataset)
+    overlaps = [
+        np.select([found.codes == TRACKED, found.codes == FAILED], [outcome.overlap, 0.0], np.nan)
+        for found, outcome in zip(tracked, supervised.measure(truth, alone, convention), strict=True)
+    ]
+    return RunScores(scores.statistics, each.per_sequence, scores.set_curves, overlaps)
+
+
+def _by_sequence(scores: SetScores, runs: Rows[Run]) -> dict[str, Statistic]:
+    """Joins rows that are runs into rows that are sequences."""
+    places = {name: place for place, name in enumerate(dict.fromkeys(run.sequence.name for run in runs))}
+    groups = np.array([places[run.sequence.name] for run in runs])
     if len(places) == len(groups):
         return dict(scores.statistics)
     return {metric: _joined(statistic, groups, len(places)) for metric, statistic in scores.statistics.items()}
@@ -81,17 +104,23 @@ def _by_sequence(scores: SetScores, names: Collection[str]) -> dict[str, Statist
 def _joined(statistic: Statistic, groups: NDArray[np.intp], count: int) -> Statistic:
     """A sequence's part is the mean over its runs: of shares where every sequence weighs the same, of counts where
     frames do. Runs that have nothing to say (no frame counts) are left out."""
-    assert isinstance(statistic, Ratio), statistic
-    above, below = (np.reshape(part, (len(groups), -1)) for part in (statistic.above, statistic.below))
-    known = np.zeros((count, below.shape[1]))
-    np.add.at(known, groups, below > 0)
-    parts = []
-    for part in (above, below):
-        sums = np.zeros_like(known)
-        np.add.at(sums, groups, part)
-        parts.append(sums / np.maximum(known, 1.0))
-    return Ratio(*parts)
+    parts = {name: part for name, part in vars(statistic).items() if isinstance(part, np.ndarray)}
+    one = next(iter(parts.values()))
+    has_a_say = statistic.below > 0 if isinstance(statistic, Ratio) else np.ones(one.shape)
+    number = np.maximum(_sums(has_a_say, groups, count), 1.0)
+    joined: Statistic = replace(
+        statistic,  # type: ignore[type-var]  # a dataclass, as all statistics are
+        **{name: _sums(part, groups, count) / number for name, part in parts.items()},
+    )
+    return joined
 
 
-def _overlaps(boxes: Floats, labels: Labels) -> Floats:
-    return np.where(np.isfinite(labels.boxes).all(axis=1), overlap(boxes, labels.boxes), np.nan)
+def _sums(part: NDArray[Any], groups: NDArray[np.intp], count: int) -> Floats:
+    """(N, ...) rows added up by group: (count, ...)."""
+    sums = np.zeros((count, *part.shape[1:]))
+    np.add.at(sums, groups, part)
+    return sums
+
+
+def _overlaps(boxes: Floats, truth: Floats) -> Floats:
+    return np.where(np.isfinite(truth).all(axis=1), overlap(boxes, truth), np.nan)

@@ -79,7 +79,7 @@ class Ratio:
             # A plain sum, in the order of the sequences: no BLAS, whose last bit depends on machine and threads.
             result: Floats = self._mean(above.sum(axis=0), below.sum(axis=0))
             return result
-        return self._mean(counts @ _exact(above, counts), counts @ _exact(below, counts))
+        return self._mean(counts @ exact(above, counts), counts @ exact(below, counts))
 
     @staticmethod
     def _columns(values: Floats) -> Floats:
@@ -94,19 +94,6 @@ class Ratio:
         return np.asarray(mean, np.float64)
 
 
-def _exact(values: Floats, counts: Floats) -> Floats:
-    """``values`` (S, K) >= 0 on a grid so coarse that every partial sum of ``counts @ values`` is a float64.
-
-    Then no addition rounds, and BLAS gives the same bits in whatever order it adds, on every machine. The grid's step
-    is at most the largest possible sum times 2**-51, and each of the S values is off by half of that at most.
-    """
-    largest = float(counts.sum(axis=1).max(initial=0.0)) * float(values.max(initial=0.0))
-    if largest == 0.0:
-        return values
-    step = math.ldexp(1.0, math.frexp(largest)[1] - 52)
-    return np.asarray(np.rint(values / step) * step)
-
-
 @dataclass(frozen=True)
 class Total:
     """The sum over sequences: a number of failures. values: (S,) float64."""
@@ -118,7 +105,21 @@ class Total:
         return self.values
 
     def value(self, counts: Floats | None = None) -> Floats:
-        return np.asarray(self.values.sum() if counts is None else counts @ self.values, np.float64)
+        total = self.values.sum() if counts is None else counts @ exact(self.values, counts)
+        return np.asarray(total, np.float64)
+
+
+def exact(values: Floats, counts: Floats) -> Floats:
+    """``values`` (S, K) >= 0 on a grid so coarse that every partial sum of ``counts @ values`` is a float64.
+
+    Then no addition rounds, and BLAS gives the same bits in whatever order it adds, on every machine. The grid's step
+    is at most the largest possible sum times 2**-51, and each of the S values is off by half of that at most.
+    """
+    largest = float(counts.sum(axis=1).max(initial=0.0)) * float(values.max(initial=0.0))
+    if largest < 1e-200:  # no score is so small, and there is no grid left below it
+        return np.zeros_like(values)
+    step = math.ldexp(1.0, math.frexp(largest)[1] - 52)
+    return np.asarray(np.rint(values / step) * step)
 
 
 @dataclass(frozen=True)

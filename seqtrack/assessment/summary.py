@@ -140,6 +140,8 @@ def run_summary(
 ) -> dict[str, Any]:
     """The content of a run's ``summary.json``: the trials by seed, the table, and remarks for its reader.
 
+    scores: eval sets in the order of the table.
+
     ``optimize_dataset``: the eval id (or data set) on which checkpoints were selected. Where the table reports that
     data set too, a note says so: its score is then the best of several on the very videos it is reported on (unless
     there was only one to choose).
@@ -163,6 +165,7 @@ def run_summary(
             {"seed": t.seed, "state": t.state, "selected_step": t.selected_step, "error": t.error}
             for t in sorted(trials, key=lambda trial: trial.seed)
         ],
+        "eval_sets": list(scores),
         "results": summarise(scores),
         "notes": remarks,
     }

@@ -30,7 +30,6 @@ from seqtrack.training import checkpoints
 
 log = logging.getLogger(__name__)
 
-CONVENTION = "otb"
 SECONDS_BETWEEN_PROGRESS = 2.0
 
 Made = TypeVar("Made")
@@ -53,7 +52,8 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
         config = _config(request, trial, assessment, dataset)
         # Sequences tracked by other code, or on other data, are not taken over.
         partial = final.with_name(f".partial-{final.name}-{digest(config)[:ASSESSMENT_DIGITS]}")
-        runs = protocols.runs(item.sequences(dataset.index, request.assess.max_eval_videos), item.sampler, tre_num)
+        sequences = item.sequences(dataset.index, request.assess.max_eval_videos)
+        runs = protocols.runs(sequences, item.sampler, tre_num, request.assess.eval_repeats)
         done = results.read_sequences(partial)
         for result in _measured_before(request, trial, assessment, config):
             is_wanted = any((result.name, result.start) == run.key for run in runs)
@@ -79,17 +79,17 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
             eval_id=item.eval_id,
             dataset=item.dataset.folder,
             step=assessment.step,
-            protocol=protocols.PROTOCOLS[item.sampler],
-            convention=CONVENTION,
+            protocol=item.protocol,
+            convention=item.convention,
             tre_num=tre_num,
             guard=attempt.guard,
         )
     finally:
         dataset.close()
-    metric = request.selection_metric.name
+    metric = request.headline(item)
     score = summary["metrics"][metric]
     attempt.event("assessed", eval_id=item.eval_id, step=assessment.step, metric=metric, score=score)
-    log.info("step %d on %s: %s %.3f", assessment.step, item.eval_id, metric, score)
+    log.info("step %d on %s: %s %s", assessment.step, item.eval_id, metric, score)
 
 
 def _config(request: Request, trial: TrialFolder, assessment: Assessment, dataset: Dataset) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def _config(request: Request, trial: TrialFolder, assessment: Assessment, datase
         "seed": trial.seed,
         "step": assessment.step,
         "eval_id": assessment.eval_set.eval_id,
-        "convention": CONVENTION,
+        "convention": assessment.eval_set.convention,
         "train": to_dict(request.train),
         "assess": keyed(request.assess),
         "data": dataset.data_fingerprint,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from seqtrack.assessment.summary import select
 from seqtrack.data.formats import DatasetName
 from seqtrack.errors import UserError
 from seqtrack.pipeline import record
-from seqtrack.pipeline.request import EvalSet, Request
+from seqtrack.pipeline.eval_sets import EvalSet
+from seqtrack.pipeline.request import Request
 from seqtrack.runs import code
 from seqtrack.runs.identity import digest
 from seqtrack.runs.paths import TrialFolder
@@ -58,24 +60,37 @@ def is_assessed(request: Request, trial: TrialFolder, assessment: Assessment) ->
 
 
 def selection_scores(request: Request, trial: TrialFolder) -> dict[int, float]:
-    """Score of each candidate that has been assessed on the selection set."""
+    """Score of each candidate that has been assessed on the selection set; NaN where it has none."""
     name = request.selection_metric.name
     scores = {}
     for step in candidate_steps(request, trial):
         assessment = Assessment(request.selection, step)
         if is_assessed(request, trial, assessment):
-            scores[step] = float(results.load_summary(final_folder(request, trial, assessment))["metrics"][name])
+            score = results.load_summary(final_folder(request, trial, assessment))["metrics"][name]
+            scores[step] = math.nan if score is None else score
     return scores
 
 
 def selected_step(request: Request, trial: TrialFolder) -> int | None:
-    """The checkpoint that the trial is reported at; None until every candidate has been assessed."""
+    """The checkpoint that the trial is reported at; None until every candidate has been assessed.
+
+    Raises:
+        UserError: there are several and none has the score that is to choose among them.
+    """
     if not is_trained(request, trial):
         return None
     scores = selection_scores(request, trial)
     if len(scores) < len(candidate_steps(request, trial)):
         return None
-    return select(scores, request.selection_metric.higher_is_better)
+    if len(scores) == 1:
+        return next(iter(scores))
+    metric = request.selection_metric
+    if all(map(math.isnan, scores.values())):
+        raise UserError(
+            f"--optimize_metric: seed {trial.seed} has no {metric.name} on {request.selection.eval_id} at any step (a"
+            " set may be too small or its videos too short for it); give another metric or --optimize_dataset"
+        )
+    return select(scores, metric.higher_is_better)
 
 
 def missing_assessments(request: Request, trial: TrialFolder) -> list[Assessment]:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from seqtrack import config as configuration
-from seqtrack.assessment.metrics import Metric, find_metric
-from seqtrack.assessment.protocols import Sequence, eval_id, sequences
+from seqtrack.assessment import conventions
+from seqtrack.assessment.metrics import Metric
 from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
 from seqtrack.data.formats import DatasetName
-from seqtrack.data.indexing.index import Index
 from seqtrack.data.lists import MARK, parse_restricted, read_list, split
 from seqtrack.data.locations import Locations, locations_of
 from seqtrack.data.preprocessing.versions import assessed_version, check_room, is_crop
@@ -33,6 +32,7 @@ from seqtrack.data.sampling.pools import POOLS
 from seqtrack.data.sampling.samplers import parse_sampler_params
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families
+from seqtrack.pipeline.eval_sets import EvalSet, eval_set
 from seqtrack.pipeline.external import is_external
 from seqtrack.runs import atomic, code, events, identity, lookup, repository
 from seqtrack.runs.paths import RunFolder
@@ -44,22 +44,6 @@ TRAIN_MODULE = "seqtrack.pipeline.train_trial"
 ASSESS_MODULE = "seqtrack.pipeline.assess_trial"
 # Imported on the way (a family makes trackers too) but without a say in what is learned.
 NOT_LEARNED_FROM = ("seqtrack.tracking", "seqtrack.assessment", "seqtrack.reporting")
-
-
-@dataclass(frozen=True)
-class EvalSet:
-    """One thing to assess on: a data set and how its frames are chosen."""
-
-    dataset: DatasetName
-    sampler: str
-
-    @property
-    def eval_id(self) -> str:
-        return eval_id(self.dataset.label, self.sampler)
-
-    def sequences(self, index: Index, max_videos: int | None) -> list[Sequence]:
-        """What is assessed, in the order of the index; see ``protocols.sequences``."""
-        return sequences(index, self.sampler, max_videos, self.dataset.videos(index))
 
 
 class DataUse(NamedTuple):
@@ -116,7 +100,7 @@ class Request:
     def eval_sets(self) -> list[EvalSet]:
         """In the order given, each once."""
         sets = [
-            EvalSet(self._dataset_name("eval_datasets", name), sampler)
+            eval_set(self._dataset_name("eval_datasets", name), sampler, self.assess.eval_convention)
             for name in self.assess.eval_datasets
             for sampler in self.assess.eval_samplers
         ]
@@ -136,7 +120,12 @@ class Request:
 
     @property
     def selection_metric(self) -> Metric:
-        return find_metric(self.assess.optimize_metric, self.assess.eval_tre_num)
+        return self.selection.find_metric(self.assess)
+
+    def headline(self, item: EvalSet) -> str:
+        """The one metric that a line about an eval set gives: the selection's, or if it has none such, its first."""
+        names = item.metric_names(self.assess)
+        return self.selection_metric.name if self.selection_metric.name in names else names[0]
 
     @property
     def assessment_key(self) -> str:
@@ -287,6 +276,9 @@ def resolve(config: Config) -> Request:
     run_id = identity.run_id(train, {name: file.sha256 for name, file in files.items()})
     request = Request(train, assess, execution, run_id, files)
     _check(request)
+    asked = assess.eval_convention
+    if all(asked == conventions.default(item.dataset.folder, item.protocol) for item in request.eval_sets):
+        request = dataclasses.replace(request, assess=dataclasses.replace(assess, eval_convention=None))
     return request
 
 

@@ -1,7 +1,7 @@
 """The final table of a run: one row per (eval set, metric) with mean ± std, n, and each trial's value.
 
 Rows come from the content of ``summary.json`` and are rendered for a terminal (rich), as plain text
-or CSV. Scores are the field's fractions, three decimals: 0.582 ± 0.011.
+or CSV. Scores are the field's fractions, three decimals: 0.582 ± 0.011; counts have one.
 """
 
 from __future__ import annotations
@@ -21,34 +21,48 @@ HEADER = ("eval set", "metric", "mean ± std", "n", "per seed")
 _PAIR_GAP = "  "
 _INDENT = "  "
 _RICH_GAP = 3  # what rich puts between two columns of this box
-CSV_HEADER = ("eval_id", "metric", "mean", "std", "n", "seed", "value", "within_var", "between_var")
+CSV_HEADER = (
+    "eval_id", "metric", "mean", "std", "n", "seed", "value", "within_var", "between_var", "mean_low", "mean_high",
+)  # fmt: skip
+UNKNOWN = "—"
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row; ``std`` is None for a single trial, ``per_seed`` pairs each seed with its value, by seed."""
+    """One row; ``per_seed`` pairs each seed with its value, by seed.
+
+    None is what is not known: ``std`` for a single trial, all values of a score that a set does not give.
+    """
 
     eval_id: str
     metric: str
-    mean: float
+    mean: float | None
     std: float | None
     n: int
-    per_seed: tuple[tuple[int, float], ...]
+    per_seed: tuple[tuple[int, float | None], ...]
 
     @property
     def score(self) -> str:
-        return f"{self.mean:.3f}" if self.std is None else f"{self.mean:.3f} ± {self.std:.3f}"
+        spread = "" if self.std is None else f" ± {self._number(self.std)}"
+        return self._number(self.mean) + spread
 
     def pairs(self) -> list[str]:
-        return [f"{seed}: {value:.3f}" for seed, value in self.per_seed]
+        return [f"{seed}: {self._number(value)}" for seed, value in self.per_seed]
+
+    def _number(self, value: float | None) -> str:
+        if value is None:
+            return UNKNOWN
+        metric = METRICS.get(plain_name(self.metric))
+        return f"{value:.{metric.digits if metric else 3}f}"
 
     def cells(self) -> tuple[str, str, str, str, str]:
         return self.eval_id, self.metric, self.score, str(self.n), _PAIR_GAP.join(self.pairs())
 
 
 def table_rows(summary: Mapping[str, Any]) -> list[TableRow]:
-    """The rows of ``summary["results"]``: eval sets by name, OPE's metrics before TRE's."""
+    """The rows of ``summary["results"]``: eval sets as they were given, OPE's metrics before TRE's."""
     results = summary["results"]
+    given = [eval_id for eval_id in summary.get("eval_sets", ()) if eval_id in results]
     return [
         TableRow(
             eval_id=eval_id,
@@ -58,9 +72,18 @@ def table_rows(summary: Mapping[str, Any]) -> list[TableRow]:
             n=results[eval_id][metric]["n"],
             per_seed=_by_seed(results[eval_id][metric]["per_seed"]),
         )
-        for eval_id in sorted(results)
+        for eval_id in [*given, *sorted(results.keys() - {*given})]
         for metric in sorted(results[eval_id], key=_metric_order)
     ]
+
+
+def headlines(summary: Mapping[str, Any]) -> list[TableRow]:
+    """One row for each eval set: of the metric that selects, or of a set that has none such the first."""
+    found: dict[str, TableRow] = {}
+    for row in table_rows(summary):
+        if row.metric == summary["optimize_metric"] or row.eval_id not in found:
+            found[row.eval_id] = row
+    return list(found.values())
 
 
 def remarks(summary: Mapping[str, Any]) -> list[str]:
@@ -129,12 +152,18 @@ def to_csv(summary: Mapping[str, Any]) -> str:
     for row in table_rows(summary):
         cell = summary["results"][row.eval_id][row.metric]
         for seed, value in row.per_seed:
-            numbers = [row.mean, row.std, row.n, seed, value, cell["within_var"], cell["between_var"]]
+            spread = [cell["within_var"], cell["between_var"], *(cell["interval_95"] or (None, None))]
+            numbers = [row.mean, row.std, row.n, seed, value, *spread]
             writer.writerow([row.eval_id, row.metric, *("" if x is None else repr(x) for x in numbers)])
     return buffer.getvalue()
 
 
-def _by_seed(per_seed: Mapping[str, float]) -> tuple[tuple[int, float], ...]:
+def plain_name(metric: str) -> str:
+    """``AUC`` of ``TRE_3_AUC``."""
+    return metric.split("_", 2)[2] if metric.startswith("TRE_") else metric
+
+
+def _by_seed(per_seed: Mapping[str, float | None]) -> tuple[tuple[int, float | None], ...]:
     return tuple(sorted((int(seed), value) for seed, value in per_seed.items()))
 
 
@@ -143,6 +172,5 @@ def _in_lines(pairs: list[str], per_line: int) -> str:
 
 
 def _metric_order(name: str) -> tuple[bool, int, str]:
-    order = list(METRICS)
-    plain = name.split("_", 2)[2] if name.startswith("TRE_") else name
+    order, plain = list(METRICS), plain_name(name)
     return name.startswith("TRE_"), order.index(plain) if plain in order else len(order), name

@@ -230,7 +230,7 @@ def _apply(values: dict[str, Any], event: dict[str, Any]) -> None:
         case "assess":
             detail = f"{event['eval_id']} at step {event['step']}: {event['done']}/{event['total']} frames"
             values.update(state="assessing", detail=detail)
-        case "assessed":
+        case "assessed" if event["score"] is not None:
             values.update(score=(event["eval_id"], event["metric"], event["score"]))
         case "end":
             values.update(state=event["state"], detail=event.get("error") or "")

@@ -84,12 +84,11 @@ def _describe_run(one: Overview) -> dict[str, Any]:
 
 
 def _scores(one: Overview) -> list[dict[str, Any]]:
-    """Of the metric that selects, per eval set, from the newest table."""
-    from seqtrack.reporting.tables import table_rows
+    """One metric per eval set, from the newest table."""
+    from seqtrack.reporting.tables import headlines
 
     try:
-        summary = json.loads(one.run.summary_json.read_text())
-        rows = [row for row in table_rows(summary) if row.metric == summary["optimize_metric"]]
+        rows = headlines(json.loads(one.run.summary_json.read_text()))
     except (OSError, ValueError, KeyError):
         return []
     return [

@@ -146,13 +146,12 @@ def _print_trials(overview: Overview) -> None:
 
 
 def _scores(overview: Overview) -> list[str]:
-    """Mean ± std over the trials of a run that is done, by the metric that selects."""
+    """Mean ± std over the trials of a run that is done, one metric for each eval set."""
     if overview.results is None:
         return []
-    from seqtrack.reporting.tables import table_rows
+    from seqtrack.reporting.tables import headlines
 
-    summary = json.loads(overview.run.summary_json.read_text())
-    rows = [row for row in table_rows(summary) if row.metric == summary["optimize_metric"]]
+    rows = headlines(json.loads(overview.run.summary_json.read_text()))
     return [f"{row.metric} {row.score} ({row.eval_id}, n = {row.n})" for row in rows]
 
 

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from seqtrack.assessment import results
+from seqtrack.assessment.conventions import find
 from seqtrack.assessment.protocols import Run, Sequence
 from seqtrack.assessment.results import SequenceResult, finish, read_sequences, write_sequence
 from seqtrack.assessment.scores import Labels
@@ -145,8 +146,9 @@ def test_the_finished_folder_holds_everything_and_the_partial_one_is_gone(tmp_pa
     assert summary["metrics"]["TRE_2_AUC"] == pytest.approx((0.4 + 0.5) / 2 * PERFECT)
     assert {k: v for k, v in summary.items() if k not in ("metrics", "curves")} == {
         "eval_id": "bag-full", "step": 300, "protocol": "ope", "convention": "otb", "tre_num": 2,
-        "num_sequences": 2, "num_frames": 18,
+        "definition": find("ope", "otb").definition, "num_sequences": 2, "num_frames": 18,
     }  # fmt: skip
+    assert summary["curves"]["success"] == pytest.approx([0.4] * 20 + [0.0]), "of the runs from the first start"
     assert json.loads((final / "speed.json").read_text()) == {
         "frames": 18, "seconds": pytest.approx(1.8), "fps": pytest.approx(10.0),
     }  # fmt: skip

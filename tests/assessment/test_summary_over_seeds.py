@@ -179,6 +179,7 @@ def test_the_summary_of_a_run_with_a_failed_trial() -> None:
     found = run_summary("abc", outcomes, {"bag-full": trials(0.5, 0.6)}, "bag", "AUC", notes=["a word"])
     assert {key: value for key, value in found.items() if key not in ("trials", "results", "notes")} == {
         "run_id": "abc", "num_trials": 3, "completed": 2, "optimize_dataset": "bag", "optimize_metric": "AUC",
+        "eval_sets": ["bag-full"],
     }  # fmt: skip
     assert found["trials"] == [
         {"seed": 0, "state": "completed", "selected_step": 200, "error": None},

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from seqtrack.reporting.tables import print_table, remarks, table_rows, to_csv, to_text
+from seqtrack.reporting.tables import headlines, print_table, remarks, table_rows, to_csv, to_text
 
 
 def a_cell(*values: float) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def a_cell(*values: float) -> dict[str, Any]:
         "per_seed": {str(seed): value for seed, value in enumerate(values)},
         "within_var": 0.001,
         "between_var": variance,
+        "interval_95": [mean - 0.06, mean + 0.06],
     }
 
 
@@ -33,6 +34,8 @@ def a_summary(seeds: int = 2, eval_id: str = "Football1-full", **others: Any) ->
         "num_trials": seeds,
         "completed": seeds,
         "trials": trials,
+        "optimize_metric": "AUC",
+        "eval_sets": [eval_id, "bag-full"],
         "results": {eval_id: cells, "bag-full": {"AUC": a_cell(*values)}},
         "notes": [],
         **others,
@@ -45,7 +48,9 @@ def printed(summary: dict[str, Any], width: int) -> list[str]:
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 
-def test_rows_are_sorted_by_set_then_ope_before_tre_in_the_order_of_the_metrics() -> None:
+def test_sets_stand_as_they_were_given_then_ope_before_tre_in_the_order_of_the_metrics() -> None:
+    given = a_summary(eval_sets=["bag-full", "Football1-full"])
+    assert [row.eval_id for row in table_rows(given)] == ["bag-full", *["Football1-full"] * 3]
     assert [(row.eval_id, row.metric) for row in table_rows(a_summary())] == [
         ("Football1-full", "AUC"),
         ("Football1-full", "mean_iou"),
@@ -84,6 +89,29 @@ def test_names_are_shown_as_they_are() -> None:
     assert any("[red]set-full" in line for line in printed(a_summary(eval_id="[red]set-full"), 120))
 
 
+def vot_summary() -> dict[str, Any]:
+    cells = {
+        "failures": a_cell(12.0, 15.5), "robustness": a_cell(0.3, 0.4), "EAO": a_cell(0.2, 0.3),
+        "accuracy": {**a_cell(0.5), "n": 2, "mean": None, "per_seed": {"0": 0.5, "1": None}},
+    }  # fmt: skip
+    return a_summary(results={"otb_50-full": {"AUC": a_cell(0.5), "mean_iou": a_cell(0.6)}, "vot-supervised": cells})
+
+
+def test_each_protocol_has_its_metrics_and_counts_have_one_decimal() -> None:
+    rows = [(row.metric, row.score, row.pairs()) for row in table_rows(vot_summary())]
+    assert rows[2:] == [
+        ("EAO", "0.250 ± 0.071", ["0: 0.200", "1: 0.300"]),
+        ("accuracy", "—", ["0: 0.500", "1: —"]),
+        ("robustness", "0.350 ± 0.071", ["0: 0.300", "1: 0.400"]),
+        ("failures", "13.8 ± 2.5", ["0: 12.0", "1: 15.5"]),
+    ]
+
+
+def test_a_line_about_a_set_is_about_the_metric_that_selects_or_its_own_first() -> None:
+    found = headlines({**vot_summary(), "optimize_metric": "mean_iou"})
+    assert [(row.eval_id, row.metric) for row in found] == [("otb_50-full", "mean_iou"), ("vot-supervised", "EAO")]
+
+
 def test_one_trial_has_no_std() -> None:
     assert [row.score for row in table_rows(a_summary(1))] == ["0.500"] * 4
 
@@ -116,3 +144,4 @@ def test_csv_has_every_digit_and_one_line_per_trial() -> None:
     assert float(rows[0]["value"]) == 0.5 and [row["seed"] for row in rows[:3]] == ["0", "1", "2"]
     (one,) = [row for row in csv.DictReader(io.StringIO(to_csv(a_summary(1)))) if row["eval_id"] == "bag-full"]
     assert (one["std"], one["between_var"]) == ("", "")
+    assert (float(one["mean_low"]), float(one["mean_high"])) == (0.44, 0.56)

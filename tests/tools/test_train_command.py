@@ -48,7 +48,9 @@ TRAIN: dict[str, Any] = {
 ASSESS: dict[str, Any] = {
     "eval_datasets": ("otb_50",),
     "eval_samplers": ("full",),
+    "eval_convention": None,
     "eval_tre_num": 1,
+    "eval_repeats": 1,
     "eval_preproc": None,
     "max_eval_videos": None,
     "tracker_params": {},
@@ -104,7 +106,9 @@ EXECUTION: dict[str, Any] = {
 }
 GOLDEN = {"train": TRAIN, "assess": ASSESS, "execution": EXECUTION}
 # What an assessment's folder is named after; the other assess flags only choose which ones are made.
-KEYED = {"eval_tre_num", "eval_preproc", "max_eval_videos", "tracker_params"}
+KEYED = {
+    "eval_convention", "eval_tre_num", "eval_repeats", "eval_preproc", "max_eval_videos", "tracker_params",
+}  # fmt: skip
 TOOLS = [
     "train", "train_work", "status", "logs", "cancel", "doctor", "index", "pack", "preprocess", "sample_data", "main",
 ]  # fmt: skip
