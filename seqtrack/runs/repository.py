@@ -92,14 +92,14 @@ def check_out(root: Path, tree: str, folder: Path) -> None:
         _check_out(repository, tree, folder, scratch / "index")
 
 
-def difference(root: Path, before: str, after: str, max_chars: int = 100_000) -> str:
-    """``git diff`` of two commits or trees; LookupError where the repository has not both."""
+def difference(root: Path, before: str, after: str, summary: bool = False) -> str:
+    """``git diff`` of two commits or trees, or only its ``--stat``; LookupError where the repository has not both."""
     repository = _repository(root)
+    words = ["git", "diff", "--no-color", "--no-ext-diff", *(["--stat=110"] if summary else []), before, after, "--"]
     try:
-        text: str = repository.git.diff("--no-color", "--no-ext-diff", before, after, "--")
+        return str(repository.git.execute(words))
     except _git_error() as error:
         raise LookupError(f"{root} does not have both {before[:12]} and {after[:12]}") from error
-    return text if len(text) <= max_chars else text[:max_chars] + "\n… (cut)\n"
 
 
 def _repository(package: Path) -> git.Repo:

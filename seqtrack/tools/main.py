@@ -25,6 +25,7 @@ VERBS = {
     "preprocess": "make a smaller version of a data set, once: crops or resized frames",
     "pack": "pack sequences into the tar that training stages",
     "export": "write a data set for other systems: TFDS, crop-and-pickle",
+    "diff": "in what two runs differ: flags, code (git diff), data, machines",
     "reproduce": "make a run again from what it recorded, and compare the numbers",
     "clean": "remove what no table needs: old checkpoints, staged copies, checked-out code",
     "doctor": "say what this machine and its SLURM do, and what that means for you",
