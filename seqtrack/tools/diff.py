@@ -104,7 +104,8 @@ def _code(a: RunFolder, b: RunFolder, patch: bool) -> dict[str, Any]:
 def _name(code: Any) -> str:
     if not code.get("head"):
         return ""
-    changes = f", {len(code['changed'])} changed files" if code.get("changed") else ""
+    count = len(code.get("changed", ()))
+    changes = f" with {count} changed file{'s' if count > 1 else ''}" if count else ""
     branch = f" on {code['branch']}" if code.get("branch") else ""
     return f"commit {code['head'][:12]}{branch}{changes}"
 

@@ -36,7 +36,9 @@ def test_flags_and_code(cache: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["one", "two", "--patch", f"--cache_dir={cache}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert ["lr_init", "0.1", "0.2"] in [line.split() for line in lines]
-    assert any(line.startswith("code of B: commit ") and line.endswith(" on main, 1 changed files") for line in lines)
+    assert any(
+        line.startswith("code of B: commit ") and line.endswith(" on main with 1 changed file") for line in lines
+    )
     assert lines[-2:] == ["-WIDTH = 1", "+WIDTH = 2"]
     assert main(["one", "two", f"--cache_dir={cache}"]) == 0
     assert "1 file changed, 1 insertion(+), 1 deletion(-)" in capsys.readouterr().out
