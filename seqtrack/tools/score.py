@@ -67,10 +67,12 @@ def build_parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from seqtrack.assessment.exchange.annotations import from_index, read_annotations
+    from seqtrack.assessment.exchange.benchmarks import SERVED
     from seqtrack.assessment.exchange.layouts import find_trackers
     from seqtrack.assessment.exchange.reading import read_results
     from seqtrack.assessment.exchange.scored import convention_of, score_results
     from seqtrack.data.formats import parse_dataset_name
+    from seqtrack.data.locations import located
 
     found = [files for path in args.results for files in find_trackers(path, args.layout)]
     if args.benchmark is None:
@@ -79,11 +81,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = _of_one_protocol(found, benchmark)
     convention_of(found[0].layout, benchmark, args.convention)  # a mistake in it need not wait for the files
     locations = places.places_of(args)
-    labels = (
-        from_index(benchmark, locations)
-        if args.annotations is None
-        else read_annotations(args.annotations, benchmark, locations)
-    )
+    if args.annotations is not None:
+        labels = read_annotations(args.annotations, benchmark, locations)
+    elif located(benchmark, locations, locations.preproc) is None and str(benchmark) not in SERVED:
+        raise UserError(
+            f"data set {benchmark} is not here: give its --annotations (a folder of {{seq}}.txt, or pysot's JSON),"
+            " or --data_dir, --tar_dir or --data_paths"
+        )
+    else:
+        labels = from_index(benchmark, locations)
     if benchmark.layout == "lasot" and all(one.present.all() for one in labels):
         print(
             "note: no annotation says where the target is absent, so it counts as in view everywhere", file=sys.stderr

@@ -160,6 +160,21 @@ def test_misspelt_names_give_the_nearest(shared: Path, capsys: pytest.CaptureFix
     assert said.endswith("they look like otb_100: give --benchmark otb_100")
 
 
+def test_a_data_set_that_is_not_here(
+    shared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    files = shared / "results/otb100/trackers/KCF"
+    said = mistake(capsys, files, "--benchmark=otb_100")
+    assert said.startswith("data set otb_100 is not here: give its --annotations (a folder of {seq}.txt, or pysot's")
+    assert "its labels are not public" in mistake(capsys, files, "--benchmark=got10k_test")
+    found = score(capsys, files, "--benchmark=otb:five", "--data_paths", f"five={shared}/data/otb")
+    assert list(found["per_sequence"]) == ["Couple", "Crossing", "David", "Football1", "Skiing"]
+    alone = score(capsys, files, "--benchmark=otb_100", f"--annotations={shared}/results/otb100/anno")
+    assert found["per_sequence"]["David"] == alone["per_sequence"]["David"]
+
+
 def test_sequences_without_results_may_count_as_failures(
     shared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
