@@ -58,7 +58,7 @@ def write_run(
     """A finished run, as ``seqtrack train`` leaves it (without checkpoints), and its summary.
 
     Args:
-        eval_sets: names of published data sets and how many sequences to make up of each. The same name and number
+        eval_sets: names of data sets and how many sequences to make up of each. The same name and number
             are the same sequences in every run.
         steps: of the checkpoints, multiples of the first; the last is the end of training.
         skill: between 0 and 1; better trackers have more.
@@ -74,6 +74,7 @@ def write_run(
     }  # fmt: skip
     request = resolve(config.build(values))
     request = read_submission(request.run, submit(request))
+    eval_sets = {name.rpartition(":")[2]: count for name, count in eval_sets.items()}
     for seed in request.seeds:
         _write_trial(request, seed, frames, skill, seed not in unfinished, data, code)
         if seed not in unfinished:

@@ -64,6 +64,7 @@ def test_the_data_room_knows_no_torch() -> None:
         "from seqtrack.tools.train_work import build_parser; build_parser().format_help()",
         "import seqtrack.tools.pack, seqtrack.tools.index, seqtrack.tools.sample_data, seqtrack.tools.main",
         "from seqtrack.tools import datasets, view; datasets.build_parser(); view.build_parser().format_help()",
+        "from seqtrack.tools.report import build_parser; build_parser().format_help()",
         "from seqtrack.tools.export import build_parser; build_parser().format_help()",
         "from seqtrack.tools.preprocess import build_parser; build_parser().format_help()",
         "from seqtrack.tools.compare import build_parser; build_parser().format_help()",

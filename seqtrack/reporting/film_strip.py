@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -127,13 +127,11 @@ def _tile(
     number, row = spots[turn % len(spots)]
     try:
         data, crop = dataset.read_target(number, row)
-        width, height = decoder.open(data, lambda: dataset.describe_target(number, row))
-        shrink = shrink_for(max(width, height), TILE_SIDE) if decoder.scales else 1
-        picture = _small(decoder.rows(height, shrink))
+        picture, size = small_picture(decoder, data, lambda: dataset.describe_target(number, row))
     except DataError as error:
         return Tile(frame, None, problem=str(error))
     shown = spots if crop is None else [(number, row)]
-    original = dataset.index.video_size(video) if crop is None else (width, height)
+    original = dataset.index.video_size(video) if crop is None else size
     fx, fy = picture.shape[1] / original[0], picture.shape[0] / original[1]
     marks, absent = [], 0
     for one, at in shown:
@@ -144,6 +142,16 @@ def _tile(
         x, y, w, h = track.boxes[at].tolist() if crop is None else crop.to_crop(track.boxes[at].tolist())
         marks.append(Mark((x * fx, y * fy, w * fx, h * fy), bool(track.occluded[at])))
     return Tile(frame, picture, tuple(marks), absent)
+
+
+def small_picture(
+    decoder: RegionDecoder, data: bytes | memoryview, describe: Callable[[], str]
+) -> tuple[Image, tuple[int, int]]:
+    """A frame whose longer side is at most TILE_SIDE, decoded no further than that needs, and the (width, height) in
+    its file. DataError, with ``describe``, where it does not decode."""
+    width, height = decoder.open(data, describe)
+    shrink = shrink_for(max(width, height), TILE_SIDE) if decoder.scales else 1
+    return _small(decoder.rows(height, shrink)), (width, height)
 
 
 def _small(image: Image) -> Image:

@@ -16,6 +16,7 @@ VERBS = {
     "list": "list experiments and runs below a folder, with code, progress and scores",
     "logs": "print what a trial has logged, wherever it ran",
     "cancel": "stop a run or some of its trials; what is saved is kept",
+    "report": "write one run, or several side by side, as a page: tables, plots, worst sequences",
     "compare": "say whether the difference between two runs is real, and what else they differ in",
     "score": "score any tracker's result files, of any toolkit, by its rules",
     "export_results": "write a run's tracks as result files, for a server or another toolkit",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqtrack.tools.cli import Parser
 
@@ -24,10 +24,14 @@ def add_places(parser: Parser) -> None:
     add("--storage", metavar="KIND", help="dir, tar, zip or array_record: only where they are stored so [auto]")
 
 
+def given_places(args: argparse.Namespace) -> dict[str, Any]:
+    """Those of these flags that were given."""
+    return {flag: value for flag in _FLAGS if (value := getattr(args, flag, None)) is not None}
+
+
 def places_of(args: argparse.Namespace) -> Locations:
     """By those of these flags that the tool has."""
     from seqtrack.config import build, machine_values
     from seqtrack.data.locations import locations_of
 
-    given = {flag: value for flag in _FLAGS if (value := getattr(args, flag, None)) is not None}
-    return locations_of(build(machine_values() | given))
+    return locations_of(build(machine_values() | given_places(args)))

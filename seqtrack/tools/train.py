@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -195,6 +196,8 @@ def _print_outcome(request: Any, outcome: Any) -> None:
         tables.print_table(outcome.summary, Console())
     else:
         print(tables.to_text(outcome.summary), end="")
+    if outcome.summary["completed"]:
+        print(f"as a page: seqtrack report {os.path.relpath(request.run.path)}")
     print(f"results: {request.run.path}")
 
 

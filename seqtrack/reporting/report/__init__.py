@@ -1,0 +1,1 @@
+"""One or more runs as one HTML page that needs nothing else."""

@@ -1,0 +1,156 @@
+"""Scores by attribute and by sequence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from seqtrack.assessment.attributes import AttributeTable, attribute_table
+from seqtrack.reporting import plots
+from seqtrack.reporting.report.markup import (
+    Cell,
+    Column,
+    details,
+    heading,
+    number,
+    paragraph,
+    score,
+    section,
+    signed,
+    table,
+    text,
+)
+from seqtrack.reporting.report.material import Material
+from seqtrack.reporting.report.subject import Subject, best_of, definition, digits
+
+
+def attributes(subject: Subject, material: Mapping[str, Material | str]) -> str:
+    """The mean over the sequences that have an attribute, then over seeds; for each eval set."""
+    parts = []
+    for eval_id in subject.eval_ids:
+        found = material.get(eval_id, "")
+        if isinstance(found, str):
+            parts.append(heading(eval_id) + paragraph(f"No attributes: {found}." if found else "No attributes."))
+            continue
+        names = list(found.sequences)
+        known = attribute_table([found.sequences[name].labels for name in names])
+        if known.members:
+            parts.append(heading(eval_id) + _attributes(subject, eval_id, names, known))
+        else:
+            parts.append(heading(eval_id) + paragraph("No sequence has any of the attributes that are known."))
+    lead = (
+        "The mean over the sequences with an attribute (each weighs the same), ± its standard deviation over seeds. "
+        "Attributes that the benchmark publishes are its own; others follow from the labels."
+    )
+    return section("Attributes", *parts, lead=lead)
+
+
+def _attributes(subject: Subject, eval_id: str, names: list[str], known: AttributeTable) -> str:
+    metric = subject.primary(eval_id)
+    columns = [Column("attribute"), Column("sequences", is_number=True)]
+    columns += [
+        Column(metric if subject.is_single else name, definition(metric), True, None if subject.is_single else k)
+        for k, name in enumerate(subject.names)
+    ]
+    columns += [Column("difference", "the second less the first", is_number=True)] * (len(subject.runs) == 2)
+    everything = np.ones(len(names), bool)
+    by_seed = [_seeds_by_sequence(subject, k, eval_id, metric, names) for k in range(len(subject.runs))]
+    rows, drawn = [], []
+    for name, members in {"all": everything, **known.members}.items():
+        scores = [_mean_std(values[members]) for values in by_seed]
+        best = best_of({k: mean for k, (mean, _) in enumerate(scores)}, metric)
+        row = [text(name), number(int(members.sum()), 0)]
+        row += [score(mean, std, digits(metric), k in best) for k, (mean, std) in enumerate(scores)]
+        if len(scores) == 2:
+            row.append(signed(scores[1][0] - scores[0][0], digits(metric)))
+        rows.append(row)
+        drawn.append((f"{name} ({int(members.sum())})", scores))
+    terms = [(name, known.definition(name)) for name in known.members]
+    meanings = "".join(paragraph(f"{name}: {meaning}.") for name, meaning in terms if meaning)
+    return (
+        f'<div class="beside">{table(columns, rows, f"{metric} by attribute on {eval_id}")}'
+        f"<figure>{_dots(subject, eval_id, metric, drawn)}</figure></div>"
+        + (details("How these attributes are computed", meanings) if meanings else "")
+    )
+
+
+def _dots(subject: Subject, eval_id: str, metric: str, drawn: list[tuple[str, Any]]) -> str:
+    """A row per attribute, a dot per run with its deviation."""
+    figure, axes = plots.new_figure(metric, "", size=(4.6, 0.9 + 0.28 * len(drawn)))
+    places = np.arange(len(drawn), dtype=float)
+    spread = 0.5 / max(len(subject.runs), 1)
+    for k in range(len(subject.runs)):
+        means = np.array([scores[k][0] for _, scores in drawn])
+        stds = np.array([scores[k][1] for _, scores in drawn])
+        offset = (k - (len(subject.runs) - 1) / 2) * spread
+        axes.errorbar(
+            means, places + offset, xerr=np.nan_to_num(stds), fmt="o", markersize=4.5, linewidth=1.2,
+            color=plots.look(k)["color"],
+        )  # fmt: skip
+    axes.set_yticks(places, [name for name, _ in drawn])
+    axes.set_ylim(len(drawn) - 0.4, -0.6)  # the first on top
+    return plots.to_svg(figure, f"attributes-{eval_id}", f"{metric} by attribute on {eval_id}: the table's numbers")
+
+
+def by_sequence(subject: Subject) -> str:
+    """Every sequence: all metrics of one run, or the primary metric of several side by side."""
+    parts = []
+    for eval_id in subject.eval_ids:
+        found = _one_run(subject, eval_id) if subject.is_single else _side_by_side(subject, eval_id)
+        parts.append(heading(eval_id) + found)
+    lead = (
+        "Mean ± standard deviation over seeds. A click on a column's name sorts by it; a second one turns the order."
+    )
+    return section("Sequences", *parts, lead=lead)
+
+
+def _one_run(subject: Subject, eval_id: str) -> str:
+    metrics = sorted(subject.metrics(eval_id), key=lambda metric: metric != subject.primary(eval_id))
+    scores = {metric: subject.sequence_scores(0, eval_id, metric) for metric in metrics}
+    scores = {metric: rows for metric, rows in scores.items() if len(rows)}
+    columns = [Column("sequence"), *(Column(metric, definition(metric), is_number=True) for metric in scores)]
+    names = list(dict.fromkeys(name for rows in scores.values() for name in rows.index))
+    values = {metric: rows.to_dict("index") for metric, rows in scores.items()}
+    rows = [[text(name), *(_of(values[metric].get(name), metric) for metric in scores)] for name in names]
+    return table(columns, rows, f"Scores of each sequence of {eval_id}", "sequence")
+
+
+def _side_by_side(subject: Subject, eval_id: str) -> str:
+    metric = subject.primary(eval_id)
+    scores = [subject.sequence_scores(k, eval_id, metric).to_dict("index") for k in range(len(subject.runs))]
+    columns = [Column("sequence")]
+    columns += [Column(name, f"{metric}: {definition(metric)}", True, k) for k, name in enumerate(subject.names)]
+    columns += [Column("difference", "the second less the first", is_number=True)] * (len(scores) == 2)
+    rows = []
+    for name in dict.fromkeys(name for found in scores for name in found):
+        means = {k: found[name]["mean"] for k, found in enumerate(scores) if name in found}
+        best = best_of(means, metric)
+        row = [text(name), *(_of(found.get(name), metric, k in best) for k, found in enumerate(scores))]
+        if len(scores) == 2:
+            row.append(signed(means[1] - means[0] if len(means) == 2 else None, digits(metric)))
+        rows.append(row)
+    return paragraph(metric) + table(columns, rows, f"{metric} of each sequence of {eval_id}", "sequence")
+
+
+def _of(row: Mapping[str, float] | None, metric: str, is_best: bool = False) -> Cell:
+    return score(row["mean"], row["std"], digits(metric), is_best) if row else number(None)
+
+
+def _seeds_by_sequence(subject: Subject, run: int, eval_id: str, metric: str, names: list[str]) -> Any:
+    """(S, seeds) in the order of ``names``, NaN where there is no score."""
+    rows = subject.by_sequence(run, eval_id)
+    rows = rows[rows["metric"] == metric]
+    return rows.pivot(index="sequence", columns="seed", values="value").reindex(names).to_numpy(np.float64)
+
+
+def _mean_std(values: Any) -> tuple[float, float]:
+    """Over seeds, of the means over sequences; NaN where there is nothing, or a single seed."""
+    known = np.isfinite(values)
+    if not known.any():
+        return math.nan, math.nan
+    counts = known.sum(axis=0)
+    of_seeds = np.where(known, values, 0).sum(axis=0)[counts > 0] / counts[counts > 0]
+    return float(of_seeds.mean()), float(of_seeds.std(ddof=1)) if len(of_seeds) > 1 else math.nan

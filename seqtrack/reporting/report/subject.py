@@ -1,0 +1,112 @@
+"""What a report is about: some runs, what they are called, and the numbers that they share."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from seqtrack.assessment.metrics import METRICS
+from seqtrack.reporting.frames import RunFrames
+
+# What stands for a protocol where the run's own metric of selection is not among its metrics.
+_PRIMARY = ("AUC", "AO", "EAO", "F_score")
+_ID_DIGITS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The runs of a report, in the order given; everything that asks for one by number counts from 0."""
+
+    runs: tuple[RunFrames, ...]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Short, and no two the same."""
+        plain = [run.name or run.run_id[:_ID_DIGITS] for run in self.runs]
+        return tuple(
+            name if plain.count(name) == 1 else f"{name} ({run.run_id[:_ID_DIGITS]})"
+            for name, run in zip(plain, self.runs, strict=True)
+        )
+
+    @property
+    def is_single(self) -> bool:
+        return len(self.runs) == 1
+
+    @cached_property
+    def eval_ids(self) -> tuple[str, ...]:
+        """Of every run: those that have results, the set that selects checkpoints first, then by name."""
+        found = {name for run in self.runs for name, metrics in run.summary.get("results", {}).items() if metrics}
+        first = {str(run.summary.get("optimize_dataset", "")) for run in self.runs}
+        return tuple(sorted(found, key=lambda name: (name not in first, name)))
+
+    def metrics(self, eval_id: str) -> list[str]:
+        """In the order of METRICS, TRE's last."""
+        found = {name for run in self.runs for name in run.summary.get("results", {}).get(eval_id, {})}
+        return sorted(found, key=_order)
+
+    def primary(self, eval_id: str) -> str:
+        """The metric that stands for the set: the one that selects checkpoints, or the protocol's own."""
+        there = self.metrics(eval_id)
+        wanted = [str(run.summary.get("optimize_metric", "")) for run in self.runs]
+        return next((name for name in (*wanted, *_PRIMARY) if name in there), there[0])
+
+    def cell(self, run: int, eval_id: str, metric: str) -> dict[str, Any] | None:
+        """mean, std, n, per_seed, …, as ``summary.json`` has them; None if the run has none of it."""
+        found = self.runs[run].summary.get("results", {}).get(eval_id, {}).get(metric)
+        return found if found and found.get("mean") is not None else None
+
+    def best(self, eval_id: str, metric: str) -> set[int]:
+        """The run whose mean is best; none where there is only one to choose from. Equal means are all best."""
+        means = {k: c["mean"] for k in range(len(self.runs)) if (c := self.cell(k, eval_id, metric)) is not None}
+        return best_of(means, metric)
+
+    @lru_cache(maxsize=256)  # noqa: B019 (of a few objects, one per report)
+    def by_sequence(self, run: int, eval_id: str) -> Any:
+        """A row per (sequence, metric, seed), ``value``: at the selected step, of OPE's start where there are more,
+        the mean over repetitions elsewhere."""
+        rows = self.runs[run].sequences
+        rows = rows[rows["selected"] & (rows["eval_id"] == eval_id)]
+        if self.runs[run].assess.get("eval_tre_num", 1) > 1:
+            rows = rows[rows["start"] == 0]
+        return rows.groupby(["sequence", "metric", "seed"], sort=False, as_index=False)["value"].mean()
+
+    def sequence_scores(self, run: int, eval_id: str, metric: str) -> Any:
+        """A row per sequence: ``mean`` and ``std`` over seeds (NaN for one), in the order of the data set."""
+        rows = self.by_sequence(run, eval_id)
+        rows = rows[rows["metric"] == metric]
+        return rows.groupby("sequence", sort=False)["value"].agg(["mean", "std"])
+
+
+def higher_is_better(metric: str) -> bool:
+    found = METRICS.get(_plain(metric))
+    return found is None or found.higher_is_better
+
+
+def digits(metric: str) -> int:
+    """Decimals that its means are printed with."""
+    found = METRICS.get(_plain(metric))
+    return 3 if found is None else found.digits
+
+
+def definition(metric: str) -> str:
+    found = METRICS.get(_plain(metric))
+    return "" if found is None else found.definition
+
+
+def best_of(values: dict[int, float], metric: str) -> set[int]:
+    known = {key: value for key, value in values.items() if not math.isnan(value)}
+    if len(known) < 2:
+        return set()
+    best = (max if higher_is_better(metric) else min)(known.values())
+    return {key for key, value in known.items() if value == best}
+
+
+def _plain(metric: str) -> str:
+    return metric.split("_", 2)[2] if metric.startswith("TRE_") else metric
+
+
+def _order(metric: str) -> tuple[bool, int, str]:
+    order, plain = list(METRICS), _plain(metric)
+    return metric.startswith("TRE_"), order.index(plain) if plain in order else len(order), metric

@@ -1,0 +1,126 @@
+"""Writes a report of one run, or of several side by side: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqtrack.errors import UserError
+from seqtrack.tools import cli
+from seqtrack.tools.places import EPILOG as PLACES
+from seqtrack.tools.places import add_places, given_places
+
+if TYPE_CHECKING:
+    from seqtrack.reporting.report.material import Material
+
+EPILOG = f"""\
+The page has tables that sort when a column is clicked, plots with a band of ± std over seeds, scores by attribute and
+by sequence, the worst sequences with film strips, training curves, how each trial went, configuration, code, and why
+what failed did. It asks no network for anything, and can be printed.
+
+Attributes need the index of the data set, film strips its frames: they are looked for where these flags say, and then
+where the run had them. {PLACES}
+
+examples:
+  python -m seqtrack.tools.report latest
+  python -m seqtrack.tools.report baseline better --out both.html --title "Does augmentation help?"
+  python -m seqtrack.tools.report 3f2a --no-frames --worst 20 --table scores.tex
+"""
+NAME = "report.html"
+WORST = 4  # sequences of each eval set
+
+
+def build_parser() -> cli.Parser:
+    parser = cli.Parser(
+        prog="python -m seqtrack.tools.report",
+        usage="%(prog)s [RUN …] [FLAG …]",
+        description=__doc__,
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add(
+        "runs", metavar="RUN", nargs="*", default=["latest"], help="id prefix, --name, run folder, or latest [latest]"
+    )
+    add("--cache_dir", metavar="PATH", default="cache", help="folder of results [cache]")
+    add("--out", metavar="FILE", type=Path, help=f"where the page goes [{NAME} in the folder of the first run]")
+    add("--title", metavar="TEXT", default="", help="of the page [the names of the runs]")
+    add("--worst", metavar="N", type=int, default=WORST, help=f"worst sequences shown of each eval set [{WORST}]")
+    add(
+        "--frames", action=argparse.BooleanOptionalAction, default=True, help="film strips; --no-frames: a small page"
+    )
+    add("--table", metavar="FILE", type=Path, help="the table of a paper as well: FILE.tex, FILE.md or FILE.csv")
+    add_places(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = build_parser().parse_args(argv)
+    if arguments.worst < 0:
+        raise UserError(f"--worst: expected a number of sequences, got {arguments.worst}")
+    import seqtrack
+    from seqtrack.reporting.exports import write_table
+    from seqtrack.reporting.report.render import render
+    from seqtrack.reporting.report.style import MOST_RUNS
+    from seqtrack.runs.atomic import ensure_writable_folder, write_bytes
+
+    runs = [seqtrack.load_run(run, arguments.cache_dir) for run in arguments.runs]
+    for number, run in enumerate(runs):
+        if run.run_id in [other.run_id for other in runs[:number]]:
+            raise UserError(f"RUN: {arguments.runs[number]} is run {run.run_id}, which is there already")
+    if len(runs) > MOST_RUNS:
+        raise UserError(f"RUN: {len(runs)} runs are more than {MOST_RUNS}, which colours and dashes tell apart")
+    out = (arguments.out or runs[0].path / NAME).expanduser()
+    if out.is_dir():
+        raise UserError(f"--out: {out} is a folder; give the name of a file")
+    ensure_writable_folder(out.parent, "out")
+    if arguments.table is not None:
+        with _writing(arguments.table, "--table"):
+            write_table(runs, arguments.table.expanduser())
+    with cli.progress_bar("report") as progress, _material(runs, arguments) as material:
+        page = render(runs, material, arguments.title, arguments.worst, progress)
+    with _writing(out, "--out"):
+        # Names of files may hold bytes that are no text.
+        write_bytes(out, page.encode("utf-8", "replace"))
+    print(*filter(None, (out, arguments.table)), sep="\n")
+    return 0
+
+
+@contextlib.contextmanager
+def _material(runs: Sequence[Any], arguments: Any) -> Iterator[dict[str, Material | str]]:
+    """What is at hand of each eval set, of the first run that has it."""
+    from seqtrack.reporting.report import material
+
+    given = given_places(arguments)
+    found: dict[str, Material | str] = {}
+    try:
+        for run in runs:
+            for eval_id in run.summary.get("results", {}):
+                if eval_id not in found:
+                    found[eval_id] = material.find(run, eval_id, given, arguments.frames, _say)
+        yield found
+    finally:
+        for one in found.values():
+            if not isinstance(one, str) and one.dataset is not None:
+                one.dataset.close()
+
+
+@contextlib.contextmanager
+def _writing(path: Path, flag: str) -> Iterator[None]:
+    """Turns what the operating system says of a file into a UserError."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise UserError(f"{flag}: cannot write {path} ({why}); make room, or give another file") from error
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main))
