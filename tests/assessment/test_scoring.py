@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from seqtrack.assessment import conventions
 from seqtrack.assessment.metrics import SUCCESS_THRESHOLDS
 from seqtrack.assessment.scores import Labels, SetScores
-from seqtrack.assessment.scoring import overlap, score
+from seqtrack.assessment.scoring import _beyond, overlap, score
 from seqtrack.errors import DataError, UserError
 
 ONE_PASS_CONVENTIONS = conventions.names("ope")
@@ -185,6 +185,46 @@ def test_got10k_needs_the_size_of_the_images_and_a_frame_that_counts() -> None:
     seen = labels([[1, 1, 2, 2]] * 2, name="run", size=(9, 9), visibility=np.ones(2))
     found = score([hidden, seen], [np.ones((2, 4)), seen.boxes], "got10k", "got10k_val")
     assert found.overall["AO"] == 1.0 and np.isnan(found.per_sequence["AO"][0])
+
+
+def test_got10ks_own_package_gives_the_same_scores(tmp_path: Path) -> None:
+    got10k = pytest.importorskip("got10k.experiments")
+    rng, truths, boxes = np.random.default_rng(0), [], []
+    folder, results = tmp_path / "val", tmp_path / "results" / "GOT-10k" / "Walker"
+    for name, frames in (("GOT-10k_Val_000001", 40), ("GOT-10k_Val_000002", 7), ("GOT-10k_Val_000003", 90)):
+        truth = np.round(rng.uniform([-20, -20, 5, 5], [100, 60, 60, 40], (frames, 4)), 1)  # leaves 120 × 80
+        cover = rng.integers(0, 9, frames)
+        files = {
+            "groundtruth.txt": truth,
+            "cover.label": cover,
+            "absence.label": cover == 0,
+            "cut_by_image.label": cover > 8,
+        }
+        for file, rows in files.items():
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            np.savetxt(folder / name / file, rows, delimiter=",", fmt="%.4f")
+        (folder / name / "meta_info.ini").write_text("[METAINFO]\nresolution: (120, 80)\n")
+        for k in range(1, frames + 1):
+            (folder / name / f"{k:08}.jpg").touch()
+        (results / name).mkdir(parents=True)
+        np.savetxt(results / name / f"{name}_time.txt", np.ones(frames))
+        for repetition in range(1, 4):
+            pred = np.round(truth + rng.normal(0, 9, truth.shape), 3)
+            np.savetxt(results / name / f"{name}_{repetition:03}.txt", pred, delimiter=",", fmt="%.3f")
+            truths.append(labels(truth, name=name, size=(120, 80), visibility=cover / 8))
+            boxes.append(pred)
+    (folder / "list.txt").write_text("\n".join(sorted(path.name for path in folder.iterdir())))
+
+    experiment = got10k.ExperimentGOT10k(str(tmp_path), "val", str(tmp_path / "results"), str(tmp_path / "reports"))
+    theirs = experiment.report(["Walker"])["Walker"]
+    ours = score(truths, boxes, "got10k", "got10k_val")
+    assert ours.overall["AO"] == pytest.approx(theirs["overall"]["ao"], abs=1e-12)
+    assert ours.overall["SR_50"] == pytest.approx(theirs["overall"]["sr"], abs=1e-12)
+    assert ours.overall["SR_75"] == pytest.approx(theirs["overall"]["succ_curve"][75], abs=1e-12)
+    assert ours.set_curves["success"] == pytest.approx(theirs["overall"]["succ_curve"][::5], abs=1e-12)
+    for name, found in theirs["seq_wise"].items():
+        mine = [k for k, each in enumerate(ours.sequences) if each == name]
+        assert ours.per_sequence["AO"][mine].mean() == pytest.approx(found["ao"], abs=1e-12)
 
 
 # --- mistakes -----------------------------------------------------------------------------------------------
@@ -373,6 +413,15 @@ def test_a_curve_from_a_histogram_is_the_direct_comparison(pairs: list, conventi
     )
     for name in ("precision", "norm_precision"):
         assert (np.diff(found.curves[name][0]) >= 0).all()
+
+
+@pytest.mark.parametrize("axis", [SUCCESS_THRESHOLDS, np.arange(51.0), np.arange(51) / 100, np.linspace(0, 0.5, 51)])
+def test_bins_are_those_of_a_search_at_each_threshold_and_one_bit_beside_it(axis: object) -> None:
+    thresholds = np.asarray(axis)
+    random = np.random.default_rng(0).uniform(-0.1, 1.1, 10_000) * thresholds[-1]
+    beside = [np.nextafter(thresholds, towards) for towards in (-np.inf, np.inf)]
+    values = np.concatenate([thresholds, *beside, random, [-1.0, np.inf, -np.inf, np.nan, 1e300, 1e-300]])
+    assert _beyond(values, thresholds).tolist() == np.searchsorted(thresholds, values).tolist()
 
 
 @given(track, st.sampled_from(ONE_PASS_CONVENTIONS), st.data())

@@ -1,0 +1,64 @@
+"""Which convention a name means, on which data set, and which is a benchmark's own."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from seqtrack.assessment.conventions import CONVENTIONS, PROTOCOLS, default, find, names
+from seqtrack.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("dataset", "protocol", "name"),
+    [
+        ("otb_100", "ope", "otb"),
+        ("tc128", "ope", "otb"),
+        ("uav123", "ope", "otb"),
+        ("uav20l", "ope", "otb"),
+        ("dtb70", "ope", "otb"),
+        ("nfs_30", "ope", "otb"),
+        ("nuspro", "ope", "otb"),
+        ("vot2018", "ope", "otb"),
+        ("my_own", "ope", "otb"),
+        ("lasot_test", "ope", "lasot"),
+        ("lasot_ext", "ope", "lasot"),
+        ("got10k_val", "ope", "got10k"),
+        ("vot2018", "supervised", "pysot"),
+        ("vot2018_longterm", "longterm", "vot"),
+    ],
+)
+def test_the_benchmarks_own(dataset: str, protocol: str, name: str) -> None:
+    assert default(dataset, protocol) == name
+    assert find(protocol, None, dataset) == find(protocol, name, dataset)
+
+
+def test_the_names_of_each_protocol() -> None:
+    assert {protocol: names(protocol) for protocol in PROTOCOLS} == {
+        "ope": ("otb", "got10k", "pysot", "pysot_all_frames", "pytracking", "lasot"),
+        "supervised": ("pysot", "vot"),
+        "longterm": ("vot", "pysot"),
+    }
+
+
+def test_a_toolkit_may_count_a_data_set_otherwise() -> None:
+    assert find("ope", "got10k", "got10k_val").metrics == ("AO", "SR_50", "SR_75")
+    assert "AO" not in find("ope", "got10k", "otb_100").metrics
+    uav, lasot, other = (find("ope", "pytracking", dataset) for dataset in ("uav123", "lasot_test", "otb_100"))
+    assert len({uav.definition, lasot.definition, other.definition}) == 3
+    assert find("ope", "pysot", "lasot_test") != find("ope", "pysot_all_frames", "lasot_test")
+
+
+def test_every_name_is_known_for_every_data_set_and_only_one_pass_has_rules_of_frames() -> None:
+    for convention in CONVENTIONS:
+        assert find(convention.protocol, convention.name, "my_own").name == convention.name
+        assert (convention.frames is not None) == (convention.protocol == "ope")
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UserError, match=r"^convention 'pytrack' is not known for ope; did you mean pytracking\?$"):
+        find("ope", "pytrack")
+    expected = "convention 'otb' is not known for supervised; expected one of pysot, vot"
+    with pytest.raises(UserError, match=f"^{re.escape(expected)}|did you mean vot"):
+        find("supervised", "otb")
