@@ -55,7 +55,7 @@ def build_parser() -> Parser:
     add("--convention", metavar="NAME", help="by whose rules frames are counted [the benchmark's own]")
     add("--annotations", metavar="PATH", type=Path, help="the truth, where the data set itself is not here")
     add("--layout", metavar="NAME", help="take only files that lie so [whichever is there]")
-    add("--allow_missing", action="store_true", help="a sequence without results is one failure")
+    add("--allow_missing", action="store_true", help="sequences without results are failures")
     add("--allow_short", action="store_true", help="rows that are missing at the end are failures")
     add("--per_sequence", action="store_true", help="show every sequence")
     add("--csv", metavar="FILE", type=Path, help="write a row per tracker and sequence")
@@ -66,7 +66,7 @@ def build_parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
-    from seqtrack.assessment.exchange.annotations import from_index, read_annotations
+    from seqtrack.assessment.exchange.annotations import from_data, read_annotations
     from seqtrack.assessment.exchange.benchmarks import SERVED
     from seqtrack.assessment.exchange.layouts import find_trackers
     from seqtrack.assessment.exchange.reading import read_results
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             " or --data_dir, --tar_dir or --data_paths"
         )
     else:
-        labels = from_index(benchmark, locations)
+        labels = from_data(benchmark, locations)
     if benchmark.layout == "lasot" and all(one.present.all() for one in labels):
         print(
             "note: no annotation says where the target is absent, so it counts as in view everywhere", file=sys.stderr

@@ -3,7 +3,8 @@
     {folder}/{seq}.txt                    as toolkits carry them along; LaSOT's absence in {folder}/absent/{seq}.txt
                                           or beside it: ../absent/{seq}.txt
     {Name}.json                           pysot's: {seq: {gt_rect, attr, width, height, absent, tags…}}
-    {folder}/                             the publisher's own, read as training reads it (``data.formats``)
+    {folder}/, {file}.tar                 the publisher's own, read as training reads it (``data.formats``); of LaSOT
+                                          and GOT-10k their annotations alone (``publishers``)
 
 Coordinates are the publisher's own, as result files have them: those of OTB, UAV123, TempleColor and DTB70 count
 pixels from 1. (An index counts from 0 everywhere, so 1 is added back, which is exact.)
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from seqtrack.assessment.exchange.benchmarks import SERVED, first_pixel, in_order, window
+from seqtrack.assessment.exchange.publishers import flags_of, read_own
 from seqtrack.assessment.scores import Bools, Floats, Labels
 from seqtrack.data.datasets import open_index_of
 from seqtrack.data.formats import DatasetName
@@ -28,7 +30,8 @@ from seqtrack.data.formats.common import with_presence
 from seqtrack.data.formats.rows import parse_rows
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.data.indexing.index import Index
-from seqtrack.data.locations import Locations
+from seqtrack.data.locations import ORIGINAL, Locations, locate
+from seqtrack.data.storage.files import read_file
 from seqtrack.errors import DataError, UserError
 
 _ABSENT = ("absent", "../absent")
@@ -47,17 +50,20 @@ def read_annotations(path: Path, benchmark: DatasetName, locations: Locations | 
     path = path.expanduser()
     if not path.exists():
         raise UserError(f"--annotations: {path} is not there; expected a folder of {{seq}}.txt, or pysot's JSON")
-    if path.is_file():
+    if path.suffix.lower() == ".json":
         return _from_json(path, benchmark)
-    if any(_truths(path)):
+    if path.is_dir() and any(_truths(path)):
         return _from_files(path, benchmark)
-    locations = dataclasses.replace(locations or Locations(), data_paths={benchmark.folder: path}, preproc="original")
-    return from_index(benchmark, locations)
+    locations = dataclasses.replace(locations or Locations(), data_paths={benchmark.folder: path}, preproc=ORIGINAL)
+    return from_data(benchmark, locations)
 
 
-def from_index(benchmark: DatasetName, locations: Locations) -> list[Labels]:
-    """The labels that the data set's index has; it is built where there is none."""
+def from_data(benchmark: DatasetName, locations: Locations) -> list[Labels]:
+    """The labels of the data set where it lies, as a rule from its index, which is built where there is none."""
     _check_served(benchmark)
+    source = locate(benchmark, locations)
+    if source.preproc == ORIGINAL and (labels := read_own(source.tree(locations.cache_dir), benchmark)) is not None:
+        return labels
     index = open_index_of(benchmark, locations, lambda text: None)
     shift = np.array([first_pixel(benchmark)] * 2 + [0.0] * 2)
     videos = benchmark.videos(index)
@@ -96,7 +102,7 @@ def _from_files(folder: Path, benchmark: DatasetName) -> list[Labels]:
     labels = []
     for name, stem in found.items():
         path = files[stem]
-        rows = parse_rows(path.read_bytes(), str(path), (4, 8))
+        rows = parse_rows(read_file(str(path)), str(path), (4, 8))
         boxes, present = with_presence(polygon_hull(rows) if rows.shape[1] == 8 else rows)
         if benchmark.layout == "lasot":
             # The flags alone: toolkits count an unflagged box of no area otherwise than one that is flagged.
@@ -122,17 +128,14 @@ def _absent(folder: Path, stem: str, frames: int) -> Bools:
         path = folder / place / f"{stem}.txt"
         if not path.is_file():
             raise DataError(f"{path}: is not there, though other sequences have their absence flags; add it")
-        flags = parse_rows(path.read_bytes(), str(path), (1, frames)).ravel()
-        if len(flags) != frames or not np.isin(flags, (0, 1)).all():
-            raise DataError(f"{path}: expected {frames} flags, 0 or 1, one per frame; mend it")
-        return np.asarray(flags == 1)
+        return flags_of(read_file(str(path)), str(path), frames)
     return np.zeros(frames, np.bool_)
 
 
 def _from_json(path: Path, benchmark: DatasetName) -> list[Labels]:
     try:
-        records = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        records = json.loads(read_file(str(path)))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); get the file again") from error
     if not isinstance(records, dict) or not records:
         raise DataError(f"{path}: expected {{sequence: {{gt_rect, …}}}}; get the file again")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtrack.assessment.exchange.annotations import from_index, read_annotations
+from seqtrack.assessment.exchange.annotations import from_data, read_annotations
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations
 from seqtrack.errors import DataError, UserError
@@ -80,7 +80,7 @@ def test_a_publishers_own_folder_in_its_own_coordinates(shared: Path, tmp_path: 
     assert sorted(found) == ["Couple", "Crossing", "David", "Football1", "Skiing"]
     assert np.array_equal(found["Crossing"].boxes, truth)
     assert found["Crossing"].size == (360, 240)
-    again = from_index(
+    again = from_data(
         parse_dataset_name("otb:five"), Locations(data_paths={"five": shared / "data/otb"}, cache_dir=tmp_path)
     )
     assert np.array_equal(again[0].boxes, found[again[0].name].boxes)
@@ -136,3 +136,30 @@ def test_what_only_a_server_knows_is_said(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--annotations: .*/none is not there; expected a folder of"):
         read_annotations(tmp_path / "none", OWN)
+
+
+def test_lasot_and_got10k_as_published_need_no_frames(tmp_path: Path) -> None:
+    folder = tmp_path / "LaSOT/cat/cat-1"
+    folder.mkdir(parents=True)
+    (folder / "groundtruth.txt").write_text("1,2,3,4\n1,2,0,0\n5,6,7,8\n")
+    (folder / "full_occlusion.txt").write_text("0,0,0")
+    (folder / "out_of_view.txt").write_text("0,0,1")
+    (lasot,) = read_annotations(tmp_path / "LaSOT", parse_dataset_name("lasot:mine"))
+    # The second frame has no box, but no flag says so: toolkits tell that from a frame that is flagged.
+    assert (lasot.name, lasot.present.tolist(), lasot.boxes[2].tolist()) == (
+        "cat-1",
+        [True, True, False],
+        [5, 6, 7, 8],
+    )
+    (folder / "out_of_view.txt").write_text("0,0")
+    with pytest.raises(DataError, match=r"out_of_view.txt, row 1: 2 numbers where 1 or 3 are expected"):
+        read_annotations(tmp_path / "LaSOT", parse_dataset_name("lasot:mine"))
+
+    folder = tmp_path / "GOT-10k/val/GOT-10k_Val_000001"
+    folder.mkdir(parents=True)
+    (folder / "groundtruth.txt").write_text("1,2,3,4\n1,2,3,4\n5,6,7,8\n")
+    (folder / "cover.label").write_text("8\n0\n4\n")
+    (folder / "meta_info.ini").write_text("[METAINFO]\nurl: x\nresolution: (1920, 1080)\n")
+    (got10k,) = read_annotations(tmp_path / "GOT-10k", parse_dataset_name("got10k_val"))
+    assert (got10k.size, got10k.present.tolist()) == ((1920, 1080), [True, False, True])
+    assert got10k.visibility is not None and got10k.visibility.tolist() == [1, 0, 0.5]
