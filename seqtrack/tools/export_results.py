@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--name: {name!r}: expected letters, digits, '_', '.', '-', '+'")
     exports = [
         export(args.format, _dataset(frames, item), item.sampler, _from_the_start(item), name, item.seed)
-        for item in _chosen(frames, args.eval_set, args.seed, args.step)
+        for item in _chosen(frames, args.eval_set or _fitting(frames, args.format), args.seed, args.step)
     ]
     for one in _joined(exports):
         try:
@@ -77,14 +77,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _chosen(
-    frames: RunFrames, eval_sets: list[str] | None, seeds: list[int] | None, step: int | None
-) -> list[Assessed]:
+def _fitting(frames: RunFrames, format: str) -> list[str]:
+    """The eval sets that the format has a place for; says which it has none for."""
+    from seqtrack.assessment.exchange.writing import takes
+
+    there = {item.eval_id: item.sampler for item in frames.assessments}
+    fitting = [eval_id for eval_id, sampler in there.items() if takes(format, sampler)]
+    others = ", ".join(sorted(there.keys() - set(fitting)))
+    if others and not fitting:
+        raise UserError(
+            f"--format {format}: run {frames.run_id} has only {others}; it takes whole sequences (--eval_samplers full)"
+        )
+    if others:
+        print(f"note: {format} has no place for {others}, so left out", file=sys.stderr)
+    return fitting
+
+
+def _chosen(frames: RunFrames, eval_sets: list[str], seeds: list[int] | None, step: int | None) -> list[Assessed]:
     """The finished assessments meant. UserError that names what there is."""
     there = sorted({item.eval_id for item in frames.assessments})
     if not there:
         raise UserError(f"run {frames.run_id} has no finished assessment; see seqtrack status {frames.run_id}")
-    for eval_id in eval_sets or ():
+    for eval_id in eval_sets:
         if eval_id not in there:
             raise UserError(
                 f"--eval_set: run {frames.run_id} has no results of {eval_id!r}; {nearest(eval_id, there)}"
@@ -100,7 +114,7 @@ def _chosen(
     return [
         _at_step(frames, eval_id, seed, step)
         for eval_id, seed in sorted(pairs)
-        if eval_id in (eval_sets or there) and seed in (seeds or known)
+        if eval_id in eval_sets and seed in (seeds or known)
     ]
 
 

@@ -89,6 +89,20 @@ def test_what_is_not_there_is_said_with_what_is(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_sets_that_the_format_has_no_place_for_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = {"eval_sets": {"otb_50": 2}, "seeds": 1, "steps": (10,), "frames": 9}
+    both = madeup.write_run(tmp_path, **sets, eval_samplers=["full", "sampling"])
+    assert cli.run(main, ["export_results", str(both.path), "--format=otb", f"--out={tmp_path}/out"]) == 0
+    said = capsys.readouterr()
+    assert said.err == "note: otb has no place for otb_50-sampling, so left out\n"
+    assert said.out == f"{tmp_path}/out/otb_50/{both.run_id}_seed0\n"
+    clips = madeup.write_run(tmp_path / "clips", **sets, eval_samplers=["sampling"])
+    assert cli.run(main, ["export_results", str(clips.path), "--format=otb", f"--out={tmp_path}/none"]) == 2
+    assert "has only otb_50-sampling; it takes whole sequences" in capsys.readouterr().err
+
+
 def test_a_run_that_is_not_assessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = madeup.write_run(tmp_path, seeds=1, steps=(10,), eval_sets={"otb_50": 1}, unfinished=[0])
     assert cli.run(main, ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out"]) == 2

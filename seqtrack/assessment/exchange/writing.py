@@ -79,6 +79,11 @@ class Export:
         return buffer.getvalue()
 
 
+def takes(format: str, sampler: str) -> bool:
+    """Whether the format has a place for results of this eval sampler."""
+    return sampler == "full" or (format == "vot" and sampler in _EXPERIMENTS)
+
+
 def export(
     format: str,
     dataset: DatasetName,
@@ -100,7 +105,7 @@ def export(
         raise UserError(
             f"{dataset.folder}-{sampler}: toolkits want whole sequences; assess with --eval_samplers full"
         )
-    if (format == "vot") < (sampler != "full"):
+    if not takes(format, sampler):
         raise UserError(f"--format {format}: {sampler} results are VOT's; give --format vot")
     writer = _Writer(format, dataset, sampler)
     files: dict[str, str] = {}
