@@ -86,7 +86,8 @@ def _fitting(frames: RunFrames, format: str) -> list[str]:
     others = ", ".join(sorted(there.keys() - set(fitting)))
     if others and not fitting:
         raise UserError(
-            f"--format {format}: run {frames.run_id} has only {others}; it takes whole sequences (--eval_samplers full)"
+            f"--format {format}: run {frames.run_id} has only {others}; it takes whole sequences"
+            " (--eval_samplers full)"
         )
     if others:
         print(f"note: {format} has no place for {others}, so left out", file=sys.stderr)
