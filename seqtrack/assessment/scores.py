@@ -115,7 +115,8 @@ def exact(values: Floats, counts: Floats) -> Floats:
     Then no addition rounds, and BLAS gives the same bits in whatever order it adds, on every machine. The grid's step
     is at most the largest possible sum times 2**-51, and each of the S values is off by half of that at most.
     """
-    largest = float(counts.sum(axis=1).max(initial=0.0)) * float(values.max(initial=0.0))
+    drawn = counts @ np.ones(counts.shape[1])  # whole numbers; four times as fast as their sum
+    largest = float(drawn.max(initial=0.0)) * float(values.max(initial=0.0))
     if largest < 1e-200:  # no score is so small, and there is no grid left below it
         return np.zeros_like(values)
     step = math.ldexp(1.0, math.frexp(largest)[1] - 52)

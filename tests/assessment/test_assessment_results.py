@@ -19,7 +19,7 @@ from seqtrack.assessment.protocols import Run, Sequence
 from seqtrack.assessment.results import SequenceResult, finish, read_sequences, write_sequence
 from seqtrack.assessment.scores import Labels
 from seqtrack.errors import DataError, SupersededError
-from seqtrack.tracking.courses import START, TRACKED
+from seqtrack.tracking.courses import FAILED, SKIPPED, START, TRACKED
 
 CONFIG = {"eval_sampler": "full", "tracker": {"num_scales": 3, "sizes": (127, 255)}}
 WHAT = {"eval_id": "bag-full", "dataset": "bag", "step": 300, "protocol": "ope", "convention": "otb"}
@@ -195,6 +195,81 @@ def test_repetitions_are_averaged_within_a_sequence_and_a_start_that_sees_nothin
         write_sequence(tmp_path / "p", result)
     summary = finish(tmp_path / "p", tmp_path / "f", [a_run(), again, other], CONFIG, **WHAT)  # type: ignore[arg-type]
     assert summary["metrics"]["mean_iou"] == pytest.approx(((0.4 + 1.0) / 2 + 1.0) / 2)
+
+
+def failing(number: int = 0) -> SequenceResult:
+    """Right for a third of 120 frames, lost in frame 40, started again in frame 45 and right to the end."""
+    codes = np.full(120, TRACKED, np.uint8)
+    codes[[0, 45]], codes[40], codes[41:45] = START, FAILED, SKIPPED
+    boxes = np.where((codes == SKIPPED)[:, None], np.nan, TRUTH[0])
+    boxes[40] = [500, 400, 20, 20]
+    return SequenceResult("long", number, np.arange(120), boxes, np.full(120, np.nan), codes, 1.0)
+
+
+def test_restarts_are_scored_stored_and_read_back(tmp_path: Path) -> None:
+    sequence = replace(a_run("long", total=120).sequence)
+    runs = [Run(sequence, 0, 0), Run(sequence, 1, 0)]
+    never = replace(failing(1), codes=np.where(np.arange(120) == 0, START, TRACKED).astype(np.uint8))
+    for result in (failing(), replace(never, boxes=np.resize(TRUTH, (120, 4)))):
+        write_sequence(tmp_path / "p", result)
+    what = {**WHAT, "eval_id": "vot2018-supervised", "protocol": "supervised", "convention": "pysot", "tre_num": 3}
+    summary = finish(tmp_path / "p", tmp_path / "f", runs, CONFIG, **what)  # type: ignore[arg-type]
+    assert list(results.load_scores(tmp_path / "f")) == ["EAO", "accuracy", "robustness", "failures"]
+    assert summary["tre_num"] == 1, "restarts have no starts of TRE"
+    assert summary["metrics"]["failures"] == 0.5, "of a repetition"
+    assert summary["metrics"]["robustness"] == pytest.approx(0.5 / 120 * 100)
+    assert summary["metrics"]["accuracy"] == 1.0
+    rows = results.load_sequences(tmp_path / "f")
+    assert [(row.start, row.metrics["failures"]) for row in rows] == [(0, 1.0), (1, 0.0)]
+    track = results.load_track(tmp_path / "f", "long")
+    assert track["code"].tolist() == failing().codes.tolist()
+    assert np.isnan(track["overlap"][[0, 41, 44, 45]]).all() and track["overlap"][40] == 0
+    assert track["overlap"][[1, 39, 46, 119]].tolist() == [1.0] * 4
+    scores = results.load_scores(tmp_path / "f")
+    assert {metric: float(item.value()) for metric, item in scores.items()} == summary["metrics"]
+    assert summary["curves"]["expected_overlap"][1] == 1.0
+
+
+def test_a_score_that_short_videos_do_not_give_is_null_on_disk(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "p", a_result())
+    what = {**WHAT, "protocol": "supervised", "convention": "vot"}
+    summary = finish(tmp_path / "p", tmp_path / "f", [a_run()], CONFIG, **what)  # type: ignore[arg-type]
+    assert summary["metrics"]["EAO"] is None and summary["metrics"]["accuracy"] is not None
+    assert np.isnan(results.load_scores(tmp_path / "f")["EAO"].value())
+    assert np.isnan(results.load_sequences(tmp_path / "f")[0].metrics["EAO"])
+
+
+def test_the_long_term_asks_for_confidence(tmp_path: Path) -> None:
+    """The target is gone in frame 2 of 5, where the tracker is less sure of its box than elsewhere."""
+    sure = replace(a_result(hits=(True,) * 5), scores=np.array([np.nan, 0.9, 0.1, 0.8, 0.7]))
+    for number in (0, 1):
+        write_sequence(tmp_path / "p", replace(sure, start=number))
+    run = a_run()
+    what = {**WHAT, "protocol": "longterm", "convention": "vot"}
+    runs = [Run(run.sequence, number, 0) for number in (0, 1)]
+    summary = finish(tmp_path / "p", tmp_path / "f", runs, CONFIG, **what)  # type: ignore[arg-type]
+    # the first frame is given and counts as lost: 3 of the 4 frames in view
+    assert summary["metrics"] == pytest.approx({"F_score": 6 / 7, "LT_precision": 1.0, "LT_recall": 0.75})
+    scores = results.load_scores(tmp_path / "f")
+    assert {metric: float(item.value()) for metric, item in scores.items()} == summary["metrics"]
+    assert summary["num_sequences"] == 1 and scores["F_score"].per_sequence.shape == (1,)
+
+
+def test_frames_weigh_the_same_on_got10k_and_repetitions_join_them(tmp_path: Path) -> None:
+    long, short = a_run("long", total=21), a_run("short")
+    visible = replace(long.sequence.labels, size=(640, 480)), replace(short.sequence.labels, size=(640, 480))
+    sequences = [replace(run.sequence, labels=labels) for run, labels in zip((long, short), visible, strict=True)]
+    runs = [Run(sequence, number, 0) for sequence in sequences for number in (0, 1)]
+    hits = {"long": (True,) * 21, "short": (True, False, False, False, False)}
+    for run in runs:
+        write_sequence(
+            tmp_path / "p", replace(a_result(run.sequence.name, hits=hits[run.sequence.name]), start=run.number)
+        )
+    what = {**WHAT, "dataset": "got10k_val", "convention": "got10k"}
+    summary = finish(tmp_path / "p", tmp_path / "f", runs, CONFIG, **what)  # type: ignore[arg-type]
+    # in view but not the first: 13 of 21 frames and 3 of 5
+    assert summary["metrics"] == pytest.approx(dict.fromkeys(("AO", "SR_50", "SR_75"), 13 / 16))
+    assert results.load_scores(tmp_path / "f")["AO"].per_sequence.tolist() == [1.0, 0.0]
 
 
 def test_equal_tracks_give_equal_bytes_whenever_and_in_whatever_order_they_came(tmp_path: Path) -> None:
