@@ -27,6 +27,7 @@ OPE, SUPERVISED, LONGTERM = "ope", "supervised", "longterm"
 PROTOCOLS = {"full": OPE, "sampling": OPE, "supervised": SUPERVISED, "longterm": LONGTERM}
 SAMPLERS = tuple(PROTOCOLS)
 BENCHMARK = "benchmark"  # whichever of them the data set's authors use
+FIRST_ONLY = ("got10k", "trackingnet")  # layouts whose test part has the first box only
 SAMPLING_MAX_FRAMES = 100
 SAMPLING_MAX_STRIDE = 4
 # OTB's split into TRE segments leaves at least so many frames after the last start (tracker_benchmark, minNum).
@@ -56,6 +57,7 @@ class IndexView(Protocol):
     def layout(self) -> str: ...
     @property
     def num_videos(self) -> int: ...
+    def video_length(self, video: int) -> int: ...
     def video_size(self, video: int) -> tuple[int, int]: ...
     def tracks_of(self, video: int) -> Iterable[int]: ...
     def track_name(self, track: int) -> str: ...
@@ -152,7 +154,8 @@ def sequences(
 ) -> list[Sequence]:
     """The sequences of a data set, in the order of its index.
 
-    Every labelled frame of every track; with ``sampling`` one clip per track (``sample_clip``).
+    Every labelled frame of every track, and every frame of those whose benchmark publishes the first box only; with
+    ``sampling`` one clip per track (``sample_clip``).
     ``videos``: those that are assessed on; None means all. ``max_videos``: a seeded subset of them, the same for
     all trials and samplers.
     A track whose target is never in view has no start and is left out. Raises UserError for an unknown
@@ -184,15 +187,22 @@ def _whole_track(index: IndexView, video: int, number: int) -> Sequence:
     # An index has a visibility for every data set; where the benchmark has none it repeats the presence.
     if index.layout != "got10k" and np.array_equal(track.visibility, present):
         visibility = None
+    frames, boxes = np.asarray(track.frames, np.int64), np.asarray(track.boxes, np.float64)
+    if index.layout in FIRST_ONLY and len(frames) == 1 < index.video_length(video):
+        # The truth is on a server, which wants the whole track.
+        frames = np.arange(frames[0], index.video_length(video), dtype=np.int64)
+        boxes = np.concatenate([boxes, np.full((len(frames) - 1, 4), np.nan)])
+        present = np.arange(len(frames)) == 0
+        visibility = None
     labels = Labels(
         name=index.track_name(number),
-        boxes=np.asarray(track.boxes, np.float64),
+        boxes=boxes,
         present=present,
         size=index.video_size(video),
         regions=index.polygons(number),
         visibility=visibility,
     )
-    return Sequence(labels.name, video, number, np.asarray(track.frames, np.int64), labels)
+    return Sequence(labels.name, video, number, frames, labels)
 
 
 def rows_of(labels: Labels, picks: NDArray[np.int64] | slice) -> Labels:

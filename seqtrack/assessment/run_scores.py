@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.assessment import longterm, scoring, supervised
+from seqtrack.assessment import conventions, longterm, scoring, supervised
 from seqtrack.assessment.metrics import tre_name
 from seqtrack.assessment.protocols import OPE, SUPERVISED, Run
 from seqtrack.assessment.scores import Floats, Labels, Ratio, SetScores, Statistic
@@ -51,7 +51,11 @@ class RunScores:
 def score_runs(
     runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, dataset: str, tre_num: int = 1
 ) -> RunScores:
-    """Scores the runs of one tracker on one set, all at once; ``tracked``: what came of each."""
+    """Scores the runs of one tracker on one set, all at once; ``tracked``: what came of each.
+
+    Where no sequence has a truth (``Labels.has_truth``) every score is NaN: tracked, but not scored."""
+    if not any(run.labels.has_truth for run in runs):
+        return _unknown(runs, conventions.find(protocol, convention, dataset).metrics)
     if protocol == SUPERVISED:
         return _supervised(runs, tracked, convention, dataset)
     every = _one_pass(runs, tracked, protocol, convention, dataset)
@@ -65,6 +69,13 @@ def score_runs(
         statistics |= {tre_name(tre_num, name): item for name, item in _by_sequence(every, runs).items()}
     overlaps = [_overlaps(found.boxes, run.labels.boxes) for run, found in zip(runs, tracked, strict=True)]
     return RunScores(statistics, every.per_sequence, from_first.set_curves, overlaps)
+
+
+def _unknown(runs: Rows[Run], metrics: Rows[str]) -> RunScores:
+    sequences = len({run.sequence.name for run in runs})
+    statistics = {name: Ratio.mean(np.full(sequences, np.nan)) for name in metrics}
+    per_run = {name: np.full(len(runs), np.nan) for name in metrics}
+    return RunScores(statistics, per_run, {}, [np.full(len(run.frames), np.nan) for run in runs])
 
 
 def _one_pass(runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, dataset: str) -> SetScores:

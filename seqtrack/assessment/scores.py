@@ -37,6 +37,11 @@ class Labels:
     tags: Mapping[str, Bools] = field(default_factory=dict)
     attributes: tuple[str, ...] = ()
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether there is anything to compare with: of what a server keeps only the first box is known."""
+        return len(self.boxes) < 2 or bool(np.isfinite(self.boxes[1:]).any())
+
 
 class Statistic(Protocol):
     """A score of a set of sequences that can be asked again for other draws of them."""

@@ -150,6 +150,13 @@ def run_summary(
     shared = sorted(
         name for name, done in scores.items() if done and dataset_of(name) == dataset_of(optimize_dataset)
     )
+    for name, done in scores.items():
+        if done and not any(np.isfinite(item.value()) for trial in done.values() for item in trial.values()):
+            layout = "trackingnet" if name.startswith("trackingnet") else "got10k"
+            remarks.append(
+                f"{name}: tracked, but not scored, for its truth is on a server; pack the tracks for it:"
+                f" seqtrack export_results {run_id} --format {layout} --eval_set {name} --zip"
+            )
     if shared and any(trial.candidates > 1 for trial in trials):
         remarks.append(
             f"checkpoints were selected by {optimize_metric} on {optimize_dataset}, and the table reports "

@@ -7,7 +7,6 @@ one in each further frame. Coordinates go through as they are: the toolkit's cou
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import re
 import shlex
@@ -141,8 +140,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             find_checkpoint(arguments.checkpoint)
         print(stanza(arguments))
         return 0
-    if importlib.util.find_spec("trax") is None:
-        raise UserError('seqtrack.integrations.vot needs the package vot-trax: pip install "seqtrack[vot]"')
+    try:
+        import trax  # noqa: F401
+    except ImportError:
+        raise UserError('seqtrack.integrations.vot needs the package vot-trax: pip install "seqtrack[vot]"') from None
     serve(load(arguments), arguments.name)
     return 0
 

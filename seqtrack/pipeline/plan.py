@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,11 @@ def videos_complete(request: Request, folder: Path) -> Path:
 
 
 def check_assessments(
-    request: Request, trial: TrialFolder, now: Mapping[str, str], data_now: Callable[[DatasetName], dict[str, str]]
+    request: Request,
+    trial: TrialFolder,
+    now: Mapping[str, str],
+    data_now: Callable[[DatasetName], dict[str, str]],
+    steps: Iterable[int] | None = None,
 ) -> None:
     """Refuses to mix assessments made by different code or on different data, unless the person accepts it
     (see ``record``).
@@ -145,10 +149,12 @@ def check_assessments(
     Args:
         now: SHA-256 of the modules that an assessment imports.
         data_now: the fingerprint of a data set; asked only about those that an assessment was made on.
+        steps: whose assessments; None for those that selection chooses among.
     """
     changes: dict[str, str] = {}
+    checked = candidate_steps(request, trial) if steps is None else list(steps)
     for item in request.eval_sets:
-        for step in candidate_steps(request, trial):
+        for step in checked:
             folder = final_folder(request, trial, Assessment(item, step))
             if results.is_finished(folder):
                 changes.update(_changes(item, read_config(folder), dict(now), data_now(item.dataset)))

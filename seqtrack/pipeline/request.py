@@ -9,7 +9,7 @@ import dataclasses
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -258,13 +258,6 @@ def resolve(config: Config) -> Request:
         negative_params=_departures(parse_negative_params(train.negative_params)),
         train_dataset=parse_mixture(train.train_dataset, "--train_dataset").canonical(),
     )
-    asked = config.assess.eval_preproc
-    assess = dataclasses.replace(
-        config.assess,
-        tracker_params=family.resolve_tracker_params(config.assess.tracker_params),
-        # One spelling for one thing, so that asking for what happens anyway finds the assessments that are there.
-        eval_preproc=None if asked == assessed_version(train.preproc, None) else asked,
-    )
     execution = _absolute(config.execution)
     files = {}
     for path in family.files(train.model_params):
@@ -272,12 +265,30 @@ def resolve(config: Config) -> Request:
     if train.init_from:
         path = str(_initial_weights(execution.cache_dir, train.init_from))
         files[train.init_from] = NamedFile(path, identity.file_digest(Path(path), "init_from"))
-    files.update(_lists(train, assess, execution))
+    named = {
+        "train_dataset": parse_mixture(train.train_dataset).names(),
+        "val_dataset": [] if execution.val_dataset is None else parse_mixture(execution.val_dataset).names(),
+        "pool_datasets": train.pool_datasets,
+    }
+    files.update(_lists(named))
     run_id = identity.run_id(train, {name: file.sha256 for name, file in files.items()})
-    request = Request(train, assess, execution, run_id, files)
+    return complete(Config(train, config.assess, execution), run_id, files)
+
+
+def complete(config: Config, run_id: str, files: Mapping[str, NamedFile]) -> Request:
+    """The request for a run whose training is resolved: completes and checks what is assessed."""
+    train, asked = config.train, config.assess.eval_preproc
+    assess = dataclasses.replace(
+        config.assess,
+        tracker_params=families.find(train.model).resolve_tracker_params(config.assess.tracker_params),
+        # One spelling for one thing, so that asking for what happens anyway finds the assessments that are there.
+        eval_preproc=None if asked == assessed_version(train.preproc, None) else asked,
+    )
+    files = {**files, **_lists({"eval_datasets": assess.eval_datasets})}
+    request = Request(train, assess, _absolute(config.execution), run_id, files)
     _check(request)
-    asked = assess.eval_convention
-    if all(asked == conventions.default(item.dataset.folder, item.protocol) for item in request.eval_sets):
+    convention = assess.eval_convention
+    if all(convention == conventions.default(item.dataset.folder, item.protocol) for item in request.eval_sets):
         request = dataclasses.replace(request, assess=dataclasses.replace(assess, eval_convention=None))
     return request
 
@@ -287,14 +298,11 @@ def _departures(params: AugmentParams | FilterParams | NegativeParams) -> dict[s
     return {} if params == type(params)() else plain(params)
 
 
-def _lists(train: TrainConfig, assess: AssessConfig, execution: ExecutionConfig) -> dict[str, NamedFile]:
-    """The file of each ``NAME@FILE``, by ``@FILE``; its digest is that of what it says, not of its bytes."""
-    named = {
-        "train_dataset": parse_mixture(train.train_dataset).names(),
-        "val_dataset": [] if execution.val_dataset is None else parse_mixture(execution.val_dataset).names(),
-        "pool_datasets": train.pool_datasets,
-        "eval_datasets": assess.eval_datasets,
-    }
+def _lists(named: Mapping[str, Iterable[str]]) -> dict[str, NamedFile]:
+    """The file of each ``NAME@FILE``, by ``@FILE``; its digest is that of what it says, not of its bytes.
+
+    named: names by flag.
+    """
     found = {}
     for flag, names in named.items():
         for name in names:

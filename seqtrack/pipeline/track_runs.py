@@ -60,7 +60,13 @@ class Setup:
             self.dataset.index.video_size(video),
             self.view_size,
             functools.partial(_seed, self.seed, *run.key),
+            functools.partial(_describe, self.dataset, video, run.frames.tolist()),
         )
+
+    def new_tracker(self) -> Tracker:
+        """One whose making draws lots draws the same ones everywhere."""
+        _seed(self.seed, "", 0)
+        return self.make_tracker()
 
     def _course(self, run: Run) -> Course:
         boxes, present = run.sequence.boxes[run.start :], run.sequence.present[run.start :]
@@ -87,7 +93,7 @@ def on_cpu(setup: Setup, runs: Iterable[Run], processes: int, at_once: bool) -> 
         at_once: start them without a look whether that pays.
     """
     waiting = _longest_first(runs)
-    tracker = setup.make_tracker()
+    tracker = setup.new_tracker()
     crew: Crew[Run, Advance] | None = None
     begun, frames_done = time.monotonic(), 0
     try:
@@ -115,7 +121,7 @@ def on_cpu(setup: Setup, runs: Iterable[Run], processes: int, at_once: bool) -> 
 def on_device(setup: Setup, runs: Iterable[Run], batch: BatchTracker | None) -> Generator[Advance]:
     """The same with ``batch``, a tracker of many runs on a GPU; None: one after the other."""
     begun = {setup.begin(run): run for run in _longest_first(runs)}
-    tracker = batch or OneByOne(setup.make_tracker())
+    tracker = batch or OneByOne(setup.new_tracker())
     with contextlib.closing(track_in_lockstep(tracker, begun, min(usable_cores(), MOST_DECODERS))) as ticks:
         for advanced, finished in ticks:
             yield advanced, [_result(begun[tracked], tracked) for tracked in finished]
@@ -128,7 +134,7 @@ def _longest_first(runs: Iterable[Run]) -> deque[Run]:
 def _prepare(setup: Setup) -> Callable[[Run], Iterator[Advance]]:
     """In a process of a crew: what it does with a run. Same arithmetic as in the process that it helps."""
     set_determinism(1, setup.deterministic)
-    return functools.partial(_seldom, setup, setup.make_tracker())
+    return functools.partial(_seldom, setup, setup.new_tracker())
 
 
 def _seldom(setup: Setup, tracker: Tracker, run: Run) -> Iterator[Advance]:
@@ -164,6 +170,10 @@ def _result(run: Run, tracked: TrackedRun) -> SequenceResult:
 def _read(dataset: Dataset, video: int, frames: list[int], position: int) -> Image:
     frame = frames[position]
     return images.decode(dataset.read_frame(video, frame), functools.partial(dataset.describe_frame, video, frame))
+
+
+def _describe(dataset: Dataset, video: int, frames: list[int], position: int) -> str:
+    return dataset.describe_frame(video, frames[position])
 
 
 def read_frames(dataset: Dataset, video: int, frames: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[Image]:

@@ -131,6 +131,8 @@ class Attempt:
         self.folder = folder
         self.is_superseded = False
         """Noticed by the heartbeat, so that an attempt with a successor stops soon even if it publishes nothing."""
+        self.on_event: Callable[[dict[str, Any]], object] = lambda event: None
+        """Told each event after it is written: for who watches from inside this process."""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -144,7 +146,9 @@ class Attempt:
         self._thread.join()
 
     def event(self, name: str, **fields: Any) -> None:
-        events.append(self.folder.events, {"event": name, "time": time.time(), **fields})
+        event = {"event": name, "time": time.time(), **fields}
+        events.append(self.folder.events, event)
+        self.on_event(event)
 
     def guard(self) -> None:
         """Raises SupersededError if a newer attempt has started. Call right before publishing anything."""

@@ -153,6 +153,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if request.execution.detach and not request.execution.slurm:
         print(driver.leave_in_background(request, words))
         return 0
+    return carry_out(request)
+
+
+def carry_out(request: Any) -> int:
+    """Runs what is missing of a request, prints its table, and returns the exit code."""
+    from seqtrack.cluster import driver
+
     try:
         outcome = driver.run(request, lambda line: print(line, flush=True))
     except driver.Detached as farewell:
@@ -179,10 +186,6 @@ def _print_config(request: Any) -> None:
 
 
 def _print_outcome(request: Any, outcome: Any) -> None:
-    from rich.console import Console
-
-    from seqtrack.reporting import tables
-
     mistakes: dict[str, list[int]] = {}
     for seed in sorted(outcome.mistakes):
         mistakes.setdefault(outcome.failures[seed], []).append(seed)
@@ -192,13 +195,22 @@ def _print_outcome(request: Any, outcome: Any) -> None:
         print(f"seed {seed} failed: {outcome.failures[seed]}", file=sys.stderr)
         for line in lines:
             print(f"  | {line}", file=sys.stderr)
-    if sys.stdout.isatty():
-        tables.print_table(outcome.summary, Console())
-    else:
-        print(tables.to_text(outcome.summary), end="")
+    print_summary(outcome.summary)
     if outcome.summary["completed"]:
         print(f"as a page: seqtrack report {os.path.relpath(request.run.path)}")
     print(f"results: {request.run.path}")
+
+
+def print_summary(summary: Any) -> None:
+    """The table of a ``summary.json``."""
+    from rich.console import Console
+
+    from seqtrack.reporting import tables
+
+    if sys.stdout.isatty():
+        tables.print_table(summary, Console())
+    else:
+        print(tables.to_text(summary), end="")
 
 
 if __name__ == "__main__":

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqtrack.data.sampling.rng import generator
-from seqtrack.errors import DataError
+from seqtrack.errors import UserError
 from seqtrack.tracking.base import Boxes, Image
 
 log = logging.getLogger(__name__)
@@ -21,11 +18,15 @@ log = logging.getLogger(__name__)
 SURE = 1.0
 
 
+class TrackerError(UserError):
+    """A person's tracker raised, or answered no box; who runs it says where."""
+
+
 class ExternalTracker:
     """Makes a ``Tracker`` of an object with ``init(image, box)`` and ``update(image) -> box`` or ``(box, score)``.
 
     ``image`` is (H, W, 3) uint8 RGB, ``box`` x y w h in its pixels, 0-based. ``name`` is how messages call it.
-    DataError (a person's to mend) for an answer that is no box, and where it raises; its traceback goes to the log.
+    TrackerError for an answer that is no box, and where it raises; its traceback goes to the log.
     """
 
     def __init__(self, inner: Any, name: str) -> None:
@@ -44,7 +45,7 @@ class ExternalTracker:
             found, confidence = np.empty(0), SURE
         if found.size != 4 or not np.isfinite(found).all():
             shown = " ".join(repr(answer).split())[:100]
-            raise DataError(f"{self._name} answered {shown} where four numbers x y w h are expected")
+            raise TrackerError(f"{self._name} answered {shown} where four numbers x y w h are expected")
         return found.reshape(4), confidence
 
     def _call(self, what: str, method: Callable[..., Any], *arguments: Any) -> Any:
@@ -53,14 +54,4 @@ class ExternalTracker:
         except Exception as error:
             log.exception("%s raised in %s", self._name, what)
             text = " ".join(str(error).split())[:200]
-            raise DataError(f"{self._name} raised {type(error).__name__} in {what}: {text}") from error
-
-
-def seed_run(seed: int, sequence: str, number: int) -> None:
-    """Seeds ``random``, NumPy and torch (if somebody has imported it) as a function of the trial, the sequence and
-    which of its runs this is, so that a stochastic tracker answers the same whoever ran before."""
-    drawn = generator(seed, "tracker", sequence, str(number))
-    random.seed(int(drawn.integers(2**63)))
-    np.random.seed(int(drawn.integers(2**32)))
-    if "torch" in sys.modules:
-        sys.modules["torch"].manual_seed(int(drawn.integers(2**63)))
+            raise TrackerError(f"{self._name} raised {type(error).__name__} in {what}: {text}") from error

@@ -61,11 +61,13 @@ def _tick(tracker: BatchTracker, at_work: dict[int, _Lane]) -> tuple[int, list[T
         for slot, _, _ in starts:
             at_work[slot].run.prepare_once()
         boxes = [at_work[slot].run.to_view(box, view) for slot, view, box in starts]
-        tracker.init([view for _, view, _ in starts], boxes, [slot for slot, _, _ in starts])
+        with at_work[starts[0][0]].run.at_work():  # of one: nobody else's tracker is in a larger batch
+            tracker.init([view for _, view, _ in starts], boxes, [slot for slot, _, _ in starts])
         for slot, _, box in starts:
             at_work[slot].run.course.answer(box, float("nan"))
     if others:
-        found, scores = tracker.update([view for _, view in others], [slot for slot, _ in others])
+        with at_work[others[0][0]].run.at_work():
+            found, scores = tracker.update([view for _, view in others], [slot for slot, _ in others])
         for (slot, view), box, score in zip(others, found, scores, strict=True):
             at_work[slot].run.answer(box, float(score), view)
     share = (time.perf_counter() - clock) / len(taken)

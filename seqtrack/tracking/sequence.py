@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from seqtrack.data.imaging.images import resize_view
 from seqtrack.errors import TrialError
 from seqtrack.tracking.base import Boxes, Image, Tracker
 from seqtrack.tracking.courses import Course
+from seqtrack.tracking.external import TrackerError
 
 
 @dataclass(eq=False)
@@ -26,6 +28,7 @@ class TrackedRun:
         original_size: (width, height) of the original image.
         view_size: each frame is resized to this first, if given.
         prepare: called before the tracker is started for the first time, but not again after a failure.
+        describe: what messages call the frame at a position.
         seconds: that the tracker has taken, resizing to the view included where it is done in turn, reading and
             decoding not.
     """
@@ -35,6 +38,7 @@ class TrackedRun:
     original_size: tuple[int, int]
     view_size: tuple[int, int] | None = None
     prepare: Callable[[], None] | None = None
+    describe: Callable[[int], str] = "frame {} of the sequence".format
     seconds: float = 0.0
 
     @property
@@ -59,13 +63,21 @@ class TrackedRun:
         """(4,) in pixels of ``view``."""
         return scale_boxes(box, self.original_size, (view.shape[1], view.shape[0])).reshape(4)
 
+    @contextlib.contextmanager
+    def at_work(self) -> Iterator[None]:
+        """While the tracker is asked: what goes wrong in somebody else's says where."""
+        try:
+            yield
+        except TrackerError as error:
+            raise TrackerError(f"{self.describe(self.position)}: {error}") from error
+
     def answer(self, found: ArrayLike, score: float, view: Image) -> None:
         """``found`` (4,) in pixels of ``view``. TrialError if it is not finite."""
         box = scale_boxes(found, (view.shape[1], view.shape[0]), self.original_size).reshape(4)
         if not np.isfinite(box).all():
             raise TrialError(
-                f"the tracker answered {np.asarray(found)} in frame {self.position} of the sequence: "
-                "the weights may have diverged; try a lower --lr_init"
+                f"{self.describe(self.position)}: the tracker answered {np.asarray(found)}: the weights may have"
+                " diverged; try a lower --lr_init"
             )
         self.course.answer(box, score)
 
@@ -79,10 +91,13 @@ def track(tracker: Tracker, run: TrackedRun) -> Iterator[int]:
         view = run.view(frame)
         if step.init_box is not None:
             run.prepare_once()
-            tracker.init(view, run.to_view(step.init_box, view))
+            with run.at_work():
+                tracker.init(view, run.to_view(step.init_box, view))
             run.course.answer(step.init_box, float("nan"))
         else:
-            run.answer(*tracker.update(view), view)
+            with run.at_work():
+                found, score = tracker.update(view)
+            run.answer(found, score, view)
         run.seconds += time.perf_counter() - start
         yield run.position - before
         before = run.position

@@ -110,7 +110,7 @@ def test_an_answer_that_is_no_box_ends_it() -> None:
         def update(self, frames: Sequence[Image], slots: Sequence[int]) -> tuple[Boxes, Any]:
             return np.full((len(frames), 4), np.nan), np.zeros(len(frames))
 
-    with pytest.raises(TrialError, match="in frame 1 of the sequence"):
+    with pytest.raises(TrialError, match="frame 1 of the sequence"):
         list(track_in_lockstep(Diverged(1), [numbered(0, 3)], 1))
 
 

@@ -1,0 +1,236 @@
+"""``seqtrack assess``: chosen checkpoints of a run, and trackers that are not ours, on any data set."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from seqtrack import load_run
+from seqtrack.errors import UserError
+from seqtrack.runs import attempts
+from seqtrack.runs.paths import RunFolder
+from seqtrack.runs.status import trial_status
+from seqtrack.tools import assess, export_results
+from tests.data.layouts import write_frames, write_text
+from tests.workbench import (
+    EVAL,
+    NUM_STEPS,
+    TRAIN,
+    Workbench,
+    all_events,
+    kill_and_wait,
+    named,
+    table_of,
+    tree_of,
+    wait_for,
+)
+
+OWN = """
+import random
+
+
+class Noisy:
+    def __init__(self, noise=1.0, fault=""):
+        self.noise, self.fault = noise, fault
+
+    def init(self, image, box):
+        assert image.ndim == 3 and image.dtype == "uint8" and box.shape == (4,)
+        self.box, self.frame = box, 0
+
+    def update(self, image):
+        self.frame += 1
+        if self.frame == 5 and self.fault:
+            return eval(self.fault)
+        return [v + random.gauss(0, self.noise) for v in self.box]
+
+
+class Deaf:
+    def init(self, image):
+        pass
+
+    def update(self, image):
+        pass
+
+
+class Half:
+    def init(self, image, box):
+        pass
+"""
+
+
+@pytest.fixture
+def own(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> Workbench:
+    """A folder with a module of somebody's trackers, in which commands are given."""
+    (bench.folder / "own_trackers.py").write_text(OWN)
+    monkeypatch.chdir(bench.folder)
+    monkeypatch.syspath_prepend(str(bench.folder))
+    for name in ("HOME", "PYTHONPATH"):
+        monkeypatch.setenv(name, bench.environment({})[name])
+    return bench
+
+
+def found_by(run: RunFolder) -> dict[str, dict[str, str]]:
+    """Digests of what every assessment found, but how fast."""
+    return {
+        str(path.parent.relative_to(run.path)): {
+            name: digest for name, digest in tree_of(path.parent).items() if name != "speed.json"
+        }
+        for path in sorted(run.path.glob("seed_*/assess/*/step_*/summary.json"))
+    }
+
+
+def rows(out: str) -> list[list[str]]:
+    return [line.split() for line in table_of(out)[1:] if line.partition(" ")[0].endswith("-full")]
+
+
+def test_it_finds_what_training_would_and_nothing_is_tracked_twice(
+    continued: Workbench, slow_disk: Callable[[float], dict[str, str]]
+) -> None:
+    """Killed in between, given again: the numbers of a command that nobody killed."""
+    run = continued.run_folder()
+    trial, before = run.trial(0), len(run.trial(0).attempts())
+    words = [run.run_id, "--eval_datasets", f"otb:{TRAIN}", f"otb:{EVAL}"]
+    command = continued.start("assess", *words, **slow_disk(0.2))
+    wait_for(lambda: named(all_events(trial)[-1], "sequence"), "a tracked sequence", command)
+    kill_and_wait(psutil.Process(command.pid))
+    command.communicate()
+
+    answer = continued.run("assess", *words)
+
+    assert answer.code == 0, answer
+    tracked = [event["sequence"] for records in all_events(trial)[before:] for event in named(records, "sequence")]
+    assert len(tracked) == len(set(tracked)) == 8  # of the eval set nothing, which training had assessed
+    assert [row[0] for row in rows(answer.out)[:: len(rows(answer.out)) // 2]] == [f"{TRAIN}-full", f"{EVAL}-full"]
+    assert [trial_status(trial).state for trial in run.trials()] == ["done", "done"]
+    scores = load_run(run.path).scores
+    assert set(scores[scores.dataset == TRAIN].seed) == {0, 1}
+
+    # A training that is asked for both has nothing left to do.
+    count = len(trial.attempts())
+    flags = ["--eval_datasets", f"otb:{TRAIN}", f"otb:{EVAL}", f"--optimize_dataset={EVAL}"]
+    trained = continued.train("--num_trials=2", *flags)
+    assert rows(trained.out) == rows(answer.out)
+    assert len(trial.attempts()) == count
+
+    # One checkpoint, undisturbed.
+    found = found_by(run)
+    shutil.rmtree(trial.assessments(f"{TRAIN}-full"))
+    again = continued.run("assess", "--checkpoint", str(trial.checkpoint(NUM_STEPS).path), *words[1:3])
+    assert again.code == 0, again
+    assert found_by(run) == found
+    assert all(row[3:5] == ["1", "0:"] and row[5] == row[2] for row in rows(again.out))
+
+
+def test_a_tracker_that_is_not_ours_is_a_run_of_its_own(own: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    """Trials differ in their random numbers alone, and a sequence draws the same ones whenever it is tracked."""
+    words = ["--tracker=own_trackers:Noisy", '--tracker_params={"noise": 2}', f"--tar_dir={own.tars}"]
+    words += ["--num_trials=2", "--eval_datasets", f"otb:{EVAL}"]
+    assert assess.main([*words, "--name=noisy"]) == 0
+    table = rows(capsys.readouterr().out)
+    assert (table[0][1], table[0][5]) == ("AUC", "2")
+    run = own.run_folder()
+    assert [trial_status(trial).state for trial in run.trials()] == ["done", "done"]
+    frames = load_run("noisy", own.cache)
+    assert (frames.config["model"], frames.config["model_params"]) == ("tracker:own_trackers:Noisy", {"noise": 2})
+    first, second = (frames.track(f"{EVAL}-full", "Eval001", seed)["x"].to_numpy() for seed in (0, 1))
+    assert first[0] == second[0] and not np.isclose(first[1:], second[1:]).any()
+
+    found = found_by(run)
+    shutil.rmtree(run.trial(0).path / "assess")
+    assert assess.main([*words, "--max_eval_videos=1"]) == 0
+    capsys.readouterr()
+    assert assess.main(words) == 0
+    assert rows(capsys.readouterr().out) == table
+    assert {name: files for name, files in found_by(run).items() if name in found} == found
+
+    (own.folder / "own_trackers.py").write_text(OWN + "# edited\n")
+    changed = "made before its code changed: own_trackers.py: give --accept_changes"
+    with pytest.raises(UserError, match=changed):
+        assess.main(words)
+
+
+def test_a_fault_of_it_is_one_line_that_names_the_frame(own: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    params = '--tracker_params={"fault": "1 // 0"}'
+    words = ["--tracker=own_trackers:Noisy", params, f"--tar_dir={own.tars}", "--eval_datasets", f"otb:{EVAL}"]
+    assert assess.main(words) == 2
+    where = re.escape(f"{EVAL}: video Eval001, frame 5 (")
+    what = r"own_trackers:Noisy raised ZeroDivisionError in update: integer division or modulo by zero"
+    assert re.fullmatch(rf"error: {where}.*\): {what} \(seed 0\)\n", capsys.readouterr().err)
+    log = own.run_folder().trial(0).attempts()[-1].log.read_text()
+    assert "Traceback" in log and "eval(self.fault)" in log
+
+
+def test_a_test_part_without_truth_is_tracked_for_its_server(
+    own: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sequence = tmp_path / "data" / "original" / "got10k_test" / "test" / "GOT-10k_Test_000001"
+    write_frames(sequence, range(1, 8))
+    write_text(sequence / "groundtruth.txt", "3,4,10,8\n")
+    write_text(sequence.parent / "list.txt", "GOT-10k_Test_000001\n")
+    words = ["--tracker=own_trackers:Noisy", f"--data_dir={tmp_path / 'data'}", "--eval_datasets", "got10k_test"]
+    assert assess.main(words) == 0
+    out = capsys.readouterr().out
+    assert [row[1:] for row in rows(out)] == [[metric, "—", "1", "0:", "—"] for metric in ("AO", "SR_50", "SR_75")]
+    command = f"export_results {own.run_folder().run_id} --format got10k --eval_set got10k_test-full --zip"
+    assert (
+        "note: got10k_test-full: tracked, but not scored, for its truth is on a server; pack the tracks for it:"
+        f" seqtrack {command}"
+    ) in out.splitlines()
+    assert export_results.main([*command.split()[1:-1], "--out=out", "--name=noisy"]) == 0
+    (file,) = Path("out").rglob("GOT-10k_Test_000001_001.txt")
+    boxes = np.loadtxt(file, delimiter=",")
+    assert boxes.shape == (7, 4) and boxes[0].tolist() == [3, 4, 10, 8]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "RUN: give one of RUN, --checkpoint and --tracker"),
+        (["RUN", "--tracker=a:B", "--eval_datasets=otb_50"], "RUN and --tracker: give one of RUN,"),
+        (["RUN"], "--eval_datasets: name what to assess on"),
+        (["RUN", "--eval_datasets=otb_5"], "--eval_datasets: data set 'otb_5' is not known; did you mean otb_50?"),
+        (["RUN", "--eval_datasets=otb_50"], "data set otb_50: not found; looked for"),
+        (["RUN", "--seed", "0", "7", "--eval_datasets=otb_50"], "--seed: run .* has no trial 7; there are 0, 1$"),
+        (["RUN", "--step=7", "--eval_datasets=otb_50"], "--step: seed 0 of run .* has no checkpoint 7; it has .*40$"),
+        (["RUN", "--num_trials=2", "--eval_datasets=otb_50"], "--num_trials: it belongs to --tracker; leave it out"),
+        (["--checkpoint=nowhere", "--eval_datasets=otb_50"], "--checkpoint: there is no nowhere; expected"),
+        (["--checkpoint=.", "--eval_datasets=otb_50"], "--checkpoint: . is no checkpoint: it has no meta.json;"),
+        (["--tracker=own_trackers", "--eval_datasets=otb_50"], "--tracker: 'own_trackers': expected module:Class"),
+        (["--tracker=own_tracker:A", "--eval_datasets=otb_50"], "--tracker: cannot import 'own_tracker'"),
+        (
+            ["--tracker=own_trackers:Nois", "--eval_datasets=otb_50"],
+            "--tracker: own_trackers has no class 'Nois'; did",
+        ),
+        (["--tracker=own_trackers:Half", "--eval_datasets=otb_50"], "--tracker: own_trackers:Half has no update: a"),
+        (
+            ["--tracker=own_trackers:Deaf", "--eval_datasets=otb_50"],
+            r"--tracker: own_trackers:Deaf cannot be called as",
+        ),
+        (
+            ["--tracker=own_trackers:Noisy", '--tracker_params={"nois": 1}', "--eval_datasets=otb_50"],
+            "--tracker_params: own_trackers:Noisy does not take them: .*; did you mean noise?",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line(own: Workbench, finished: Workbench, words: list[str], message: str) -> None:
+    run = str(finished.run_folder().path)
+    before = tree_of(finished.run_folder().path)
+    with pytest.raises(UserError, match=f"^{message}"):
+        assess.main([run if word == "RUN" else word for word in words])
+    assert tree_of(finished.run_folder().path) == before
+
+
+def test_a_trial_at_work_is_left_alone(continued: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(continued.folder)
+    run = continued.run_folder()
+    at_work = attempts.claim(run.trial(1))
+    assert at_work is not None
+    with at_work, pytest.raises(UserError, match=r"^RUN: seed 1 of run .* is at work; assess it when it is done"):
+        assess.main([run.run_id, "--eval_datasets", f"otb:{TRAIN}"])
+    assert not (run.trial(0).path / "assess" / f"{TRAIN}-full").exists()
