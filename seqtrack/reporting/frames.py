@@ -21,7 +21,7 @@ import numpy as np
 
 from seqtrack import config as configuration
 from seqtrack.assessment import results
-from seqtrack.assessment.metrics import SUCCESS_THRESHOLDS
+from seqtrack.assessment.metrics import CURVES
 from seqtrack.assessment.protocols import dataset_of
 from seqtrack.errors import DataError, SeqtrackError, UserError
 from seqtrack.reporting import trial_facts
@@ -47,12 +47,6 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "curves": {**_OF_ASSESSMENT, "curve": "str", "threshold": "float64", "value": "float64"},
 }  # fmt: skip
 _COUNTS = COLUMNS["training"]
-# What the columns of a curve stand for; any other is counted from 0.
-THRESHOLDS: Mapping[str, tuple[float, ...]] = {
-    "success": SUCCESS_THRESHOLDS,
-    "precision": tuple(map(float, range(51))),
-    "norm_precision": tuple(float(t) for t in np.linspace(0.0, 0.5, 51)),
-}
 
 
 def load_run(run: str | os.PathLike[str] = "latest", cache_dir: str | os.PathLike[str] = "cache") -> RunFrames:
@@ -99,7 +93,8 @@ class RunFrames:
     training: seed, step, and the columns of ``train.csv``.
     scores: one row per (seed, eval_id, step, metric): the score of the whole set.
     sequences: the same per sequence and start.
-    curves: seed, eval_id, step, curve, threshold, value: what plots of success and precision show.
+    curves: seed, eval_id, step, curve, threshold, value: what the plots of a set show. threshold: of IoU, pixels,
+        sizes of the truth (``metrics.CURVES``); of any other curve the place, from 0.
 
     In the last three ``selected`` marks the step that the trial is reported at, and ``key`` stands for how it was
     measured (starts of TRE, parameters of the tracker, …): only the newest command's, or, if there is none of that
@@ -228,8 +223,8 @@ class RunFrames:
         table = _Table("curves")
         for item, summary in self._summaries:
             for name, values in sorted(summary.get("curves", {}).items()):
-                thresholds = THRESHOLDS.get(name, ())
-                if len(thresholds) != len(values):
+                thresholds = CURVES.get(name, ())
+                if len(thresholds) != len(values):  # EAO's lengths, for one
                     thresholds = tuple(map(float, range(len(values))))
                 numbers = [np.nan if value is None else value for value in values]
                 table.add(item, summary, len(values), curve=[name] * len(values), threshold=thresholds, value=numbers)
@@ -292,24 +287,28 @@ class RunFrames:
 
 
 class _Table:
-    """Columns that grow by one assessment at a time."""
+    """Columns that grow by one assessment at a time; what an assessment has once is repeated at the end."""
 
     def __init__(self, name: str) -> None:
         self._dtypes = COLUMNS[name]
-        self._columns: dict[str, list[Any]] = {column: [] for column in self._dtypes}
+        self._sizes: list[int] = []
+        self._heads: list[list[Any]] = []
+        self._columns: dict[str, list[Any]] = {name: [] for name in self._dtypes if name not in _OF_ASSESSMENT}
 
     def add(self, item: Assessed, summary: Mapping[str, Any], rows: int, **columns: Any) -> None:
-        for name in _OF_ASSESSMENT:
-            value = summary[name] if name in ("protocol", "convention") else getattr(item, name)
-            self._columns[name] += [value] * rows
+        told = ("protocol", "convention")
+        self._heads.append([summary[name] if name in told else getattr(item, name) for name in _OF_ASSESSMENT])
+        self._sizes.append(rows)
         for name, values in columns.items():
             self._columns[name] += values
 
     def frame(self) -> pd.DataFrame:
-        return _frame(self._columns, self._dtypes)
+        heads = np.array(self._heads, dtype=object).reshape(-1, len(_OF_ASSESSMENT))
+        repeated = np.repeat(heads, self._sizes, axis=0).T
+        return _frame({**dict(zip(_OF_ASSESSMENT, repeated, strict=True)), **self._columns}, self._dtypes)
 
 
-def _frame(columns: Mapping[str, list[Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+def _frame(columns: Mapping[str, Any], dtypes: Mapping[str, str]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({name: pd.Series(columns.get(name, []), dtype=dtype) for name, dtype in dtypes.items()})

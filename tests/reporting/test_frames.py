@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import seqtrack
+from seqtrack.assessment.metrics import CURVES
 from seqtrack.errors import UserError
 from seqtrack.reporting import frames
 from seqtrack.runs.paths import RunFolder
@@ -115,6 +116,20 @@ def test_sequences_are_the_rows_of_their_files(run: frames.RunFrames) -> None:
     scores = run.scores[(run.scores["eval_id"] == "uav123-full") & (run.scores["seed"] == 1)]
     for _, row in scores[scores["step"] == 2000].iterrows():
         assert means[row["metric"]] == pytest.approx(row["value"], abs=1e-12)
+
+
+def test_curves_are_those_of_the_summaries_over_their_thresholds(run: frames.RunFrames) -> None:
+    item = run.find("otb_50-full", seed=0)
+    told = json.loads((item.path / "summary.json").read_text())["curves"]
+    assert set(told) == {"success", "precision", "norm_precision"}
+    rows = run.curves[(run.curves["eval_id"] == "otb_50-full") & (run.curves["seed"] == 0) & run.curves["selected"]]
+    for name, values in told.items():
+        curve = rows[rows["curve"] == name]
+        assert curve["value"].tolist() == values
+        assert curve["threshold"].tolist() == list(CURVES[name])
+    success = rows[rows["curve"] == "success"]
+    auc = run.scores[(run.scores["metric"] == "AUC") & (run.scores["eval_id"] == "otb_50-full")]
+    assert success["value"].mean() == pytest.approx(auc.loc[(auc["seed"] == 0) & auc["selected"], "value"].item())
 
 
 def test_training_is_train_csv_of_every_seed(run: frames.RunFrames, folder: RunFolder) -> None:
