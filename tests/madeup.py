@@ -16,9 +16,10 @@ import numpy as np
 
 from seqtrack import config
 from seqtrack.assessment import results
-from seqtrack.assessment.protocols import Run, Sequence
+from seqtrack.assessment.protocols import SUPERVISED, Run, Sequence
 from seqtrack.assessment.results import SequenceResult
 from seqtrack.assessment.scores import Labels
+from seqtrack.assessment.scoring import overlap
 from seqtrack.config import to_dict
 from seqtrack.pipeline import plan, record
 from seqtrack.pipeline.eval_sets import EvalSet
@@ -29,7 +30,7 @@ from seqtrack.pipeline.summarise import summarise
 from seqtrack.runs import attempts
 from seqtrack.runs.identity import keyed
 from seqtrack.runs.paths import RunFolder
-from seqtrack.tracking.courses import START, TRACKED
+from seqtrack.tracking.courses import Course, OnePass, Supervised
 from seqtrack.training.csvlog import TrainCsv
 
 EVAL_SETS = {"otb_50": 12, "uav123": 8}
@@ -100,14 +101,14 @@ def write_assessment(
     progress = step / request.train.num_steps
     error = (1 - skill) * (1.6 - 0.6 * progress) + 0.02 * np.sin(seed)
     runs = [Run(_sequence(f"{item.dataset.folder}_{k:03d}", frames), 0, 0) for k in range(sequences)]
-    tracks = [_track(run.sequence, error, seed, step) for run in runs]
+    tracks = [_track(run.sequence, error, seed, step, item.protocol) for run in runs]
     config_then = {
-        "run_id": request.run_id, "seed": seed, "step": step, "eval_id": item.eval_id, "convention": "otb",
+        "run_id": request.run_id, "seed": seed, "step": step, "eval_id": item.eval_id, "convention": item.convention,
         "train": to_dict(request.train), "assess": keyed(request.assess), "data": {"index": item.dataset.folder},
         "code": {"seqtrack/tracking/siamfc.py": "0" * 64},
     }  # fmt: skip
-    what = {"eval_id": item.eval_id, "dataset": item.dataset.folder, "step": step, "protocol": "ope"}
-    results.write_files(folder, runs, tracks, config_then, convention="otb", **what)
+    what = {"eval_id": item.eval_id, "dataset": item.dataset.folder, "step": step, "protocol": item.protocol}
+    results.write_files(folder, runs, tracks, config_then, convention=item.convention, **what)
     return folder
 
 
@@ -120,20 +121,27 @@ def truth_of(name: str, frames: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _sequence(name: str, frames: int) -> Sequence:
-    return Sequence(name, 0, 0, np.arange(frames), Labels(name, truth_of(name, frames), np.ones(frames, bool)))
+    labels = Labels(name, truth_of(name, frames), np.ones(frames, bool), size=(640, 480))
+    return Sequence(name, 0, 0, np.arange(frames), labels)
 
 
-def _track(sequence: Sequence, error: float, seed: int, step: int) -> SequenceResult:
+def _track(sequence: Sequence, error: float, seed: int, step: int, protocol: str) -> SequenceResult:
+    """Drifts away from the truth, from each start anew."""
     name, truth, frames = sequence.name, sequence.boxes, len(sequence.frames)
     hardness = np.random.default_rng([1, *name.encode()]).uniform(0.3, 1.7)
     rng = np.random.default_rng([2, seed, step, int(1000 * error), *name.encode()])
-    drift = rng.normal(0, 1, (frames, 4)).cumsum(axis=0) * [1, 1, 0.3, 0.3]
-    boxes = truth + error * hardness * drift * 60 / np.sqrt(frames)
-    boxes[:, 2:] = np.maximum(boxes[:, 2:], 5)
-    boxes[0] = truth[0]
-    scores = np.concatenate([[np.nan], rng.uniform(0, 1, frames - 1)])
-    codes = np.where(sequence.frames == 0, START, TRACKED).astype(np.uint8)
-    return SequenceResult(name, 0, sequence.frames, boxes, scores, codes, frames / 80)
+    drift = rng.normal(0, 1, (frames, 4)).cumsum(axis=0) * [1, 1, 0.3, 0.3] * error * hardness * 60 / np.sqrt(frames)
+    course: Course = OnePass(frames, truth[0])
+    if protocol == SUPERVISED:
+        course = Supervised(truth, sequence.present, lambda k, box: float(overlap(box[None], truth[k][None])[0]))
+    started = 0
+    while (at := course.next()) is not None:
+        started = started if at.init_box is None else at.position
+        box = truth[at.position] + drift[at.position] - drift[started]
+        box[2:] = np.maximum(box[2:], 5)
+        is_start = at.init_box is not None
+        course.answer(truth[at.position] if is_start else box, np.nan if is_start else rng.uniform())
+    return SequenceResult(name, 0, sequence.frames, course.boxes, course.scores, course.codes, frames / 80)
 
 
 def _write_trial(

@@ -112,7 +112,8 @@ class _Loaded:
         self.summary = results.load_summary(items[0].path)
         rows = results.load_sequences(items[0].path)
         self.sequences = list(dict.fromkeys(row.name for row in rows))
-        self.frames = {(row.name, row.start): row.frames for row in rows}
+        # Of the first start: of others, TRE_n has n in its name, and repetitions may be more or fewer.
+        self.frames = {row.name: row.frames for row in rows if row.start == 0}
         self.statistics = {item.seed: results.load_scores(item.path) for item in items}
         self.metrics = list(next(iter(self.statistics.values())))
 
@@ -135,9 +136,9 @@ def _check(eval_id: str, a: _Loaded, b: _Loaded, names: tuple[str, str]) -> None
                 f"{eval_id}: {len(missing)} sequences are only in {name} ({', '.join(missing[:_SHOWN])}{more}):"
                 " scores on different videos cannot be compared; name other sets with --eval_set"
             )
-    lengths = [name for name, start in a.frames if a.frames[name, start] != b.frames.get((name, start))]
-    if lengths or list(a.frames) != list(b.frames):
-        what = f"{lengths[0]} has other frames" if lengths else "starts or their order are others"
+    lengths = [name for name, frames in a.frames.items() if frames != b.frames[name]]
+    if lengths or a.sequences != b.sequences:
+        what = f"{lengths[0]} has other frames" if lengths else "sequences are in another order"
         raise UserError(
             f"{eval_id}: {what} in {names[0]} than in {names[1]}: assess one of them again, or name other sets"
             " with --eval_set"

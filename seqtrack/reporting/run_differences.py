@@ -22,6 +22,7 @@ from seqtrack.schema import nearest
 CODE, DATA, ENVIRONMENT = "code", "data", "environment"
 # Fields of AssessConfig that choose the checkpoint; of the rest only what is ``keyed`` changes a score.
 _SELECTION = ("period_assess", "period_skip", "optimize_dataset", "optimize_metric")
+_NAMED = ("eval_tre_num",)  # keyed, but part of the name of what it changes: TRE_3_AUC
 _MACHINE = ("gpu", "cpu", "threads", "platform", "python", "torch", "cuda", "numpy", "opencv")
 _FILES_SHOWN = 4
 _ABSENT = "—"
@@ -89,7 +90,7 @@ def _of_assessment(a: RunFrames, b: RunFrames) -> list[Difference]:
 
 
 def _matters(name: str) -> bool:
-    is_assess = name in AssessConfig.__dataclass_fields__
+    is_assess = name in AssessConfig.__dataclass_fields__ and name not in _NAMED
     return is_assess and (FIELDS[name].metadata["keyed"] or name in _SELECTION)
 
 

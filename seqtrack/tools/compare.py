@@ -28,6 +28,7 @@ how it is computed:
   resamples lie in; "for B": the share of the resamples in which B is better. One is called better if 0 lies outside
   of the interval. With one trial a run, seeds cannot be drawn, and the result says so.
 
+What code differs, line by line: seqtrack diff RUN_A RUN_B --patch.
 exit codes: 0 whatever the verdict; 2 if the runs cannot be compared."""
 
 WIDTH_OF_A_PIPE = 250
@@ -110,6 +111,7 @@ def _print(
     notes: list[str],
 ) -> None:
     from rich.console import Console
+    from rich.text import Text
 
     console = Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH_OF_A_PIPE, highlight=False)
     for letter, run in (("A", a), ("B", b)):
@@ -134,7 +136,7 @@ def _print(
     if differences:
         table = _table("what", "A", "B")
         for difference in differences:
-            table.add_row(difference.name, difference.a, difference.b)
+            table.add_row(difference.name, Text(difference.a), Text(difference.b))
         console.print(table)
     for line in warnings:
         print(f"warning: {line}")

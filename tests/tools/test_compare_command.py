@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     make("base")
     make("better", lr_init=0.01, skill=0.8)
-    make("alike", lr_init=0.02, skill=0.51)
+    make("alike", optimizer_params={"betas": [0.8, 0.999]}, skill=0.51)
     make("single", batchsz=16, seeds=1, sets={"otb_50": 16, "lasot_test": 2})
     make(
         "much", lr_init=0.04, tracker_params={"scale_lr": 0.3}, model_params={"context": 0.25},
@@ -110,6 +110,33 @@ def test_numbers_are_those_of_the_summaries_and_of_the_bootstrap(answer: Any, ca
         assert row["per_sequence"][first][0] == pytest.approx(rows["value"].mean(), abs=1e-12)
 
 
+def test_every_protocol_by_its_own_score(answer: Any, tmp_path: Path) -> None:
+    sets = {"got10k_val": 4, "vot2018": 4, "vot2018_longterm": 3}
+    for name, flags in (("weak", {"skill": 0.2}), ("strong", {"skill": 0.9, "lr_init": 0.01})):
+        madeup.write_run(
+            tmp_path,
+            name=name,
+            seeds=1,
+            steps=(100,),
+            frames=110,
+            eval_sets=sets,
+            eval_samplers=["benchmark"],
+            **flags,
+        )
+    rows = {(row["eval_set"], row["metric"]): row for row in answer("weak", "strong", where=tmp_path)["comparisons"]}
+    assert set(rows) == {
+        ("got10k_val-full", "AO"), ("vot2018-supervised", "EAO"), ("vot2018_longterm-longterm", "F_score"),
+    }  # fmt: skip
+    run = seqtrack.load_run("strong", tmp_path)
+    for (eval_id, metric), row in rows.items():
+        assert row["b"] == run.summary["results"][eval_id][metric]["mean"] > row["a"]
+        assert row["interval_95"][0] <= row["difference"] <= row["interval_95"][1]
+    (failures,) = answer("weak", "strong", "--metric=failures", where=tmp_path)["comparisons"]
+    assert failures["a"] > failures["b"] and not failures["higher_is_better"]
+    assert failures["share_b_better"] > failures["share_a_better"]
+    assert failures["sequences_won_by_b"] > failures["sequences_won_by_a"]
+
+
 def test_sets_are_named_in_full_or_by_data_set(answer: Any) -> None:
     for name in ("otb_50", "otb_50-full"):
         assert [row["eval_set"] for row in answer("base", "better", f"--eval_set={name}")["comparisons"]] == [
@@ -146,6 +173,23 @@ def test_everything_that_differs_is_listed(answer: Any) -> None:
     every = ("lr_init", "model_params", "tracker_params.scale_lr", "code", "data")
     assert answer("base", "much", "--differs_in", *every)["warnings"] == []
     assert answer("base", "better")["warnings"] == []  # one difference needs no name
+
+
+def test_values_are_shown_as_they_are(told: Any) -> None:
+    _, lines, _ = told("base", "alike")
+    assert any(re.fullmatch(r"optimizer_params\.betas +\[0\.9, 0\.999\] +\[0\.8, 0\.999\] *", line) for line in lines)
+
+
+def test_more_starts_change_no_score_of_the_same_name(answer: Any, cache: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "cache"
+    shutil.copytree(cache, copied)
+    run = seqtrack.load_run("better", copied)
+    before = answer("base", "better", where=copied)
+    for item in run.assessments:
+        path = item.path / "sequences.csv"
+        lines = path.read_text().splitlines()
+        path.write_text("\n".join([*lines, *(line.replace(",0,0,12,", ",1,6,6,") for line in lines[1:])]) + "\n")
+    assert answer("base", "better", where=copied) == before
 
 
 def test_machines_differ_too(answer: Any, cache: Path, tmp_path: Path) -> None:
