@@ -49,17 +49,24 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 _COUNTS = COLUMNS["training"]
 
 
-def load_run(run: str | os.PathLike[str] = "latest", cache_dir: str | os.PathLike[str] = "cache") -> RunFrames:
+def load_run(
+    run: str | os.PathLike[str] = "latest",
+    cache_dir: str | os.PathLike[str] = "cache",
+    *,
+    all_keys: bool = False,
+) -> RunFrames:
     """The numbers of a run, finished or not, as pandas DataFrames.
 
     Args:
         run: ``latest``, a prefix of the run id, a ``--name``, or the path of the run's folder.
         cache_dir: where runs are; of no use to a path.
+        all_keys: every assessment there is, also those that were made in another way (other ``--tracker_params``, …)
+            than the newest command asks for; ``key`` tells them apart.
 
     Raises:
         UserError: there is no such run, or more than one; names those that are like it.
     """
-    return RunFrames(lookup.locate(Path(cache_dir), os.fspath(run)))
+    return RunFrames(lookup.locate(Path(cache_dir), os.fspath(run)), all_keys)
 
 
 @dataclass(frozen=True)
@@ -101,8 +108,9 @@ class RunFrames:
     yet, every one there is.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, all_keys: bool = False) -> None:
         self._folder = folder
+        self._all_keys = all_keys
         self.run_id = folder.run_id
         self.path = folder.path
 
@@ -169,7 +177,8 @@ class RunFrames:
             key = identity.assessment_key(configuration.build(self.assess).assess)
         except SeqtrackError:  # of a version with other fields
             key = ""
-        return [item for item in found if item.key == key] or found
+        chosen = [] if self._all_keys else [item for item in found if item.key == key]
+        return chosen or found
 
     @cached_property
     def trials(self) -> pd.DataFrame:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from seqtrack.assessment import results
 from seqtrack.assessment.comparison import Comparison, compare
 from seqtrack.assessment.metrics import METRICS
@@ -94,6 +96,9 @@ def compare_runs(
     rows, known = [], {}
     for eval_id in chosen:
         loaded = _Loaded(mine[eval_id]), _Loaded(other[eval_id])
+        if not eval_ids and not all(one.is_scored for one in loaded):
+            notes.append(f"{eval_id} was tracked, but not scored: its truth is on a server")
+            continue
         _check(eval_id, *loaded, names)
         there = [metric for metric in loaded[0].metrics if metric in loaded[1].metrics]
         known.update({metric.lower(): metric for metric in there})
@@ -116,6 +121,10 @@ class _Loaded:
         self.frames = {row.name: row.frames for row in rows if row.start == 0}
         self.statistics = {item.seed: results.load_scores(item.path) for item in items}
         self.metrics = list(next(iter(self.statistics.values())))
+
+    @property
+    def is_scored(self) -> bool:
+        return any(np.isfinite(one.value()) for found in self.statistics.values() for one in found.values())
 
     def trials(self, metric: str) -> dict[int, Statistic]:
         return {seed: found[metric] for seed, found in self.statistics.items()}

@@ -220,6 +220,9 @@ def test_of_several_ways_to_assess_it_shows_the_newest_commands(tmp_path: Path) 
     assert len(one) == len(other) and one["key"][0] != other["key"][0]
     assert (other["value"] > one["value"]).any()
 
+    both = seqtrack.load_run(first.path, all_keys=True).scores
+    assert set(both["key"]) == {one["key"][0], other["key"][0]} and len(both) == len(one) + len(other)
+
     # A command of which there is nothing yet: all there is, told apart by the key.
     last = json.loads(first.submissions.read_text().splitlines()[-1])
     last["assess"]["tracker_params"]["scale_lr"] = 0.1

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import seqtrack
@@ -153,6 +154,26 @@ def test_one_trial_and_sets_that_only_one_has_are_said(answer: Any) -> None:
     assert found["notes"][:2] == [
         "only base was assessed on uav123-full", "only single was assessed on lasot_test-full",
     ]  # fmt: skip
+
+
+def test_a_set_without_truth_is_passed_over_unless_it_is_named(
+    answer: Any, told: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth_of = madeup.truth_of
+
+    def hidden(name: str, frames: int) -> Any:
+        boxes = truth_of(name, frames)
+        boxes[1:] = np.nan if name.startswith("got10k_test") else boxes[1:]
+        return boxes
+
+    monkeypatch.setattr(madeup, "truth_of", hidden)
+    for name, flags in (("one", {}), ("two", {"lr_init": 0.01})):
+        madeup.write_run(tmp_path, name=name, seeds=1, eval_sets={"otb_50": 3, "got10k_test": 2}, **ONE_STEP, **flags)
+    found = answer("one", "two", where=tmp_path)
+    assert [row["eval_set"] for row in found["comparisons"]] == ["otb_50-full"]
+    assert "got10k_test-full was tracked, but not scored: its truth is on a server" in found["notes"]
+    code, _, err = told("one", "two", "--eval_set=got10k_test", where=tmp_path)
+    assert code == 2 and "got10k_test-full: AO cannot be compared: the metric has no value" in err
 
 
 def test_everything_that_differs_is_listed(answer: Any) -> None:
