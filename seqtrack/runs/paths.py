@@ -10,7 +10,7 @@ cache/<run_id>/
     train.csv  tensorboard/  previews/
     checkpoints/step_00010000/       model.safetensors, state.pt, meta.json
     assess/otb_50-full/step_00050000-<key>/   config.yaml, sequences.csv, summary.json, tracks.h5, speed.json
-  summary.json  summary.csv
+  summary.json  summary.csv  report.html
 """
 
 from __future__ import annotations
@@ -168,6 +168,11 @@ class RunFolder:
     @property
     def summary_csv(self) -> Path:
         return self.path / "summary.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page that ``seqtrack report`` writes."""
+        return self.path / "report.html"
 
     def trial(self, seed: int) -> TrialFolder:
         return TrialFolder(self.path / f"seed_{seed}")

@@ -30,7 +30,6 @@ examples:
   python -m seqtrack.tools.report baseline better --out both.html --title "Does augmentation help?"
   python -m seqtrack.tools.report 3f2a --no-frames --worst 20 --table scores.tex
 """
-NAME = "report.html"
 WORST = 4  # sequences of each eval set
 
 
@@ -46,7 +45,7 @@ def build_parser() -> cli.Parser:
         "runs", metavar="RUN", nargs="*", default=["latest"], help="id prefix, --name, run folder, or latest [latest]"
     )
     add("--cache_dir", metavar="PATH", default="cache", help="folder of results [cache]")
-    add("--out", metavar="FILE", type=Path, help=f"where the page goes [{NAME} in the folder of the first run]")
+    add("--out", metavar="FILE", type=Path, help="where the page goes [report.html in the folder of the first run]")
     add("--title", metavar="TEXT", default="", help="of the page [the names of the runs]")
     add("--worst", metavar="N", type=int, default=WORST, help=f"worst sequences shown of each eval set [{WORST}]")
     add(
@@ -66,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from seqtrack.reporting.report.render import render
     from seqtrack.reporting.report.style import MOST_RUNS
     from seqtrack.runs.atomic import ensure_writable_folder, write_bytes
+    from seqtrack.runs.paths import RunFolder
 
     runs = [seqtrack.load_run(run, arguments.cache_dir) for run in arguments.runs]
     for number, run in enumerate(runs):
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"RUN: {arguments.runs[number]} is run {run.run_id}, which is there already")
     if len(runs) > MOST_RUNS:
         raise UserError(f"RUN: {len(runs)} runs are more than {MOST_RUNS}, which colours and dashes tell apart")
-    out = (arguments.out or runs[0].path / NAME).expanduser()
+    out = (arguments.out or RunFolder(runs[0].path).report).expanduser()
     if out.is_dir():
         raise UserError(f"--out: {out} is a folder; give the name of a file")
     ensure_writable_folder(out.parent, "out")

@@ -100,3 +100,8 @@ def test_scale_change_of_real_sequences_is_what_otb_publishes(shared: Path) -> N
         "Football1": (),
         "Skiing": ("scale change", "aspect-ratio change", "low resolution"),
     }
+
+
+def test_the_documentation_defines_each(repository: Path) -> None:
+    page = (repository / "docs/metrics.md").read_text()
+    assert all(f"| {one.name} | {one.definition} |" in page for one in ATTRIBUTES.values())

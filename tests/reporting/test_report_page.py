@@ -105,11 +105,11 @@ def as_printed(cell: Mapping[str, Any]) -> str:
 def test_the_results_are_those_of_the_summaries(page: str, runs: list[RunFrames]) -> None:
     overview, every = tables(section(page, "Results"))
     results = [run.summary["results"] for run in runs]
-    metrics = overview[0][3:]
-    assert overview[0][:3] == ["eval set", "run", "n"]
+    metrics = overview[0][4:]
+    assert overview[0][:4] == ["eval set", "convention", "run", "n"]
     assert {"AUC", "precision_20", "norm_precision"} <= set(metrics)
     assert overview[1:] == [
-        [eval_id, name, str(n), *(as_printed(found[eval_id][metric]) for metric in metrics)]
+        [eval_id, "otb", name, str(n), *(as_printed(found[eval_id][metric]) for metric in metrics)]
         for eval_id in ("made-full", "uav123-full")
         for name, n, found in (("baseline", 2, results[0]), ("better", 3, results[1]))
     ]

@@ -24,15 +24,18 @@ class Curve:
     xlabel: str
     ylabel: str
     metrics: tuple[str, ...] = ()
+    legend: str = "lower right"
 
 
 CURVES = {
-    "success": Curve("Success", "overlap threshold", "success rate", ("AUC", "AO")),
+    "success": Curve("Success", "overlap threshold", "success rate", ("AUC", "AO"), "upper right"),
     "precision": Curve("Precision", "centre-error threshold (px)", "precision", ("precision_20",)),
     "norm_precision": Curve(
         "Normalised precision", "normalised centre-error threshold", "precision", ("norm_precision",)
     ),
-    "expected_overlap": Curve("Expected overlap", "sequence length (frames)", "expected average overlap", ("EAO",)),
+    "expected_overlap": Curve(
+        "Expected overlap", "sequence length (frames)", "expected average overlap", ("EAO",), "upper right"
+    ),
 }
 
 
@@ -66,7 +69,7 @@ def _set_curves(subject: Subject, eval_id: str) -> Iterator[str]:
         lines = {k: _line(subject, k, eval_id, rows[rows["curve"] == name], curve) for k, rows in tables.items()}
         found = {k: line for k, line in lines.items() if line is not None}
         figure, axes = plots.new_figure(curve.xlabel, curve.ylabel, curve.title)
-        plots.draw_lines(axes, list(found.values()), list(found))
+        plots.draw_lines(axes, list(found.values()), list(found), curve.legend)
         axes.set_xlim(min(line.x[0] for line in found.values()), max(line.x[-1] for line in found.values()))
         axes.set_ylim(0, 1 if name != "expected_overlap" else None)
         yield plots.to_svg(figure, f"{name}-{eval_id}", f"{curve.title} of {_names(found.values())} on {eval_id}")

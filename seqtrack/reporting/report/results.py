@@ -63,7 +63,7 @@ def results(subject: Subject) -> str:
 
 
 def _overview(subject: Subject, eval_ids: list[str], metrics: tuple[str, ...]) -> str:
-    columns = [Column("eval set")]
+    columns = [Column("eval set"), Column("convention", "whose rules the scores follow")]
     columns += [] if subject.is_single else [Column("run")]
     columns += [Column("n", "trials", is_number=True)]
     columns += [Column(_arrow(metric), definition(metric), is_number=True) for metric in metrics]
@@ -75,7 +75,8 @@ def _overview(subject: Subject, eval_ids: list[str], metrics: tuple[str, ...]) -
             trials = max((cell["n"] for cell in cells.values() if cell), default=0)
             if not trials:
                 continue
-            row = [text(eval_id)] if subject.is_single else [text(eval_id), Cell(name, swatch=k)]
+            row = [text(eval_id), text(subject.convention(k, eval_id))]
+            row += [] if subject.is_single else [Cell(name, swatch=k)]
             row.append(number(trials, 0))
             row += [
                 score(cell["mean"], cell["std"], digits(metric), k in best[metric]) if cell else number(None)

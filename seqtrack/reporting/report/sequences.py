@@ -79,7 +79,8 @@ def _attributes(subject: Subject, eval_id: str, names: list[str], known: Attribu
 
 def _dots(subject: Subject, eval_id: str, metric: str, drawn: list[tuple[str, Any]]) -> str:
     """A row per attribute, a dot per run with its deviation."""
-    figure, axes = plots.new_figure(metric, "", size=(4.6, 0.9 + 0.28 * len(drawn)))
+    left = 0.3 + 0.075 * max(len(name) for name, _ in drawn)
+    figure, axes = plots.new_figure(metric, "", size=(4.6, 0.9 + 0.28 * len(drawn)), left=left)
     places = np.arange(len(drawn), dtype=float)
     spread = 0.5 / max(len(subject.runs), 1)
     for k in range(len(subject.runs)):

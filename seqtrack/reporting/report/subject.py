@@ -62,6 +62,11 @@ class Subject:
         means = {k: c["mean"] for k in range(len(self.runs)) if (c := self.cell(k, eval_id, metric)) is not None}
         return best_of(means, metric)
 
+    def convention(self, run: int, eval_id: str) -> str:
+        """Of the scores that the run is reported with; several where checkpoints were scored by different ones."""
+        rows = self.runs[run].scores
+        return ", ".join(rows[rows["selected"] & (rows["eval_id"] == eval_id)]["convention"].unique())
+
     @lru_cache(maxsize=256)  # noqa: B019 (of a few objects, one per report)
     def by_sequence(self, run: int, eval_id: str) -> Any:
         """A row per (sequence, metric, seed), ``value``: at the selected step, of OPE's start where there are more,
