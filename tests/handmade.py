@@ -11,8 +11,8 @@ from typing import Any
 
 from seqtrack.runs import events, jobs
 from seqtrack.runs.attempts import STALE_SECONDS, Owner
-from seqtrack.runs.jobs import Job
-from seqtrack.runs.paths import AttemptFolder, RunFolder, TrialFolder
+from seqtrack.runs.jobs import Array, Job
+from seqtrack.runs.paths import AttemptFolder, RunFolder, TrialFolder, TrialKey
 
 STARTED = 1_000_000.0
 """When hand-made attempts start, unless they say otherwise."""
@@ -81,9 +81,12 @@ def job(
 def hand_over(run: RunFolder, *handed: Job) -> list[Job]:
     """Writes the ledger."""
     for one in handed:
-        jobs.intend(run, replace(one, job_id=None))
+        trials = tuple(TrialKey(run.run_id, seed) for seed in one.seeds)
+        questions = {run.run_id: one.question}
+        array = Array(run.slurm, one.tag, one.stage, trials, one.submission, questions, one.after, one.time)
+        jobs.intend(array)
         if one.job_id is not None:
-            jobs.record_id(run, one, one.job_id)
+            jobs.record_id(array, one.job_id)
     return list(handed)
 
 

@@ -57,8 +57,8 @@ def _cancel_slurm(run: RunFolder, seeds: Collection[int] | None, say: Say, outco
     if tasks is None:
         _tell_unanswered(run, ledger, seeds, say, outcome)
         return
-    doomed = [(job, task) for job, task in _pairs(ledger, tasks) if seeds is None or _seed(job, task) in seeds]
-    names = [task.job_id if seeds is None else task.name for _, task in doomed]
+    doomed = [(job, task) for job, task in _pairs(ledger, tasks) if _is_meant(job, task, seeds)]
+    names = [task.job_id if seeds is None and job.is_own else task.name for job, task in doomed]
     if problem := slurm_queue.cancel(list(dict.fromkeys(names))):
         outcome.missed += len(doomed)
         say(f"scancel: {' '.join(problem.split())}")
@@ -82,15 +82,17 @@ def _pairs(ledger: Sequence[Job], tasks: Sequence[QueuedTask]) -> Iterator[tuple
             yield job, task
 
 
-def _seed(job: Job, task: QueuedTask) -> int | None:
-    return job.seeds[task.index] if task.index is not None and task.index < len(job.seeds) else None
+def _is_meant(job: Job, task: QueuedTask, seeds: Collection[int] | None) -> bool:
+    """Of a sweep's jobs only the tasks that are this run's."""
+    seed = job.seed(task.index)
+    return (job.is_own or seed is not None) if seeds is None else seed in seeds
 
 
 def _line(job: Job, tasks: Sequence[QueuedTask]) -> str:
     """``cancelled train 123 of seeds 0-4: 2 were at work, 3 waited``."""
     waited = sum(task.state in NOT_STARTED for task in tasks)
     at_work = len(tasks) - waited
-    seeds = sorted(seed for task in tasks if (seed := _seed(job, task)) is not None)
+    seeds = sorted(seed for task in tasks if (seed := job.seed(task.index)) is not None)
     what = f"{job.stage} {tasks[0].job_id}" + (f" of seed{'s'[: len(seeds) > 1]} {ranges(seeds)}" if seeds else "")
     how = [f"{at_work} {'was' if at_work == 1 else 'were'} at work"] if at_work else []
     how += [f"{waited} waited"] if waited else []

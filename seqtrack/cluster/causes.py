@@ -115,7 +115,7 @@ def cause(run: RunFolder, seed: int, jobs: Sequence[Job], endings: Mapping[str, 
         return None
     facts = Facts(attempts.ended(attempt), stage=status.stage, node=status.node, saved=saved)
     if owner is not None and owner.job is not None:
-        said = last_lines(run.slurm / f"{owner.job}.out", _LINES_READ)
+        said = last_lines(run.output(owner.job), _LINES_READ)
         facts = replace(facts, ending=endings.get(owner.job), said=said, since=owner.started)
     return explain(replace(facts, log=last_lines(attempt.log, LOG_LINES_SHOWN)))
 
@@ -135,7 +135,7 @@ def _of_what_never_began(
     """
 
     def facts(job: Job, task: str) -> Facts:
-        said = last_lines(run.slurm / f"{task}.out", _LINES_READ)
+        said = last_lines(run.output(task), _LINES_READ)
         return Facts(None, False, job.stage, endings.get(task), said, job.time, saved=saved)
 
     mine = facts(job, task)

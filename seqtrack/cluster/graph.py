@@ -2,6 +2,8 @@
 
     [index] ──afterok──▶ train[i] ──aftercorr──▶ assess[i] ──afterany──▶ summary
 
+The trials may be of one run or of several: an array is a list of them.
+
 Pure: the scheduler gathers the states, asks ``plan_jobs``, and submits what it says in that order.
 """
 
@@ -11,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from seqtrack.runs.jobs import ASSESS, INDEX, SUMMARY, TRAIN
+from seqtrack.runs.paths import TrialKey
 
 AFTER_OK, AFTER_ANY, AFTER_CORRESPONDING = "afterok", "afterany", "aftercorr"
 
@@ -25,7 +28,7 @@ class TrialState:
         others: tasks in the queue that assess it for another question.
     """
 
-    seed: int
+    trial: TrialKey
     is_trained: bool
     training: str | None = None
     assessing: str | None = None
@@ -43,7 +46,7 @@ class Dependency:
 @dataclass(frozen=True)
 class PlannedJob:
     stage: str
-    seeds: tuple[int, ...] = ()
+    trials: tuple[TrialKey, ...] = ()
     after: tuple[Dependency, ...] = ()
 
 
@@ -53,12 +56,12 @@ class Plan:
 
     Attributes:
         cancel: tasks in the queue that can come to nothing, or that the plan replaces.
-        waiting: seeds for which the queue has no room now.
+        waiting: trials for which the queue has no room now.
     """
 
     jobs: list[PlannedJob] = field(default_factory=list)
     cancel: list[str] = field(default_factory=list)
-    waiting: list[int] = field(default_factory=list)
+    waiting: list[TrialKey] = field(default_factory=list)
 
 
 def plan_jobs(
@@ -69,14 +72,14 @@ def plan_jobs(
     max_array_size: int,
     room: int | None = None,
 ) -> Plan:
-    """What to submit so that every trial gets trained and assessed, and the run summarised.
+    """What to submit so that every trial gets trained and assessed, and all of it summarised.
 
     Args:
         states: of the trials that are not complete and may be submitted.
         index: whether an index is missing; or the id of the job in the queue that builds it.
         summary: id of a summary job in the queue.
         max_array_size: most tasks of one array.
-        room: how many more jobs this run may have in the queue; None for any number.
+        room: how many more jobs may be in the queue; None for any number.
     """
     needy = [state for state in states if (state.training is None and state.assessing is None) or _is_split(state)]
     taken, waiting = _fitting(needy, room, has_index=index is not True, has_summary=summary is not None)
@@ -91,20 +94,20 @@ def plan_jobs(
         if not state.is_trained and state.training is None:
             # Its training is gone, so whatever still waits for that waits for nothing.
             plan.cancel.extend(filter(None, [state.assessing, *state.others]))
-    untrained = [state.seed for state in taken if not state.is_trained and state.training is None]
-    for seeds in _chunks(untrained, max_array_size):
-        plan.jobs.append(PlannedJob(TRAIN, seeds, first))
-        # The same list of seeds: SLURM pairs tasks by their place in the array.
-        plan.jobs.append(PlannedJob(ASSESS, seeds, (Dependency(AFTER_CORRESPONDING, len(plan.jobs) - 1),)))
+    untrained = [state.trial for state in taken if not state.is_trained and state.training is None]
+    for trials in _chunks(untrained, max_array_size):
+        plan.jobs.append(PlannedJob(TRAIN, trials, first))
+        # The same list of trials: SLURM pairs tasks by their place in the array.
+        plan.jobs.append(PlannedJob(ASSESS, trials, (Dependency(AFTER_CORRESPONDING, len(plan.jobs) - 1),)))
     rest = [state for state in taken if state.is_trained or state.training is not None]
-    ready = [state.seed for state in rest if state.training is None and not state.others]
-    for seeds in _chunks(ready, max_array_size):
-        plan.jobs.append(PlannedJob(ASSESS, seeds, first))
+    ready = [state.trial for state in rest if state.training is None and not state.others]
+    for trials in _chunks(ready, max_array_size):
+        plan.jobs.append(PlannedJob(ASSESS, trials, first))
     for state in rest:
         if state.training is not None or state.others:
             after = [Dependency(AFTER_OK, state.training)] if state.training else list(first)
             after += [Dependency(AFTER_ANY, other) for other in state.others]
-            plan.jobs.append(PlannedJob(ASSESS, (state.seed,), tuple(after)))
+            plan.jobs.append(PlannedJob(ASSESS, (state.trial,), tuple(after)))
 
     assessments = [Dependency(AFTER_ANY, n) for n, job in enumerate(plan.jobs) if job.stage == ASSESS]
     in_queue = dict.fromkeys(_job_id(s.assessing) for s in states if s.assessing and s.assessing not in plan.cancel)
@@ -125,8 +128,8 @@ def _is_split(state: TrialState) -> bool:
 
 def _fitting(
     states: Sequence[TrialState], room: int | None, has_index: bool, has_summary: bool
-) -> tuple[list[TrialState], list[int]]:
-    """Those for which there is room, in order of seed, and the seeds of the others."""
+) -> tuple[list[TrialState], list[TrialKey]]:
+    """Those for which there is room, in their order, and the others."""
     if room is None:
         return list(states), []
     room -= (not has_index) + (not has_summary)
@@ -136,12 +139,12 @@ def _fitting(
         if room < 0:
             break
         taken.append(state)
-    return taken, [state.seed for state in states[len(taken) :]]
+    return taken, [state.trial for state in states[len(taken) :]]
 
 
-def _chunks(seeds: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
-    for start in range(0, len(seeds), size):
-        yield tuple(seeds[start : start + size])
+def _chunks(trials: Sequence[TrialKey], size: int) -> Iterator[tuple[TrialKey, ...]]:
+    for start in range(0, len(trials), size):
+        yield tuple(trials[start : start + size])
 
 
 def _job_id(task: str) -> str:

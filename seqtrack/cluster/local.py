@@ -13,16 +13,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from seqtrack.cluster.causes import LOG_LINES_SHOWN
 from seqtrack.cluster.gpus import visible_gpus
-from seqtrack.pipeline import plan
+from seqtrack.cluster.work import Work
 from seqtrack.pipeline.cores import trials_at_a_time
-from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.worker import BUSY, DONE, MISTAKE
 from seqtrack.runs import attempts, events
 from seqtrack.runs.logs import last_lines
+from seqtrack.runs.paths import TrialKey
 from seqtrack.runs.status import STOPPED, TrialStatus, trial_status
 
 POLL_SECONDS = 0.25
@@ -36,42 +36,42 @@ class _Launched:
 
 @dataclass
 class LocalScheduler:
-    """Runs the trials of a request until each is complete or has failed.
+    """Runs trials until each is complete or has failed.
 
     Attributes:
-        submission: id under which workers find the request.
-        show: called in every round with the status of all trials, in order of seed.
-        failures: cause by seed.
+        submission: id under which workers find the requests.
+        show: called in every round with the status of all trials, in their order.
+        failures: cause by trial.
         mistakes: those of them that a person can mend (a broken frame, a full disk).
     """
 
-    request: Request
+    work: Work
     submission: str
     show: Callable[[list[TrialStatus]], None]
-    failures: dict[int, str] = field(default_factory=dict)
-    mistakes: set[int] = field(default_factory=set)
-    _launched: dict[int, _Launched] = field(default_factory=dict)
-    _tried: set[int] = field(default_factory=set)
-    _complete: set[int] = field(default_factory=set)
+    failures: dict[TrialKey, str] = field(default_factory=dict)
+    mistakes: set[TrialKey] = field(default_factory=set)
+    _launched: dict[TrialKey, _Launched] = field(default_factory=dict)
+    _tried: set[TrialKey] = field(default_factory=set)
+    _complete: set[TrialKey] = field(default_factory=set)
+    _at_rest: dict[TrialKey, TrialStatus] = field(default_factory=dict)
+    """Of trials that are complete, and that no process is at work on: there is no need to look at them again."""
 
     def begin(self) -> None:
         """Nothing: a process is started when there is a place for it."""
 
-    def run(self) -> dict[int, str]:
-        """Blocks until nothing more can be done; returns the cause of failure by seed.
+    def run(self) -> dict[TrialKey, str]:
+        """Blocks until nothing more can be done; returns the cause of failure by trial.
 
         KeyboardInterrupt passes through: workers go on.
         """
-        gpus = visible_gpus() if self.request.execution.device in ("auto", "cuda") else []
+        gpus = visible_gpus() if self.work.execution.device in ("auto", "cuda") else []
         while True:
             self._reap()
             at_work = self._at_work()
-            for seed in self._waiting(at_work):
-                if len(at_work) >= self._max_parallel(gpus):
-                    break
-                self._launch(seed, gpus)
-                at_work.add(seed)
-            self.show([self._status(seed) for seed in self.request.seeds])
+            for trial in self._waiting(at_work)[: max(0, self._max_parallel(gpus) - len(at_work))]:
+                self._launch(trial, gpus)
+                at_work.add(trial)
+            self.show([self._status(trial) for trial in self.work.trials])
             if not at_work:
                 return self.failures
             time.sleep(POLL_SECONDS)
@@ -79,8 +79,8 @@ class LocalScheduler:
     def pids(self) -> list[int]:
         """Processes that are at work on this run, those included that have yet to claim their trial."""
         found = [worker.process.pid for worker in self._launched.values()]
-        for seed in self.request.seeds:
-            attempt = attempts.live(self.request.run.trial(seed))
+        for trial in self.work.trials:
+            attempt = attempts.live(self.work.trial(trial))
             owner = attempts.read_owner(attempt) if attempt else None
             if owner is not None and owner.pid not in found:
                 found.append(owner.pid)
@@ -94,53 +94,58 @@ class LocalScheduler:
             numbers = " ".join(map(str, pids))
             lines.append(f"{len(pids)} trial(s) go on in the background; to stop them as well: kill {numbers}")
         if waiting:
-            lines.append(f"seeds {', '.join(map(str, waiting))} have not started and will not until then")
+            lines.append(f"{self.work.listed(waiting)} have not started and will not until then")
         return "\n".join(lines)
 
-    def unstarted(self) -> list[int]:
-        """Seeds that wait for a free place."""
+    def unstarted(self) -> list[TrialKey]:
+        """Trials that wait for a free place."""
         return self._waiting(self._at_work())
 
     def _max_parallel(self, gpus: list[str]) -> int:
-        execution = self.request.execution
+        execution = self.work.execution
         return execution.max_parallel or len(gpus) or trials_at_a_time(execution)
 
-    def _at_work(self) -> set[int]:
-        """Seeds with a process: ours, or one that another driver left."""
-        live = {s for s in self.request.seeds if attempts.live(self.request.run.trial(s)) is not None}
+    def _at_work(self) -> set[TrialKey]:
+        """Trials with a process: ours, or one that another driver left."""
+        looked_at = [trial for trial in self.work.trials if trial not in self._at_rest]
+        live = {trial for trial in looked_at if attempts.live(self.work.trial(trial)) is not None}
         return live | set(self._launched)
 
-    def _waiting(self, at_work: set[int]) -> list[int]:
+    def _waiting(self, at_work: set[TrialKey]) -> list[TrialKey]:
         return [
-            seed
-            for seed in self.request.seeds
-            if seed not in at_work and seed not in self._tried and not self._is_complete(seed)
+            trial
+            for trial in self.work.trials
+            if trial not in at_work and trial not in self._tried and not self._is_complete(trial)
         ]
 
-    def _is_complete(self, seed: int) -> bool:
-        if seed not in self._complete and plan.has_nothing_left(self.request, self.request.run.trial(seed)):
-            self._complete.add(seed)
-        return seed in self._complete
+    def _is_complete(self, trial: TrialKey) -> bool:
+        if trial not in self._complete and self.work.has_nothing_left(trial):
+            self._complete.add(trial)
+        return trial in self._complete
 
-    def _status(self, seed: int) -> TrialStatus:
-        status = trial_status(self.request.run.trial(seed))
-        if seed not in self._tried and status.state in STOPPED:
+    def _status(self, trial: TrialKey) -> TrialStatus:
+        if trial in self._at_rest:
+            return self._at_rest[trial]
+        status = trial_status(self.work.trial(trial))
+        if trial not in self._tried and status.state in STOPPED:
             # How it ended before says nothing about now: it is about to be started.
-            return TrialStatus(seed, "waiting", status.step, status.total)
-        if seed in self.failures:
-            return TrialStatus(seed, "failed", status.step, status.total, status.loss, detail=self.failures[seed])
+            return TrialStatus(trial.seed, "waiting", status.step, status.total)
+        if trial in self.failures:
+            return replace(status, state="failed", detail=self.failures[trial])
+        if status.state == "done" and trial in self._complete and trial not in self._launched:
+            self._at_rest[trial] = status
         return status
 
-    def _launch(self, seed: int, gpus: list[str]) -> None:
-        self._tried.add(seed)
-        trial = self.request.run.trial(seed)
+    def _launch(self, key: TrialKey, gpus: list[str]) -> None:
+        self._tried.add(key)
+        trial = self.work.trial(key)
         trial.path.mkdir(parents=True, exist_ok=True)
         gpu = self._free_gpu(gpus)
         environment = dict(os.environ)
         if gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = gpu
         command = [
-            sys.executable, "-m", "seqtrack.tools.train_work", str(self.request.run.path), str(seed),
+            sys.executable, "-m", "seqtrack.tools.train_work", str(trial.path.parent), str(key.seed),
             "--submission", self.submission,
         ]  # fmt: skip
         with trial.launch_log.open("wb") as log:
@@ -152,35 +157,35 @@ class LocalScheduler:
                 env=environment,
                 start_new_session=True,
             )
-        self._launched[seed] = _Launched(process, gpu)
+        self._launched[key] = _Launched(process, gpu)
 
     def _free_gpu(self, gpus: list[str]) -> str | None:
         """The GPU with the fewest workers, those that another driver left included."""
         if not gpus:
             return None
         used = [worker.gpu for worker in self._launched.values()]
-        for seed in self.request.seeds:
-            attempt = attempts.live(self.request.run.trial(seed))
-            if attempt is not None and seed not in self._launched:
+        for trial in self.work.trials:
+            attempt = None if trial in self._at_rest else attempts.live(self.work.trial(trial))
+            if attempt is not None and trial not in self._launched:
                 used.append(next((e.get("gpu") for e in events.read(attempt.events)), None))
         return min(gpus, key=used.count)
 
     def _reap(self) -> None:
-        for seed, worker in list(self._launched.items()):
+        for trial, worker in list(self._launched.items()):
             code = worker.process.poll()
             if code is None:
                 continue
-            del self._launched[seed]
+            del self._launched[trial]
             if code == BUSY:
                 # Another process has the trial; should that one die, it is ours to start again.
-                self._tried.discard(seed)
-            elif code != DONE or not self._is_complete(seed):
-                self.failures[seed] = self._cause(seed, code, worker.process.pid)
+                self._tried.discard(trial)
+            elif code != DONE or not self._is_complete(trial):
+                self.failures[trial] = self._cause(trial, code, worker.process.pid)
                 if code == MISTAKE:
-                    self.mistakes.add(seed)
+                    self.mistakes.add(trial)
 
-    def _cause(self, seed: int, code: int, pid: int) -> str:
-        trial = self.request.run.trial(seed)
+    def _cause(self, key: TrialKey, code: int, pid: int) -> str:
+        trial = self.work.trial(key)
         attempt = attempts.newest(trial)
         owner = attempts.read_owner(attempt) if attempt else None
         if owner is None or owner.pid != pid:
@@ -198,7 +203,7 @@ class LocalScheduler:
         last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
         return f"exit code {code}: {last[0] if last else 'nothing logged'} (see {log})"
 
-    def last_log_lines(self, seed: int) -> list[str]:
+    def last_log_lines(self, key: TrialKey) -> list[str]:
         """The end of the newest attempt's log."""
-        attempt = attempts.newest(self.request.run.trial(seed))
+        attempt = attempts.newest(self.work.trial(key))
         return last_lines(attempt.log, LOG_LINES_SHOWN) if attempt else []

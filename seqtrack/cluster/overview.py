@@ -113,7 +113,7 @@ def look(run: RunFolder, slurm: Slurm) -> Overview:
         tuple(sorted(lookup.names(run))),
         request.train.model if request else "",
         float(last["time"]) if "time" in last else None,
-        _command(last.get("argv", ())),
+        _command(last.get("argv", ()), "sweep" if last.get("sweep") else "train"),
         trials,
         _causes(run, trials, ledger, queue),
         notes,
@@ -150,10 +150,10 @@ def _causes(
     return {seed: cause for seed, cause in found.items() if cause is not None}
 
 
-def _command(argv: Sequence[str]) -> str:
+def _command(argv: Sequence[str], verb: str) -> str:
     """The command line as it can be given again; the console command has its verb among its words."""
-    words = argv[1:] if argv[:1] == ["train"] else argv
-    return shlex.join(["python", "-m", "seqtrack.tools.train", *words]) if argv else ""
+    words = argv[1:] if argv[:1] == [verb] else argv
+    return shlex.join(["python", "-m", f"seqtrack.tools.{verb}", *words]) if argv else ""
 
 
 def to_json(overview: Overview) -> dict[str, Any]:

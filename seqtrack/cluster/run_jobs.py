@@ -1,38 +1,43 @@
-"""The two jobs of a run that are no trial's: one builds the indexes, one summarises."""
+"""The two jobs of a run, or a sweep, that are no trial's: one builds the indexes, one summarises."""
 
 from __future__ import annotations
 
 from seqtrack.cluster import slurm_queue
 from seqtrack.cluster.slurm import SlurmScheduler
 from seqtrack.cluster.unfinished import why_unfinished
+from seqtrack.cluster.work import Work, seeds_of
 from seqtrack.data import datasets
 from seqtrack.errors import SeqtrackError
-from seqtrack.pipeline import plan
-from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.summarise import summarise
+from seqtrack.pipeline.sweep import sweep, table
+from seqtrack.runs.paths import SweepFolder
 
 
-def index(request: Request) -> int:
+def index(work: Work) -> int:
     """Builds every index that is missing."""
-    for name, places, assessed in request.data_uses:
+    for name, places, assessed in work.data_uses:
         datasets.prepare(name, places, _say, assessed)
     return 0
 
 
-def summary(request: Request) -> int:
+def summary(work: Work, submission: str) -> int:
     """Summarises, and submits trials for which the queue had no room before."""
-    unfinished = [s for s in request.seeds if not plan.has_nothing_left(request, request.run.trial(s))]
-    why = why_unfinished(request, slurm_queue.queue() or []) if unfinished else {}
-    summarise(request, {seed: cause.text for seed, cause in why.items()})
-    done = len(request.seeds) - len(unfinished)
-    _say(f"summarised: {done} of {len(request.seeds)} trials are complete")
-    if unfinished and request.execution.slurm_max_submit is not None:
-        _continue(request)
+    unfinished = [trial for trial in work.trials if not work.has_nothing_left(trial)]
+    why = why_unfinished(work, slurm_queue.queue() or []) if unfinished else {}
+    causes = {trial: cause.text for trial, cause in why.items()}
+    for request in work.requests:
+        summarise(request, seeds_of(request.run_id, causes))
+    if isinstance(work.folder, SweepFolder):
+        table.write(sweep.read(work.folder, submission), causes)
+    done = len(work.trials) - len(unfinished)
+    _say(f"summarised: {done} of {len(work.trials)} trials are complete")
+    if unfinished and work.execution.slurm_max_submit is not None:
+        _continue(work, submission)
     return 0
 
 
-def _continue(request: Request) -> None:
-    scheduler = SlurmScheduler(request, request.submission or "", lambda statuses: None, _say)
+def _continue(work: Work, submission: str) -> None:
+    scheduler = SlurmScheduler(work, submission, lambda statuses: None, _say)
     try:
         scheduler.begin()
     except SeqtrackError as error:

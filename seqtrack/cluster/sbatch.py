@@ -18,8 +18,9 @@ from pathlib import Path
 
 from seqtrack.errors import UserError
 
-# In the place of a word of a command: the seed of the task. No real argument contains this character.
-SEED = "\0"
+# In the place of a word of a command: the seed of the task; at the end of one: its run. No real argument contains
+# the first character.
+SEED, RUN = "\0", "\0run"
 
 _WIDTH = 100  # columns of the list of seeds
 _COMMENT_LENGTH = 900  # characters of ours: SLURM takes 1024 bytes, and a person may want some
@@ -28,16 +29,18 @@ _COMMENT = re.compile(r"(?<!\S)seqtrack run=(?P<run>[\w.-]+) stage=(?P<stage>[\w
 
 @dataclass(frozen=True)
 class BatchScript:
-    """One job, or an array with a task for each seed.
+    """One job, or an array with a task for each seed, of one run or of several.
 
     Attributes:
         comment: ours, see ``job_comment``; it is appended to what ``flags`` has.
         flags: what a person asked for, as ``slurm_flags.parse`` gives it.
-        command: words of a command line; ``SEED`` stands for the seed of the task.
+        command: words of a command line; ``SEED`` stands for the seed of the task, ``RUN`` at the end of a word for
+            its run.
         folder: absolute, where the command runs.
         output: absolute pattern of the log in SLURM's notation, such as ``/…/slurm/%A_%a.out``; a literal % of
             a folder is written ``%%``. Standard error goes there too, and a requeued job appends.
         seeds: task i of the array works on ``seeds[i]``; empty: no array.
+        runs: task i works on a seed of ``runs[i]``; empty where the command names the only one.
         throttle: how many tasks of the array may run at a time.
         dependency: such as ``aftercorr:123``; the job is cancelled if that can never come true.
         signal_seconds: how long before the time limit the command gets USR2; it replaces a ``signal`` of ``flags``.
@@ -53,6 +56,7 @@ class BatchScript:
     folder: Path
     output: str
     seeds: tuple[int, ...] = ()
+    runs: tuple[str, ...] = ()
     throttle: int | None = None
     dependency: str | None = None
     signal_seconds: int | None = None
@@ -63,8 +67,11 @@ class BatchScript:
     def __post_init__(self) -> None:
         if not self.command:
             raise ValueError("command: expected at least one word")
-        if any(SEED in word and word != SEED for word in self.command):
+        if any(SEED in word.removesuffix(RUN) and word != SEED for word in self.command):
             raise ValueError("command: SEED is a word of its own")
+        has_run = any(word.endswith(RUN) for word in self.command)
+        if has_run != bool(self.runs) or len(self.runs) not in (0, len(self.seeds)):
+            raise ValueError("runs: one for each seed, where the command asks for it")
         if not self.seeds and (SEED in self.command or self.throttle is not None):
             raise ValueError("seeds: a command for each seed, and a throttle, need some")
         for name in self.environment:
@@ -77,14 +84,14 @@ class BatchScript:
         Raises:
             UserError: a path or value with a line break, which sbatch cannot read.
         """
-        seeds = textwrap.fill(f"seeds=({' '.join(map(str, self.seeds))})", _WIDTH, subsequent_indent=" " * 7)
         lines = [
             "#!/bin/bash",
             f"# {self._title()}",
             *(f"#SBATCH {_directive(name, value)}" for name, value in self._options().items()),
             "",
             *(f"export {name}={shlex.quote(value)}" for name, value in self.environment.items()),
-            *([seeds] if self.seeds else []),
+            *([_list("runs", self.runs)] if self.runs else []),
+            *([_list("seeds", self.seeds)] if self.seeds else []),
             *self.setup,
             "# The command replaces this shell, so that SLURM's signal reaches it, and nothing else.",
             *(["trap '' USR2  # until the command listens, it must not kill"] if self.signal_seconds else []),
@@ -96,7 +103,8 @@ class BatchScript:
         if not self.seeds:
             return f"{self.name}: one job, written by seqtrack"
         tasks = "1 task" if len(self.seeds) == 1 else f"{len(self.seeds)} tasks"
-        return f"{self.name}: an array of {tasks}, one for each of the seeds below, written by seqtrack"
+        each = "the runs and seeds" if self.runs else "the seeds"
+        return f"{self.name}: an array of {tasks}, one for each of {each} below, written by seqtrack"
 
     def _options(self) -> dict[str, str | None]:
         """Ours first, then the person's in their order."""
@@ -140,13 +148,22 @@ def _directive(name: str, value: str | None) -> str:
     return f"--{name}={value}"
 
 
+def _list(name: str, values: Iterable[object]) -> str:
+    """A list of bash; of words that it takes as they are."""
+    text = f"{name}=({' '.join(map(str, values))})"
+    return textwrap.fill(text, _WIDTH, subsequent_indent=" " * (len(name) + 2), break_on_hyphens=False)
+
+
 def _word(word: str) -> str:
+    if word.endswith(RUN):
+        before = word.removesuffix(RUN)
+        return (shlex.quote(before) if before else "") + '"${runs[$SLURM_ARRAY_TASK_ID]}"'
     return '"${seeds[$SLURM_ARRAY_TASK_ID]}"' if word == SEED else shlex.quote(word)
 
 
-def job_name(run_id: str, stage: str) -> str:
-    """The name of a job in the queue."""
-    return f"seqtrack-{run_id}-{stage}"
+def job_name(whose: str, stage: str) -> str:
+    """The name of a job of a run, or a sweep, in the queue."""
+    return f"seqtrack-{whose}-{stage}"
 
 
 def job_comment(run_id: str, stage: str, tag: str, seeds: Sequence[int] = ()) -> str:

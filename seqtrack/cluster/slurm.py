@@ -21,16 +21,18 @@ import filelock
 from seqtrack.cluster import slurm_flags, slurm_queue, submitter
 from seqtrack.cluster.causes import Cause
 from seqtrack.cluster.graph import PlannedJob, TrialState, dependency_text, plan_jobs
-from seqtrack.cluster.sbatch import SEED, BatchScript, job_comment, job_name
+from seqtrack.cluster.sbatch import RUN, SEED, BatchScript, job_comment, job_name
 from seqtrack.cluster.slurm_queue import QueuedTask
 from seqtrack.cluster.unfinished import is_worked_on_elsewhere, why_unfinished
+from seqtrack.cluster.work import Work
+from seqtrack.config import ExecutionConfig
 from seqtrack.data import datasets
 from seqtrack.data.storage.node_local import SUBMIT_TMPDIR
 from seqtrack.errors import SeqtrackError, TrialError, UserError
-from seqtrack.pipeline import families, plan
-from seqtrack.pipeline.request import Request
+from seqtrack.pipeline import plan
 from seqtrack.runs import jobs, snapshot
-from seqtrack.runs.jobs import ASSESS, INDEX, SUMMARY, TRAIN, Job
+from seqtrack.runs.jobs import ASSESS, INDEX, SUMMARY, TRAIN, Array
+from seqtrack.runs.paths import SweepFolder, TrialKey
 from seqtrack.runs.status import Queue, TrialStatus, trial_status
 
 Say = Callable[[str], None]
@@ -44,7 +46,7 @@ ENDING_SECONDS = 60.0
 SUMMARY_SECONDS, SUMMARY_INTERVAL_SECONDS = 60.0, 5.0
 
 
-def check(request: Request) -> None:
+def check(execution: ExecutionConfig) -> None:
     """Everything about ``--slurm`` that can be wrong before anything is started.
 
     Raises:
@@ -56,18 +58,18 @@ def check(request: Request) -> None:
             " trials here, or give the command on a login node of the cluster"
         )
     for stage in (TRAIN, ASSESS, SUMMARY):
-        flags_of(request, stage)
+        flags_of(execution, stage)
 
 
-def flags_of(request: Request, stage: str) -> dict[str, str | None]:
+def flags_of(execution: ExecutionConfig, stage: str) -> dict[str, str | None]:
     """What a person tells sbatch for jobs of this stage."""
-    name = _flag_of(request, stage)
-    return slurm_flags.parse(f"--{name}", getattr(request.execution, name), _site_options)
+    name = _flag_of(execution, stage)
+    return slurm_flags.parse(f"--{name}", getattr(execution, name), _site_options)
 
 
-def _flag_of(request: Request, stage: str) -> str:
+def _flag_of(execution: ExecutionConfig, stage: str) -> str:
     name = {TRAIN: "slurm_flags", ASSESS: "slurm_assess_flags"}.get(stage, "slurm_summary_flags")
-    return "slurm_flags" if name == "slurm_assess_flags" and not request.execution.slurm_assess_flags else name
+    return "slurm_flags" if name == "slurm_assess_flags" and not execution.slurm_assess_flags else name
 
 
 def _site_options() -> set[str]:
@@ -76,25 +78,25 @@ def _site_options() -> set[str]:
 
 
 class SlurmScheduler:
-    """Runs the trials of a request as SLURM jobs.
+    """Runs trials as SLURM jobs, one array for each stage.
 
     Attributes:
-        submission: id under which jobs find the request.
-        show: called with the status of all trials, in order of seed, whenever there may be something new.
-        failures: cause by seed.
+        submission: id under which jobs find the requests.
+        show: called with the status of all trials, in their order, whenever there may be something new.
+        failures: cause by trial.
         mistakes: those of them that a person can mend.
     """
 
-    def __init__(self, request: Request, submission: str, show: Show, say: Say) -> None:
-        self.request = request
+    def __init__(self, work: Work, submission: str, show: Show, say: Say) -> None:
+        self.work = work
         self.submission = submission
         self.show = show
-        self.failures: dict[int, str] = {}
-        self.mistakes: set[int] = set()
-        self.waiting: list[int] = []
-        """Seeds for which the queue has no room yet (``--slurm_max_submit``)."""
+        self.failures: dict[TrialKey, str] = {}
+        self.mistakes: set[TrialKey] = set()
+        self.waiting: list[TrialKey] = []
+        """Trials for which the queue has no room yet (``--slurm_max_submit``)."""
         self._say = say
-        self._causes: dict[int, Cause] = {}
+        self._causes: dict[TrialKey, Cause] = {}
         self._tasks: list[QueuedTask] = []
         self._asked = 0.0  # when, since the epoch
         self._said: set[str] = set()
@@ -105,18 +107,17 @@ class SlurmScheduler:
         Raises:
             UserError, TrialError: SLURM refuses, or does not answer. What was submitted before that goes on.
         """
-        run = self.request.run
         self._check_account()
         with self._submitting():
             self._asked, self._tasks = time.time(), self._settled_queue()
-            ledger = self._adopt_orphans(jobs.read(run))
+            ledger = self._adopt_orphans(self._read_ledger())
             limits = slurm_queue.limits()
             if limits is None:
                 raise TrialError("SLURM does not answer (scontrol show config); give the same command again later")
-            if self.request.execution.slurm_exclude_failed_nodes:
+            if self.work.execution.slurm_exclude_failed_nodes:
                 self._note_failed_nodes(ledger)
             in_queue = {task.stage: task.job_id for task in self._tasks}
-            room = self.request.execution.slurm_max_submit
+            room = self.work.execution.slurm_max_submit
             planned = plan_jobs(
                 self._states(ledger),
                 index=in_queue.get(INDEX) or not self._is_indexed(),
@@ -128,19 +129,19 @@ class SlurmScheduler:
             if problem := slurm_queue.cancel(planned.cancel):
                 self._say(f"scancel: {problem}")
             # Should SLURM refuse one of the jobs, those after it wait too.
-            self.waiting = sorted({*planned.waiting, *(seed for job in planned.jobs for seed in job.seeds)})
+            self.waiting = sorted({*planned.waiting, *(trial for job in planned.jobs for trial in job.trials)})
             self._tasks = [task for task in self._tasks if task.name not in planned.cancel]
             ids: list[str] = []
             for planned_job in planned.jobs:
                 job = self._submit(planned_job, ids)
                 ids.append(job.job_id or "")
-                self._tasks += _as_queued(job, self.request.run_id)
-                tasks = f" ({len(job.seeds)} tasks)" if job.seeds else ""
+                self._tasks += _as_queued(job, self.work.mark)
+                tasks = f" ({len(job.trials)} tasks)" if job.trials else ""
                 self._say(f"submitted {job.stage} {job.job_id}{tasks}")
             self.waiting = planned.waiting
 
-    def run(self) -> dict[int, str]:
-        """Watches until nothing of this run is in the queue; returns the cause of failure by seed.
+    def run(self) -> dict[TrialKey, str]:
+        """Watches until nothing of this work is in the queue; returns the cause of failure by trial.
 
         KeyboardInterrupt passes through: the jobs go on.
         """
@@ -175,43 +176,58 @@ class SlurmScheduler:
         return self.failures
 
     def _goes_on_elsewhere(self) -> bool:
-        return any(is_worked_on_elsewhere(self.request, seed) for seed in self.request.seeds)
+        return any(is_worked_on_elsewhere(self.work.trial(trial)) for trial in self.work.trials)
 
     def statuses(self) -> list[TrialStatus]:
-        ledger, queue = jobs.read(self.request.run), Queue.of(self._tasks, self._asked)
-        return [trial_status(self.request.run.trial(seed), ledger, queue) for seed in self.request.seeds]
+        ledger, queue = self._read_ledger(), Queue.of(self._tasks, self._asked)
+        return [
+            trial_status(request.run.trial(seed), handed, queue)
+            for request in self.work.requests
+            for handed in [jobs.seen_by(request.run, ledger)]
+            for seed in request.seeds
+        ]
 
     def farewell(self) -> str:
         """What to say to a person who leaves."""
-        run, counts = self.request.run, Counter(task.stage for task in self._tasks)
+        counts = Counter(task.stage for task in self._tasks)
         names = {INDEX: "index", TRAIN: "training", ASSESS: "assessment", SUMMARY: "summary"}
         what = ", ".join(f"{counts[stage]} {name}" for stage, name in names.items() if counts[stage])
-        lines = [f"run {run.run_id} goes on in SLURM: {what}" if what else f"run {run.run_id}: nothing in the queue"]
+        title = self.work.title
+        lines = [f"{title} goes on in SLURM: {what}" if what else f"{title}: nothing in the queue"]
         if self.waiting:
             lines.append(f"{len(self.waiting)} trial(s) wait for room in the queue and follow by themselves")
-        lines.append("the same command comes back, repairs, or adds trials; to look at it:")
-        where = "" if run.path.parent == Path("cache").absolute() else f" --cache_dir {run.path.parent}"
-        verbs = {"status": "", "logs": " --seed 0", "cancel": ""}
-        return "\n".join(lines + [f"  seqtrack {verb} {run.run_id}{more}{where}" for verb, more in verbs.items()])
+        return "\n".join(lines + self.work.how_to_look())
 
-    def last_log_lines(self, seed: int) -> list[str]:
+    def last_log_lines(self, trial: TrialKey) -> list[str]:
         """The end of the log of a trial that failed."""
-        return list(self._causes[seed].log_lines) if seed in self._causes else []
+        return list(self._causes[trial].log_lines) if trial in self._causes else []
 
     # What is there, and what is missing.
+
+    def _read_ledger(self) -> list[Array]:
+        """What was handed over for this work, and for any of its runs."""
+        return jobs.read_arrays([*jobs.folders(self.work.runs), self.work.folder.slurm])
 
     def _ours(self, tasks: Sequence[QueuedTask]) -> list[QueuedTask]:
         """By the ledger, for sites that write comments of their own; by the comment, for jobs that it lacks."""
         me = os.environ.get("SLURM_JOB_ID")  # a summary job that submits what had to wait
-        run_id, known = self.request.run_id, {job.job_id: job for job in jobs.read(self.request.run) if job.job_id}
+        ledger = self._read_ledger()
+        by_id, by_tag = {array.job_id: array for array in ledger}, {array.tag: array for array in ledger}
         found = []
         for task in tasks:
-            # Ids repeat (another cluster, a controller that lost its state): a comment of another run is believed.
-            if task.run in ("", run_id) and (job := known.get(task.job_id)):
-                found.append(replace(task, run=run_id, stage=job.stage, tag=job.tag))
-            elif task.run == run_id:
+            # Ids repeat (another cluster, a controller that lost its state): what a comment says is believed.
+            array = by_tag.get(task.tag) if task.tag else by_id.get(task.job_id)
+            if array is None:
+                is_ours = task.run == self.work.mark
+            else:
+                task = replace(task, stage=array.stage, tag=array.tag)
+                trial = array.trial(task.index)
+                # A sweep is not summarised with one of its runs, nor a run with it.
+                is_ours = array.folder == self.work.folder.slurm or array.stage == INDEX
+                is_ours = is_ours if trial is None else trial.run in self.work.by_run
+            if is_ours and task.job_id != me:
                 found.append(task)
-        return [task for task in found if task.job_id != me]
+        return found
 
     def _settled_queue(self) -> list[QueuedTask]:
         """Our tasks in the queue, after those that are just ending have ended: they are in nobody's way then."""
@@ -234,133 +250,142 @@ class SlurmScheduler:
                 return [task for task in tasks if task.name not in (awaited or ())]
             time.sleep(FIRST_INTERVAL_SECONDS)
 
-    def _adopt_orphans(self, ledger: list[Job]) -> list[Job]:
+    def _adopt_orphans(self, ledger: list[Array]) -> list[Array]:
         """Writes down the ids of jobs whose submitter died before it could."""
         ids = {task.tag: task.job_id for task in self._tasks}
         return [
-            jobs.record_id(self.request.run, job, ids[job.tag]) if job.job_id is None and job.tag in ids else job
-            for job in ledger
+            jobs.record_id(array, ids[array.tag]) if array.job_id is None and array.tag in ids else array
+            for array in ledger
         ]
 
-    def _states(self, ledger: Sequence[Job]) -> list[TrialState]:
-        request, by_tag = self.request, {job.tag: job for job in ledger}
-        training: dict[int, str] = {}
-        assessing: dict[int, str] = {}
-        others: dict[int, list[str]] = {}
-        begun: set[int] = set()
+    def _states(self, ledger: Sequence[Array]) -> list[TrialState]:
+        by_tag = {array.tag: array for array in ledger}
+        training: dict[TrialKey, str] = {}
+        assessing: dict[TrialKey, str] = {}
+        others: dict[TrialKey, list[str]] = {}
+        begun: set[TrialKey] = set()
         for task in self._tasks:
-            job = by_tag.get(task.tag)
-            if job is None or task.index is None or task.index >= len(job.seeds):
+            array = by_tag.get(task.tag)
+            key = array.trial(task.index) if array else None
+            if array is None or key is None:
                 continue
-            seed = job.seeds[task.index]
-            if job.stage == ASSESS and task.state == "RUNNING":
-                begun.add(seed)
-            if job.stage == TRAIN:
-                training[seed] = task.name
-            elif job.question == request.question:
-                assessing[seed] = task.name
+            if array.stage == ASSESS and task.state == "RUNNING":
+                begun.add(key)
+            if array.stage == TRAIN:
+                training[key] = task.name
+            elif array.questions[key.run] == self.work.questions[key.run]:
+                assessing[key] = task.name
             else:
-                others.setdefault(seed, []).append(task.name)
+                others.setdefault(key, []).append(task.name)
         # A command tries each trial once; what fails is for the next command.
-        tried = {seed for job in ledger if job.submission == self.submission and job.job_id for seed in job.seeds}
-        started = {trial.seed for trial in request.run.trials()}
+        tried = {trial for a in ledger if a.submission == self.submission and a.job_id for trial in a.trials}
+        started = {trial.key for run in self.work.runs for trial in run.trials()}
         states = []
-        for seed in request.seeds:
-            trial = request.run.trial(seed)
-            is_new = seed not in started
-            if not is_new and (plan.has_nothing_left(request, trial) or is_worked_on_elsewhere(request, seed)):
+        for key in self.work.trials:
+            request, trial = self.work.request(key), self.work.trial(key)
+            is_new = key not in started
+            if not is_new and (plan.has_nothing_left(request, trial) or is_worked_on_elsewhere(trial)):
                 continue
-            in_queue = seed in training or seed in assessing
-            if seed in tried and not in_queue:
+            in_queue = key in training or key in assessing
+            if key in tried and not in_queue:
                 continue
             # SLURM starts an assessment after its training; the last checkpoint may lie on a disk whose listing is
             # a minute old here (NFS).
-            is_trained = seed in begun or (not is_new and plan.is_trained(request, trial))
-            found = tuple(others.get(seed, ()))
-            states.append(TrialState(seed, is_trained, training.get(seed), assessing.get(seed), found))
+            is_trained = key in begun or (not is_new and plan.is_trained(request, trial))
+            found = tuple(others.get(key, ()))
+            states.append(TrialState(key, is_trained, training.get(key), assessing.get(key), found))
         return states
 
     def _is_indexed(self) -> bool:
-        return all(datasets.is_indexed(name, places) for name, places, _ in self.request.data_uses)
+        return all(datasets.is_indexed(name, places) for name, places, _ in self.work.data_uses)
 
     def _all_complete(self) -> bool:
-        return all(plan.has_nothing_left(self.request, self.request.run.trial(seed)) for seed in self.request.seeds)
+        return all(map(self.work.has_nothing_left, self.work.trials))
 
     # Submitting.
 
     def _check_account(self) -> None:
         """SLURM shows one account's jobs to another at some sites only: theirs would be taken for dead."""
-        with contextlib.suppress(FileNotFoundError):
-            owner = self.request.run.jobs.stat().st_uid
-            if owner != os.getuid() and not self._all_complete():
-                raise UserError(
-                    f"--cache_dir: run {self.request.run_id} was submitted by another account (uid {owner}), whose"
-                    " jobs cannot be seen from here; give a --cache_dir of your own, or let them give the command"
-                )
+        for folder in jobs.folders(self.work.runs):
+            with contextlib.suppress(FileNotFoundError):
+                owner = (folder / jobs.LEDGER).stat().st_uid
+                if owner != os.getuid() and not self._all_complete():
+                    raise UserError(
+                        f"--cache_dir: {self.work.title} was submitted by another account (uid {owner}), whose"
+                        " jobs cannot be seen from here; give a --cache_dir of your own, or let them give the command"
+                    )
 
     @contextlib.contextmanager
     def _submitting(self) -> Iterator[None]:
-        """One submitter at a time. Should the lock not hold on this file system, a trial may get two jobs, of which
-        the second finds the first at work and ends."""
-        folder = self.request.run.slurm
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / "submit.lock")
-        try:
-            lock.acquire(timeout=LOCK_SECONDS)
-        except filelock.Timeout:
-            raise TrialError(
-                f"another command has been submitting this run for {LOCK_SECONDS:.0f} s (lock {lock.lock_file});"
-                " wait for it, or stop it"
-            ) from None
-        except (OSError, NotImplementedError):
-            self._say(f"{lock.lock_file}: this file system has no locks; submitting without one")
-        try:
+        """One submitter at a time, of each run. Should the lock not hold on this file system, a trial may get two
+        jobs, of which the second finds the first at work and ends."""
+        with contextlib.ExitStack() as held:
+            # In one order everywhere, so that two that share some runs never wait for each other.
+            for folder in sorted({self.work.folder.slurm, *(run.slurm for run in self.work.runs)}):
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = filelock.FileLock(folder / "submit.lock")
+                try:
+                    held.enter_context(lock.acquire(timeout=LOCK_SECONDS))
+                except filelock.Timeout:
+                    raise TrialError(
+                        f"another command has been submitting {self.work.title} for {LOCK_SECONDS:.0f} s"
+                        f" (lock {lock.lock_file}); wait for it, or stop it"
+                    ) from None
+                except (OSError, NotImplementedError):
+                    self._say(f"{lock.lock_file}: this file system has no locks; submitting without one")
+                    break
             yield
-        finally:
-            lock.release()
 
-    def _submit(self, planned: PlannedJob, ids: Sequence[str]) -> Job:
-        run = self.request.run
-        after = dependency_text(planned.after, ids)
-        job = jobs.new(planned.stage, planned.seeds, self.submission, self.request.question, after)
+    def _submit(self, planned: PlannedJob, ids: Sequence[str]) -> Array:
+        folder, after = self.work.folder.slurm, dependency_text(planned.after, ids)
+        job = jobs.new(folder, planned.stage, planned.trials, self.submission, self.work.questions, after)
         text = self.script(job).text()
-        jobs.intend(run, job)
+        jobs.intend(job)
+        flag = f"--{_flag_of(self.work.execution, job.stage)}"
         try:
-            job_id = submitter.submit(text, run.slurm, job.tag, f"--{_flag_of(self.request, job.stage)}", self._say)
+            job_id = submitter.submit(text, folder, job.tag, flag, self._say)
         except SeqtrackError as error:
-            jobs.record_refusal(run, job, str(error))
+            jobs.record_refusal(job, str(error))
             if ids:
                 raise type(error)(f"{error} (already submitted, and going on: {', '.join(ids)})") from None
             raise
-        return jobs.record_id(run, job, job_id)
+        return jobs.record_id(job, job_id)
 
-    def script(self, job: Job) -> BatchScript:
+    def script(self, job: Array) -> BatchScript:
         """What SLURM is given for a job. It runs the frozen code, in whose folder it starts."""
-        request, execution = self.request, self.request.execution
-        run_id, flags, of_trials = request.run_id, flags_of(request, job.stage), bool(job.seeds)
-        folder = str(request.run.slurm).replace("%", "%%")
-        seed = (SEED,) if of_trials else ()
-        work = ("seqtrack.tools.train_work", str(request.run.path), *seed, f"--stage={job.stage}")
+        execution, mark = self.work.execution, self.work.mark
+        flags, of_trials = flags_of(execution, job.stage), bool(job.trials)
+        folder = str(self.work.folder.slurm).replace("%", "%%")
+        seeds, runs = tuple(trial.seed for trial in job.trials), tuple(trial.run for trial in job.trials)
+        of_several = isinstance(self.work.folder, SweepFolder)
+        if not of_trials:
+            place = str(self.work.folder.path)
+        else:
+            place = f"{execution.cache_dir}/{RUN if of_several else runs[0]}"
+        work = ("seqtrack.tools.train_work", place, *((SEED,) if of_trials else ()), f"--stage={job.stage}")
         return BatchScript(
-            name=job_name(run_id, job.stage),
-            comment=job_comment(run_id, job.stage, job.tag, job.seeds),
+            name=job_name(mark, job.stage),
+            comment=job_comment(mark, job.stage, job.tag, () if of_several else seeds),
             flags=flags,
             command=(sys.executable, "-u", "-m", *work, f"--submission={self.submission}"),
             folder=self._tree,
             output=f"{folder}/%A_%a.out" if of_trials else f"{folder}/%j.out",
-            seeds=job.seeds,
+            seeds=seeds,
+            runs=runs if of_several else (),
             throttle=execution.slurm_throttle if of_trials else None,
             dependency=job.after,
             signal_seconds=slurm_flags.signal_seconds(flags) if of_trials else None,
             setup=execution.slurm_setup,
             environment=self._environment(),
-            exclude=tuple(jobs.failed_nodes(request.run)) if execution.slurm_exclude_failed_nodes else (),
+            exclude=tuple(self._failed_nodes()) if execution.slurm_exclude_failed_nodes else (),
         )
+
+    def _failed_nodes(self) -> list[str]:
+        return jobs.failed_nodes([*jobs.folders(self.work.runs), self.work.folder.slurm])
 
     @cached_property
     def _tree(self) -> Path:
-        request = self.request
-        return snapshot.freeze(request.execution.cache_dir, families.plugin(request.train.model), request.snapshot)
+        return snapshot.freeze(self.work.execution.cache_dir, self.work.plugins, self.work.snapshot)
 
     def _environment(self) -> dict[str, str]:
         # What a person's own model imports from beside it is not frozen, and is found where the command was given.
@@ -372,7 +397,7 @@ class SlurmScheduler:
 
     def _top_up(self) -> None:
         """Submits more where the queue has room again."""
-        room = self.request.execution.slurm_max_submit
+        room = self.work.execution.slurm_max_submit
         # A pair and a summary: less is not worth a look at the disk.
         if self.waiting and room is not None and room - len(self._tasks) >= 2:
             try:
@@ -385,25 +410,24 @@ class SlurmScheduler:
     # Why it ended.
 
     def _find_causes(self) -> None:
-        self._causes = why_unfinished(self.request, self._tasks)
-        for seed, found in self._causes.items():
-            self.failures[seed] = found.text
+        self._causes = why_unfinished(self.work, self._tasks)
+        for trial, found in self._causes.items():
+            self.failures[trial] = found.text
             if found.is_mistake:
-                self.mistakes.add(seed)
+                self.mistakes.add(trial)
             if found.node_failed:
-                jobs.record_failed_node(self.request.run, found.node_failed)
-        for seed in self.request.seeds:  # accounting may lag; what is not complete is never called a success
-            trial = self.request.run.trial(seed)
-            if seed not in self.failures and not plan.has_nothing_left(self.request, trial):
-                self.failures[seed] = "it is not complete, and nobody says why; the same command goes on"
+                jobs.record_failed_node(self.work.folder.slurm, found.node_failed)
+        for trial in self.work.trials:  # accounting may lag; what is not complete is never called a success
+            if trial not in self.failures and not self.work.has_nothing_left(trial):
+                self.failures[trial] = "it is not complete, and nobody says why; the same command goes on"
 
-    def _note_failed_nodes(self, ledger: Sequence[Job]) -> None:
-        for node in sorted(slurm_queue.failed_nodes([job.job_id for job in ledger if job.job_id])):
-            jobs.record_failed_node(self.request.run, node)
+    def _note_failed_nodes(self, ledger: Sequence[Array]) -> None:
+        for node in sorted(slurm_queue.failed_nodes([array.job_id for array in ledger if array.job_id])):
+            jobs.record_failed_node(self.work.folder.slurm, node)
 
 
-def _as_queued(job: Job, run_id: str) -> Iterator[QueuedTask]:
+def _as_queued(job: Array, mark: str) -> Iterator[QueuedTask]:
     """The tasks of a job that has just been submitted, as the queue will show them."""
-    indexes: Sequence[int | None] = range(len(job.seeds)) if job.seeds else [None]
+    indexes: Sequence[int | None] = range(len(job.trials)) if job.trials else [None]
     for index in indexes:
-        yield QueuedTask(job.job_id or "", index, "PENDING", "", "", run_id, job.stage, job.tag)
+        yield QueuedTask(job.job_id or "", index, "PENDING", "", "", mark, job.stage, job.tag)

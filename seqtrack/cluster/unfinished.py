@@ -1,4 +1,4 @@
-"""Which trials of a request are at rest without being complete, and why: disk, ledger and accounting together."""
+"""Which trials are at rest without being complete, and why: disk, ledger and accounting together."""
 
 from __future__ import annotations
 
@@ -7,37 +7,32 @@ from collections.abc import Sequence
 from seqtrack.cluster import causes, slurm_queue
 from seqtrack.cluster.causes import Cause
 from seqtrack.cluster.slurm_queue import QueuedTask
-from seqtrack.pipeline import plan
-from seqtrack.pipeline.request import Request
+from seqtrack.cluster.work import Work
 from seqtrack.runs import attempts, jobs
+from seqtrack.runs.paths import TrialFolder, TrialKey
 
 
-def why_unfinished(request: Request, tasks: Sequence[QueuedTask]) -> dict[int, Cause]:
-    """Why each trial that is at rest is not complete, by seed. ``tasks`` are in the queue: theirs are not at rest."""
-    ledger = jobs.read(request.run)
-    by_tag = {job.tag: job for job in ledger}
-    queued = {
-        by_tag[task.tag].seeds[task.index]
-        for task in tasks
-        if task.index is not None and task.tag in by_tag and task.index < len(by_tag[task.tag].seeds)
-    }
-    seeds = [
-        seed
-        for seed in request.seeds
-        if seed not in queued
-        and not plan.has_nothing_left(request, request.run.trial(seed))
-        and not is_worked_on_elsewhere(request, seed)
+def why_unfinished(work: Work, tasks: Sequence[QueuedTask]) -> dict[TrialKey, Cause]:
+    """Why each trial that is at rest is not complete. ``tasks`` are in the queue: theirs are not at rest."""
+    ledger = jobs.read_arrays([*jobs.folders(work.runs), work.folder.slurm])
+    by_tag = {array.tag: array for array in ledger}
+    queued = {by_tag[task.tag].trial(task.index) for task in tasks if task.tag in by_tag}
+    trials = [
+        trial
+        for trial in work.trials
+        if trial not in queued and not work.has_nothing_left(trial) and not is_worked_on_elsewhere(work.trial(trial))
     ]
-    if not seeds:
+    if not trials:
         return {}
-    wanted = [job.job_id for job in ledger if job.job_id and (not job.seeds or set(job.seeds) & set(seeds))]
+    wanted = [array.job_id for array in ledger if array.job_id and (not array.trials or {*array.trials} & {*trials})]
     endings = slurm_queue.endings(wanted)
-    found = {seed: causes.cause(request.run, seed, ledger, endings) for seed in seeds}
-    return {seed: why for seed, why in found.items() if why is not None}
+    seen = {run.run_id: jobs.seen_by(run, ledger) for run in work.runs}
+    found = {t: causes.cause(work.request(t).run, t.seed, seen[t.run], endings) for t in trials}
+    return {trial: why for trial, why in found.items() if why is not None}
 
 
-def is_worked_on_elsewhere(request: Request, seed: int) -> bool:
+def is_worked_on_elsewhere(trial: TrialFolder) -> bool:
     """Whether somebody runs this trial outside SLURM (a worker on this machine, say)."""
-    attempt = attempts.live(request.run.trial(seed))
+    attempt = attempts.live(trial)
     owner = attempts.read_owner(attempt) if attempt else None
     return owner is not None and owner.job is None

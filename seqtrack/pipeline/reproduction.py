@@ -110,7 +110,8 @@ def code_folder(made: Recipe, repository_root: Path | None = None) -> Path:
     for root in roots:
         try:
             moved = dataclasses.replace(found, root=str(root))
-            return snapshot.freeze(made.run.path.parent, families.plugin(made.values["model"]), moved)
+            plugins = filter(None, [families.plugin(made.values["model"])])
+            return snapshot.freeze(made.run.path.parent, plugins, moved)
         except LookupError:
             continue
     why = f"{roots[0]} does not have the tree {found.tree[:12]} of its snapshot"

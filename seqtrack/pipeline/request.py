@@ -34,16 +34,12 @@ from seqtrack.errors import UserError
 from seqtrack.pipeline import families
 from seqtrack.pipeline.eval_sets import EvalSet, eval_set
 from seqtrack.pipeline.external import is_external
-from seqtrack.runs import atomic, code, events, identity, lookup, repository
+from seqtrack.pipeline.sources import Sources
+from seqtrack.runs import atomic, events, identity, lookup
 from seqtrack.runs.paths import RunFolder
 from seqtrack.runs.repository import Snapshot
 from seqtrack.schema import nearest, plain
 from seqtrack.training.params import resolve_lr_params, resolve_optimizer_params
-
-TRAIN_MODULE = "seqtrack.pipeline.train_trial"
-ASSESS_MODULE = "seqtrack.pipeline.assess_trial"
-# Imported on the way (a family makes trackers too) but without a say in what is learned.
-NOT_LEARNED_FROM = ("seqtrack.tracking", "seqtrack.assessment", "seqtrack.reporting")
 
 
 class DataUse(NamedTuple):
@@ -76,6 +72,7 @@ class Request:
     """For a worker: the code that the command was given with."""
     submission: str | None = None
     """For a worker: the id of the command."""
+    sources: Sources = dataclasses.field(default_factory=Sources, compare=False)
 
     @property
     def run(self) -> RunFolder:
@@ -213,16 +210,16 @@ class Request:
     @cached_property
     def snapshot(self) -> Snapshot | None:
         """The code as git had it when first asked; None with ``--no-snapshot``."""
-        return repository.take(code.PACKAGE, self.run_id) if self.execution.snapshot else None
+        return self.sources.snapshot if self.execution.snapshot else None
 
     @cached_property
     def training_code(self) -> dict[str, str]:
         """SHA-256 by file of the modules that training imports, as they were when first asked."""
-        return code.closure([TRAIN_MODULE], NOT_LEARNED_FROM, families.plugin(self.train.model))
+        return self.sources.training(families.plugin(self.train.model))
 
     @cached_property
     def assessment_code(self) -> dict[str, str]:
-        return code.closure([ASSESS_MODULE], (), families.plugin(self.train.model))
+        return self.sources.assessment(families.plugin(self.train.model))
 
     @cached_property
     def assessed_steps(self) -> list[int]:
@@ -242,8 +239,12 @@ class Request:
         return periodic or self.needs_assessment(step)
 
 
-def resolve(config: Config) -> Request:
-    """Completes and checks a configuration. Reads files that it names, but no data. Raises UserError."""
+def resolve(config: Config, sources: Sources | None = None) -> Request:
+    """Completes and checks a configuration. Reads files that it names, but no data. Raises UserError.
+
+    sources: shared by the requests of one command; unset for one that has only this.
+    """
+    read = sources or Sources()
     train = config.train
     family = families.find(train.model)
     train = dataclasses.replace(
@@ -261,10 +262,10 @@ def resolve(config: Config) -> Request:
     execution = _absolute(config.execution)
     files = {}
     for path in family.files(train.model_params):
-        files[path] = NamedFile(str(Path(path).absolute()), identity.file_digest(Path(path), "model_params"))
+        files[path] = NamedFile(str(Path(path).absolute()), read.digest(Path(path), "model_params"))
     if train.init_from:
-        path = str(_initial_weights(execution.cache_dir, train.init_from))
-        files[train.init_from] = NamedFile(path, identity.file_digest(Path(path), "init_from"))
+        path = str(lookup.initial_weights(execution.cache_dir, train.init_from))
+        files[train.init_from] = NamedFile(path, read.digest(Path(path), "init_from"))
     named = {
         "train_dataset": parse_mixture(train.train_dataset).names(),
         "val_dataset": [] if execution.val_dataset is None else parse_mixture(execution.val_dataset).names(),
@@ -272,10 +273,10 @@ def resolve(config: Config) -> Request:
     }
     files.update(_lists(named))
     run_id = identity.run_id(train, {name: file.sha256 for name, file in files.items()})
-    return complete(Config(train, config.assess, execution), run_id, files)
+    return complete(Config(train, config.assess, execution), run_id, files, sources)
 
 
-def complete(config: Config, run_id: str, files: Mapping[str, NamedFile]) -> Request:
+def complete(config: Config, run_id: str, files: Mapping[str, NamedFile], sources: Sources | None = None) -> Request:
     """The request for a run whose training is resolved: completes and checks what is assessed."""
     train, asked = config.train, config.assess.eval_preproc
     assess = dataclasses.replace(
@@ -285,7 +286,8 @@ def complete(config: Config, run_id: str, files: Mapping[str, NamedFile]) -> Req
         eval_preproc=None if asked == assessed_version(train.preproc, None) else asked,
     )
     files = {**files, **_lists({"eval_datasets": assess.eval_datasets})}
-    request = Request(train, assess, _absolute(config.execution), run_id, files)
+    execution = _absolute(config.execution)
+    request = Request(train, assess, execution, run_id, files, sources=sources or Sources(run_id))
     _check(request)
     convention = assess.eval_convention
     if all(convention == conventions.default(item.dataset.folder, item.protocol) for item in request.eval_sets):
@@ -366,34 +368,11 @@ def _absolute_text(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _initial_weights(cache_dir: Path, text: str) -> Path:
-    """The file that ``--init_from`` means: a path, or RUN[:SEED[:STEP]]."""
-    if Path(text).is_file():
-        return Path(text).absolute()
-    name, *numbers = text.split(":")
-    if len(numbers) > 2 or not all(number.isdigit() for number in numbers):
-        raise UserError(f"--init_from: {text!r}: expected a file, or RUN, RUN:SEED, RUN:SEED:STEP")
-    if Path(text).suffix or "/" in text:
-        raise UserError(f"--init_from: there is no file {text}")
-    run = lookup.find(cache_dir, name, "--init_from")
-    if name == "latest":
-        raise UserError(f"--init_from: 'latest' would mean another run next time; give its id, {run.run_id}")
-    trials = {trial.seed: trial for trial in run.trials() if trial.checkpoints()}
-    seed = int(numbers[0]) if numbers else min(trials, default=0)
-    if seed not in trials:
-        raise UserError(f"--init_from: run {run.run_id} has no checkpoint of seed {seed}")
-    checkpoints = trials[seed].checkpoints()
-    step = int(numbers[1]) if len(numbers) == 2 else max(checkpoints)
-    if step not in checkpoints:
-        raise UserError(
-            f"--init_from: seed {seed} of run {run.run_id} has checkpoints at {', '.join(map(str, checkpoints))},"
-            f" not at {step}"
-        )
-    return checkpoints[step].model
+def submit(request: Request, submission: str | None = None, sweep: str | None = None) -> str:
+    """Records the request in its run folder, which it creates; returns the id that workers are given.
 
-
-def submit(request: Request) -> str:
-    """Records the request in its run folder, which it creates; returns the id that workers are given."""
+    submission: the id, where requests of several runs share one: those of a sweep, of this name.
+    """
     import yaml
 
     atomic.ensure_writable_folder(request.execution.cache_dir, "cache_dir")
@@ -408,7 +387,7 @@ def submit(request: Request) -> str:
         if name.only:  # jobs may start when its file has been edited, or is not in their reach
             copy = request.run.sequence_list(name.only.sha256)
             atomic.create_exclusively(copy, name.only.text.encode())
-    submission = uuid.uuid4().hex[:12]
+    submission = submission or new_submission()
     snapshot = None if request.snapshot is None else dataclasses.asdict(request.snapshot)
     events.append(
         request.run.submissions,
@@ -416,6 +395,7 @@ def submit(request: Request) -> str:
             "id": submission,
             "time": time.time(),
             "argv": sys.argv[1:],
+            "sweep": sweep,
             **values,
             "assess": to_dict(request.assess),
             "execution": to_dict(request.execution),
@@ -427,6 +407,10 @@ def submit(request: Request) -> str:
     return submission
 
 
+def new_submission() -> str:
+    return uuid.uuid4().hex[:12]
+
+
 def read_submission(run: RunFolder, submission: str | None = None) -> Request:
     """The request with this id, or the last one; for the run where it lies now, wherever it was submitted."""
     records = events.read(run.submissions)
@@ -435,7 +419,7 @@ def read_submission(run: RunFolder, submission: str | None = None) -> Request:
             config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
             execution = dataclasses.replace(config.execution, cache_dir=run.path.absolute().parent)
             files = {name: NamedFile(**file) for name, file in record["files"].items()}
-            name, made_from = record["id"], record["code"]
-            return Request(config.train, config.assess, execution, record["run_id"], files, made_from, name)
+            rest = files, record["code"], record["id"], Sources(record["run_id"])
+            return Request(config.train, config.assess, execution, record["run_id"], *rest)
     wanted = f"no submission {submission!r}" if submission else "nothing was submitted"
     raise UserError(f"{run.path}: {wanted}; start it with python -m seqtrack.tools.train")

@@ -14,6 +14,8 @@ from seqtrack.errors import SeqtrackError, TrialError, UserError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.summarise import summarise
+from seqtrack.pipeline.sweep import table
+from seqtrack.pipeline.sweep.sweep import sweeps_of
 from seqtrack.runs import attempts, code, events
 from seqtrack.runs.attempts import Attempt, Owner
 from seqtrack.runs.jobs import ASSESS, TRAIN
@@ -69,6 +71,7 @@ def work(
                 # a driver that waits for it finds nothing in the making.
                 attempt.guard()
                 summarise(request)
+                _refresh_sweeps(request)
             code, error = (DONE if finished else INTERRUPTED), None
             if not finished and _is_stuck(trial):
                 code, error = MISTAKE, STUCK
@@ -84,6 +87,15 @@ def work(
             code, error = BUSY, superseded
         attempt.event("end", state=STATES[code], error=error, mistake=code == MISTAKE)
     return code
+
+
+def _refresh_sweeps(request: Request) -> None:
+    """The tables that the run is a row of. What another run of a sweep met is no failure of this trial."""
+    try:
+        for sweep in sweeps_of(request.run):
+            table.write(sweep)
+    except (SeqtrackError, OSError, KeyError, TypeError, ValueError) as error:
+        log.warning("the table of a sweep was not refreshed: %s", error)
 
 
 def _is_done(request: Request, trial: TrialFolder, stage: str) -> bool:

@@ -44,3 +44,29 @@ def names(run: RunFolder) -> set[str]:
     """Every ``--name`` that a submission gave this run."""
     given = (record.get("execution", {}).get("name") for record in events.read(run.submissions))
     return {name for name in given if name}
+
+
+def initial_weights(cache_dir: Path, text: str) -> Path:
+    """The file that ``--init_from`` means: a path, or RUN[:SEED[:STEP]]."""
+    if Path(text).is_file():
+        return Path(text).absolute()
+    name, *numbers = text.split(":")
+    if len(numbers) > 2 or not all(number.isdigit() for number in numbers):
+        raise UserError(f"--init_from: {text!r}: expected a file, or RUN, RUN:SEED, RUN:SEED:STEP")
+    if Path(text).suffix or "/" in text:
+        raise UserError(f"--init_from: there is no file {text}")
+    run = find(cache_dir, name, "--init_from")
+    if name == "latest":
+        raise UserError(f"--init_from: 'latest' would mean another run next time; give its id, {run.run_id}")
+    trials = {trial.seed: trial for trial in run.trials() if trial.checkpoints()}
+    seed = int(numbers[0]) if numbers else min(trials, default=0)
+    if seed not in trials:
+        raise UserError(f"--init_from: run {run.run_id} has no checkpoint of seed {seed}")
+    checkpoints = trials[seed].checkpoints()
+    step = int(numbers[1]) if len(numbers) == 2 else max(checkpoints)
+    if step not in checkpoints:
+        raise UserError(
+            f"--init_from: seed {seed} of run {run.run_id} has checkpoints at {', '.join(map(str, checkpoints))},"
+            f" not at {step}"
+        )
+    return checkpoints[step].model

@@ -10,7 +10,13 @@ cache/<run_id>/
     train.csv  tensorboard/  previews/
     checkpoints/step_00010000/       model.safetensors, state.pt, meta.json
     assess/otb_50-full/step_00050000-<key>/   config.yaml, sequences.csv, summary.json, tracks.h5, speed.json
+  sweeps/<name>                      an empty file for each sweep that this run is a point of
   summary.json  summary.csv  report.html
+
+cache/sweeps/<name>/
+  submissions.jsonl                  a line per command: the definition, and the run of each point
+  slurm/                             as a run's, for jobs that are the whole sweep's
+  sweep.json  sweep.csv
 """
 
 from __future__ import annotations
@@ -18,10 +24,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _SEED = re.compile(r"seed_(\d+)$")
 _STEP = re.compile(r"step_(\d{8,})$")
 _NUMBER = re.compile(r"\d+$")
+SWEEPS = "sweeps"
+
+
+class TrialKey(NamedTuple):
+    """A trial among those of several runs."""
+
+    run: str
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +88,10 @@ class TrialFolder:
     @property
     def seed(self) -> int:
         return int(self.path.name.removeprefix("seed_"))
+
+    @property
+    def key(self) -> TrialKey:
+        return TrialKey(self.path.parent.name, self.seed)
 
     @property
     def record(self) -> Path:
@@ -158,6 +177,21 @@ class RunFolder:
         return self.slurm / "jobs.jsonl"
 
     @property
+    def sweep_marks(self) -> Path:
+        return self.path / "sweeps"
+
+    @property
+    def sweeps(self) -> list[SweepFolder]:
+        """Those that it is a point of, or was, by name."""
+        names = sorted(mark.name for mark in self.sweep_marks.iterdir()) if self.sweep_marks.is_dir() else []
+        return [SweepFolder(self.path.parent / SWEEPS / name) for name in names]
+
+    def output(self, task: str) -> Path:
+        """What SLURM itself had to say of a task (``123_4``), whichever of the folders it lies in."""
+        files = [folder / f"{task}.out" for folder in (self.slurm, *(sweep.slurm for sweep in self.sweeps))]
+        return next((file for file in files if file.exists()), files[0])
+
+    @property
     def accepted(self) -> Path:
         return self.path / "accepted.jsonl"
 
@@ -181,3 +215,36 @@ class RunFolder:
         """Trials that have been started, in order of seed."""
         paths = [p for p in self.path.iterdir() if _SEED.match(p.name)] if self.path.is_dir() else []
         return sorted((TrialFolder(p) for p in paths), key=lambda trial: trial.seed)
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def submissions(self) -> Path:
+        return self.path / "submissions.jsonl"
+
+    @property
+    def slurm(self) -> Path:
+        """As a run's: the jobs that were handed over for the sweep as a whole, their scripts and outputs."""
+        return self.path / "slurm"
+
+    @property
+    def driver_log(self) -> Path:
+        return self.path / "driver.log"
+
+    @property
+    def json(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def csv(self) -> Path:
+        return self.path / "sweep.csv"
+
+    def run(self, run_id: str) -> RunFolder:
+        return RunFolder(self.path.parent.parent / run_id)

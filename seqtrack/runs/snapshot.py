@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 from seqtrack.errors import UserError
@@ -23,11 +24,11 @@ TREE_DIGITS = 16
 MAX_PLUGIN_BYTES = 100 << 20
 
 
-def freeze(cache_dir: Path, plugin: str | None = None, found: Snapshot | None = None) -> Path:
-    """The folder that jobs start in: this package, and a person's own model beside it, as they are now.
+def freeze(cache_dir: Path, plugins: Iterable[str] = (), found: Snapshot | None = None) -> Path:
+    """The folder that jobs start in: this package, and a person's own models beside it, as they are now.
 
     Args:
-        plugin: ``module:Class`` of a model of one's own. Its top-level module or package is frozen too, with
+        plugins: ``module:Class`` of models of one's own. The top-level module or package of each is frozen too, with
             whatever files lie in it, unless it is installed; what that imports from beside it is found where the
             command was given, unfrozen.
         found: what git has of the code, if it has; of any moment, not only of now.
@@ -36,7 +37,7 @@ def freeze(cache_dir: Path, plugin: str | None = None, found: Snapshot | None = 
         UserError: the cache folder cannot be written.
         LookupError: the repository at ``found.root`` does not have that tree.
     """
-    beside = _plugin_sources(plugin) if plugin else {}
+    beside = {name: data for plugin in plugins for name, data in _plugin_sources(plugin).items()}
     if found is None or found.tree is None:
         files = {f"{code.PACKAGE.name}/{name}": data for name, data in _sources(code.PACKAGE).items()} | beside
         hashes = _hashes_of(files)

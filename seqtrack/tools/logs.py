@@ -99,7 +99,7 @@ def _print_attempt(run: Any, trial: Any, attempt: Any, lines: int | None) -> Non
     owner, is_alive, end = attempts.read_owner(attempt), attempts.is_alive(attempt), attempts.ended(attempt)
     ended_well = end is not None and end["state"] == "done"
     if owner is not None and owner.job and not is_alive and not ended_well:
-        _print_file(run.slurm / f"{owner.job}.out", f"SLURM on job {owner.job}", SLURM_LINES)
+        _print_file(run.output(owner.job), f"SLURM on job {owner.job}", SLURM_LINES)
 
 
 def _print_before(run: Any, seed: int, stage: str | None, lines: int | None) -> None:
@@ -107,7 +107,7 @@ def _print_before(run: Any, seed: int, stage: str | None, lines: int | None) -> 
     from seqtrack.runs import jobs, logs
 
     files = [
-        (run.slurm / f"{job.task(seed)}.out", f"job {job.task(seed)}")
+        (run.output(job.task(seed)), f"job {job.task(seed)}")
         for job in reversed(jobs.read(run))
         if seed in job.seeds and job.job_id and stage in (None, job.stage)
     ]

@@ -13,6 +13,7 @@ from seqtrack.tools import cli
 VERBS = {
     "train": "train and assess a tracker with several seeds",
     "assess": "assess checkpoints, or a tracker that is not ours, on any data sets",
+    "sweep": "search over hyper-parameters: many runs, one command, one table",
     "status": "show how a run is doing, and why what failed did",
     "list": "list experiments and runs below a folder, with code, progress and scores",
     "logs": "print what a trial has logged, wherever it ran",

@@ -114,7 +114,7 @@ def read_config(arguments: dict[str, Any]) -> configuration.Config:
     return configuration.build(values)
 
 
-def without_dashes(words: Sequence[str]) -> list[str]:
+def without_dashes(words: Sequence[str], own: Sequence[str] = OWN_FLAGS) -> list[str]:
     """The same words, with the dashes taken from sbatch's own options (``--slurm_flags --partition=gpu``).
 
     A word there that is a flag of ours, as ``--name`` is, stays one.
@@ -122,7 +122,7 @@ def without_dashes(words: Sequence[str]) -> list[str]:
     found, inside = [], False
     for word in words:
         name = word.partition("=")[0].lstrip("-").replace("-", "_")
-        if word.startswith("--") and (name in FIELDS or name.removeprefix("no_") in FIELDS or name in OWN_FLAGS):
+        if word.startswith("--") and (name in FIELDS or name.removeprefix("no_") in FIELDS or name in own):
             inside = name.startswith("slurm_") and name.endswith("flags")
         elif inside and word.startswith("--"):
             word = word.removeprefix("--")
@@ -143,15 +143,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_config(request)
         return 0
     from seqtrack.cluster import driver
+    from seqtrack.cluster.work import Work
 
-    driver.check(request)
+    driver.check(request.execution)
     if dry_run:
         if not request.execution.accept_changes:  # accepting is written down, and this writes nothing
-            driver.check_changes(request)
+            driver.check_changes(Work.of(request))
         print("\n".join(driver.describe(request)))
         return 0
     if request.execution.detach and not request.execution.slurm:
-        print(driver.leave_in_background(request, words))
+        print(driver.leave_in_background(Work.of(request), "seqtrack.tools.train", words))
         return 0
     return carry_out(request)
 
@@ -161,14 +162,14 @@ def carry_out(request: Any) -> int:
     from seqtrack.cluster import driver
 
     try:
-        outcome = driver.run(request, lambda line: print(line, flush=True))
+        summary, outcome = driver.run(request, lambda line: print(line, flush=True))
     except driver.Detached as farewell:
         if request.execution.detach:
             print(farewell)
             return 0
         print(farewell, file=sys.stderr)
         return cli.EXIT_INTERRUPTED
-    _print_outcome(request, outcome)
+    _print_outcome(request, summary, outcome)
     if not outcome.failures:
         return 0
     return cli.EXIT_MISTAKE if outcome.mistakes == outcome.failures.keys() else cli.EXIT_FAILURE
@@ -185,18 +186,18 @@ def _print_config(request: Any) -> None:
     print(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), end="")
 
 
-def _print_outcome(request: Any, outcome: Any) -> None:
+def _print_outcome(request: Any, summary: Any, outcome: Any) -> None:
     mistakes: dict[str, list[int]] = {}
-    for seed in sorted(outcome.mistakes):
-        mistakes.setdefault(outcome.failures[seed], []).append(seed)
+    for trial in sorted(outcome.mistakes):
+        mistakes.setdefault(outcome.failures[trial], []).append(trial.seed)
     for text, seeds in mistakes.items():
         print(f"error: {text} (seed {', '.join(map(str, seeds))})", file=sys.stderr)
-    for seed, lines in sorted(outcome.logs.items()):
-        print(f"seed {seed} failed: {outcome.failures[seed]}", file=sys.stderr)
+    for trial, lines in sorted(outcome.logs.items()):
+        print(f"seed {trial.seed} failed: {outcome.failures[trial]}", file=sys.stderr)
         for line in lines:
             print(f"  | {line}", file=sys.stderr)
-    print_summary(outcome.summary)
-    if outcome.summary["completed"]:
+    print_summary(summary)
+    if summary["completed"]:
         print(f"as a page: seqtrack report {os.path.relpath(request.run.path)}")
     print(f"results: {request.run.path}")
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from seqtrack.errors import UserError
 from seqtrack.runs.signals import StopFlag
 from seqtrack.tools import cli
 
 if TYPE_CHECKING:
-    from seqtrack.pipeline.request import Request
+    from seqtrack.cluster.work import Work
+
+T = TypeVar("T")
 
 # A node sees what was just written on a shared disk only after a while: NFS keeps what it knows for up to a minute.
 NFS_SECONDS = 65.0
@@ -27,7 +30,11 @@ on this trial, 75 asked to stop (state saved)"""
 
 def build_parser() -> cli.Parser:
     parser = cli.Parser(prog="python -m seqtrack.tools.train_work", description=__doc__, epilog=EPILOG)
-    parser.add_argument("run", metavar="RUN", help="run folder, id prefix, --name, or latest")
+    parser.add_argument(
+        "run",
+        metavar="RUN",
+        help="run folder, id prefix, --name, or latest; for index and summary a sweep's folder too",
+    )
     parser.add_argument("seed", metavar="SEED", type=int, nargs="?", help="which trial")
     parser.add_argument(
         "--stage", metavar="|".join(STAGES), choices=STAGES, default="all",
@@ -38,7 +45,7 @@ def build_parser() -> cli.Parser:
     return parser
 
 
-def _patiently(read: Callable[[], Request], patience: float) -> Request:
+def _patiently(read: Callable[[], T], patience: float) -> T:
     """What ``read`` returns; tried again for so many seconds before a file is called missing."""
     deadline = time.monotonic() + patience
     while True:
@@ -50,6 +57,14 @@ def _patiently(read: Callable[[], Request], patience: float) -> Request:
             time.sleep(1.0)
 
 
+def _of_work(work: Work, arguments: argparse.Namespace) -> int:
+    from seqtrack.cluster import run_jobs
+
+    if arguments.stage == "index":
+        return run_jobs.index(work)
+    return run_jobs.summary(work, work.requests[0].submission or "")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     stop = StopFlag().install()
     arguments = build_parser().parse_args(argv)
@@ -58,19 +73,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"SEED: --stage={arguments.stage} " + ("is for the whole run" if of_run else "needs one"))
 
     from seqtrack.cluster import slurm_job
+    from seqtrack.cluster.work import Work
     from seqtrack.pipeline.request import read_submission
     from seqtrack.runs import lookup
-    from seqtrack.runs.paths import RunFolder
+    from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
 
     folder = Path(arguments.run)
+    patience = NFS_SECONDS if slurm_job.is_inside() else 0.0
+    if of_run and folder.parent.name == SWEEPS:
+        from seqtrack.pipeline.sweep.sweep import read
+
+        sweep = _patiently(lambda: read(SweepFolder(folder), arguments.submission), patience)
+        return _of_work(Work(sweep.requests, sweep.folder), arguments)
     is_folder = folder.is_absolute() or folder.is_dir()
     run = RunFolder(folder) if is_folder else lookup.find(Path(arguments.cache_dir), arguments.run)
-    patience = NFS_SECONDS if slurm_job.is_inside() else 0.0
     request = _patiently(lambda: read_submission(run, arguments.submission), patience)
     if of_run:
-        from seqtrack.cluster import run_jobs
-
-        return run_jobs.index(request) if arguments.stage == "index" else run_jobs.summary(request)
+        return _of_work(Work.of(request), arguments)
 
     from seqtrack.pipeline import worker
 

@@ -2,60 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtrack.cluster.graph import Dependency, PlannedJob, TrialState, dependency_text, plan_jobs
+from seqtrack.runs.paths import TrialKey
+
+
+def keys(*seeds: int) -> tuple[TrialKey, ...]:
+    return tuple(TrialKey("run", seed) for seed in seeds)
+
+
+def state(seed: int, is_trained: bool = False, *, training: str | None = None, assessing: str | None = None,
+          others: tuple[str, ...] = ()) -> TrialState:  # fmt: skip
+    return TrialState(TrialKey("run", seed), is_trained, training, assessing, others)
 
 
 def new(seed: int) -> TrialState:
-    return TrialState(seed, is_trained=False)
+    return state(seed)
 
 
 def test_a_new_run_is_two_arrays_over_the_same_seeds_and_a_summary() -> None:
     plan = plan_jobs([new(0), new(1), new(2)], index=False, summary=None, max_array_size=1001)
     assert plan.jobs == [
-        PlannedJob("train", (0, 1, 2)),
-        PlannedJob("assess", (0, 1, 2), (Dependency("aftercorr", 0),)),
+        PlannedJob("train", keys(0, 1, 2)),
+        PlannedJob("assess", keys(0, 1, 2), (Dependency("aftercorr", 0),)),
         PlannedJob("summary", (), (Dependency("afterany", 1),)),
     ]
     assert (plan.cancel, plan.waiting) == ([], [])
 
 
 def test_a_missing_index_is_built_first_by_one_job() -> None:
-    plan = plan_jobs([new(0), TrialState(1, is_trained=True)], index=True, summary=None, max_array_size=1001)
+    plan = plan_jobs([new(0), state(1, True)], index=True, summary=None, max_array_size=1001)
     assert plan.jobs == [
         PlannedJob("index"),
-        PlannedJob("train", (0,), (Dependency("afterok", 0),)),
-        PlannedJob("assess", (0,), (Dependency("aftercorr", 1),)),
-        PlannedJob("assess", (1,), (Dependency("afterok", 0),)),
+        PlannedJob("train", keys(0), (Dependency("afterok", 0),)),
+        PlannedJob("assess", keys(0), (Dependency("aftercorr", 1),)),
+        PlannedJob("assess", keys(1), (Dependency("afterok", 0),)),
         PlannedJob("summary", (), (Dependency("afterany", 2), Dependency("afterany", 3))),
     ]
     # One that is being built is waited for.
     plan = plan_jobs([new(0)], index="77", summary=None, max_array_size=1001)
-    assert plan.jobs[0] == PlannedJob("train", (0,), (Dependency("afterok", "77"),))
+    assert plan.jobs[0] == PlannedJob("train", keys(0), (Dependency("afterok", "77"),))
 
 
 def test_repairs_pair_the_right_assessments_with_the_right_trainings() -> None:
     """Seed 2 trained but not assessed, seed 3 not trained, seeds 5–7 new; 0 and 1 complete."""
-    states = [TrialState(2, is_trained=True), new(3), new(5), new(6), new(7)]
+    states = [state(2, True), new(3), new(5), new(6), new(7)]
     plan = plan_jobs(states, index=False, summary=None, max_array_size=1001)
     assert plan.jobs == [
-        PlannedJob("train", (3, 5, 6, 7)),
-        PlannedJob("assess", (3, 5, 6, 7), (Dependency("aftercorr", 0),)),
-        PlannedJob("assess", (2,)),
+        PlannedJob("train", keys(3, 5, 6, 7)),
+        PlannedJob("assess", keys(3, 5, 6, 7), (Dependency("aftercorr", 0),)),
+        PlannedJob("assess", keys(2)),
         PlannedJob("summary", (), (Dependency("afterany", 1), Dependency("afterany", 2))),
     ]
 
 
 def test_nothing_is_submitted_twice() -> None:
-    states = [TrialState(0, False, training="12_0", assessing="13_0"), TrialState(1, True, assessing="13_1")]
+    states = [state(0, False, training="12_0", assessing="13_0"), state(1, True, assessing="13_1")]
     assert plan_jobs(states, index=False, summary="14", max_array_size=1001).jobs == []
     # More trials join; the summary moves behind them.
     plan = plan_jobs([*states, new(2)], index=False, summary="14", max_array_size=1001)
     assert plan.jobs == [
-        PlannedJob("train", (2,)),
-        PlannedJob("assess", (2,), (Dependency("aftercorr", 0),)),
+        PlannedJob("train", keys(2)),
+        PlannedJob("assess", keys(2), (Dependency("aftercorr", 0),)),
         PlannedJob("summary", (), (Dependency("afterany", 1), Dependency("afterany", "13"))),
     ]
     assert plan.cancel == ["14"]
@@ -65,13 +77,13 @@ def test_nothing_is_submitted_twice() -> None:
 
 
 def test_a_running_training_whose_assessment_is_gone_gets_one_that_waits_for_it() -> None:
-    states = [TrialState(4, False, training="12_1")]
+    states = [state(4, False, training="12_1")]
     plan = plan_jobs(states, index=False, summary=None, max_array_size=1001)
-    assert plan.jobs[0] == PlannedJob("assess", (4,), (Dependency("afterok", "12_1"),))
+    assert plan.jobs[0] == PlannedJob("assess", keys(4), (Dependency("afterok", "12_1"),))
 
 
 def test_an_assessment_whose_training_is_gone_is_replaced_together_with_it() -> None:
-    states = [TrialState(4, False, assessing="13_1")]
+    states = [state(4, False, assessing="13_1")]
     plan = plan_jobs(states, index=False, summary="14", max_array_size=1001)
     assert [job.stage for job in plan.jobs] == ["train", "assess", "summary"]
     assert plan.cancel == ["13_1", "14"]
@@ -79,40 +91,40 @@ def test_an_assessment_whose_training_is_gone_is_replaced_together_with_it() -> 
 
 def test_another_question_waits_until_the_first_is_answered() -> None:
     """Two assessments of one trial never run together."""
-    states = [TrialState(0, False, training="12_0", others=("13_0",)), TrialState(1, True, others=("13_1",))]
+    states = [state(0, False, training="12_0", others=("13_0",)), state(1, True, others=("13_1",))]
     plan = plan_jobs(states, index=False, summary=None, max_array_size=1001)
     assert plan.jobs[:2] == [
-        PlannedJob("assess", (0,), (Dependency("afterok", "12_0"), Dependency("afterany", "13_0"))),
-        PlannedJob("assess", (1,), (Dependency("afterany", "13_1"),)),
+        PlannedJob("assess", keys(0), (Dependency("afterok", "12_0"), Dependency("afterany", "13_0"))),
+        PlannedJob("assess", keys(1), (Dependency("afterany", "13_1"),)),
     ]
 
 
 def test_arrays_larger_than_the_site_allows_are_split_into_pairs() -> None:
     plan = plan_jobs([new(seed) for seed in range(5)], index=False, summary=None, max_array_size=2)
-    assert [(job.stage, job.seeds) for job in plan.jobs] == [
-        ("train", (0, 1)), ("assess", (0, 1)), ("train", (2, 3)), ("assess", (2, 3)), ("train", (4,)),
-        ("assess", (4,)), ("summary", ()),
+    assert [(job.stage, job.trials) for job in plan.jobs] == [
+        ("train", keys(0, 1)), ("assess", keys(0, 1)), ("train", keys(2, 3)), ("assess", keys(2, 3)),
+        ("train", keys(4)), ("assess", keys(4)), ("summary", ()),
     ]  # fmt: skip
     assert [job.after for job in plan.jobs[1::2]] == [(Dependency("aftercorr", n),) for n in (0, 2, 4)]
 
 
 def test_a_queue_with_little_room_takes_some_now_and_the_rest_later() -> None:
-    states = [TrialState(0, is_trained=True), new(1), new(2)]
+    states = [state(0, True), new(1), new(2)]
     plan = plan_jobs(states, index=False, summary=None, max_array_size=1001, room=4)
-    assert [(job.stage, job.seeds) for job in plan.jobs] == [
-        ("train", (1,)), ("assess", (1,)), ("assess", (0,)), ("summary", ()),
+    assert [(job.stage, job.trials) for job in plan.jobs] == [
+        ("train", keys(1)), ("assess", keys(1)), ("assess", keys(0)), ("summary", ()),
     ]  # fmt: skip
-    assert plan.waiting == [2]
+    assert plan.waiting == [*keys(2)]
     plan = plan_jobs(states, index=False, summary="9", max_array_size=1001, room=0)
-    assert (plan.jobs, plan.cancel, plan.waiting) == ([], [], [0, 1, 2])
+    assert (plan.jobs, plan.cancel, plan.waiting) == ([], [], [*keys(0, 1, 2)])
 
 
 def test_a_summary_in_the_queue_gives_way_to_one_that_knows_of_the_trials_that_wait() -> None:
     """It submits them when there is room: the one of an earlier command knows only that command's seeds."""
-    states = [TrialState(0, False, training="12_0", assessing="13_0"), new(1)]
+    states = [state(0, False, training="12_0", assessing="13_0"), new(1)]
     plan = plan_jobs(states, index=False, summary="14", max_array_size=1001, room=0)
     assert plan.jobs == [PlannedJob("summary", (), (Dependency("afterany", "13"),))]
-    assert (plan.cancel, plan.waiting) == (["14"], [1])
+    assert (plan.cancel, plan.waiting) == (["14"], [*keys(1)])
 
 
 def test_how_a_dependency_is_spelled() -> None:
@@ -123,7 +135,7 @@ def test_how_a_dependency_is_spelled() -> None:
 
 _STATES = st.builds(
     TrialState,
-    seed=st.just(0),
+    trial=st.just(TrialKey("run", 0)),
     is_trained=st.booleans(),
     training=st.none() | st.just("1_0"),
     assessing=st.none() | st.just("2_0"),
@@ -135,22 +147,22 @@ _STATES = st.builds(
 def test_whatever_the_state_every_trial_ends_up_with_one_training_and_one_assessment(
     states: list[TrialState], size: int, room: int | None, index: bool
 ) -> None:
-    states = [TrialState(n, s.is_trained, s.training, s.assessing, s.others) for n, s in enumerate(states)]
+    states = [replace(s, trial=TrialKey(f"run{n % 3}", n)) for n, s in enumerate(states)]
     plan = plan_jobs(states, index=index, summary=None, max_array_size=size, room=room)
-    for state in states:
-        trainings = [job for job in plan.jobs if job.stage == "train" and state.seed in job.seeds]
-        assessments = [job for job in plan.jobs if job.stage == "assess" and state.seed in job.seeds]
-        if state.seed in plan.waiting:
+    for one in states:
+        trainings = [job for job in plan.jobs if job.stage == "train" and one.trial in job.trials]
+        assessments = [job for job in plan.jobs if job.stage == "assess" and one.trial in job.trials]
+        if one.trial in plan.waiting:
             assert trainings + assessments == []
             continue
-        trained = state.is_trained or state.training is not None
+        trained = one.is_trained or one.training is not None
         assert len(trainings) == (0 if trained else 1)
-        assert len(assessments) == (0 if state.assessing and trained else 1)
+        assert len(assessments) == (0 if one.assessing and trained else 1)
         for job in trainings:
             position = plan.jobs.index(job)
-            assert plan.jobs[position + 1] == PlannedJob("assess", job.seeds, (Dependency("aftercorr", position),))
+            assert plan.jobs[position + 1] == PlannedJob("assess", job.trials, (Dependency("aftercorr", position),))
     for position, job in enumerate(plan.jobs):
-        assert len(job.seeds) <= size
+        assert len(job.trials) <= size
         assert all(dep.on < position for dep in job.after if isinstance(dep.on, int))
     if room is not None:
-        assert sum(len(job.seeds) or 1 for job in plan.jobs) <= max(room, 1)
+        assert sum(len(job.trials) or 1 for job in plan.jobs) <= max(room, 1)

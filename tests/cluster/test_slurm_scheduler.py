@@ -9,6 +9,7 @@ import pytest
 from seqtrack.cluster import slurm, slurm_queue
 from seqtrack.cluster.slurm import SlurmScheduler
 from seqtrack.cluster.slurm_queue import QueuedTask
+from seqtrack.cluster.work import Work
 from seqtrack.config import build
 from seqtrack.pipeline.request import Request, resolve
 
@@ -32,7 +33,7 @@ def settled(request: Request, monkeypatch: pytest.MonkeyPatch, *answers: list[st
 
     said: list[str] = []
     monkeypatch.setattr(slurm_queue, "queue", queue)
-    tasks = SlurmScheduler(request, "submission", lambda statuses: None, said.append)._settled_queue()
+    tasks = SlurmScheduler(Work.of(request), "submission", lambda statuses: None, said.append)._settled_queue()
     return [task.name for task in tasks], said
 
 

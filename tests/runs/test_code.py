@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtrack.pipeline.request import ASSESS_MODULE, NOT_LEARNED_FROM, TRAIN_MODULE
+from seqtrack.pipeline.sources import ASSESS_MODULE, NOT_LEARNED_FROM, TRAIN_MODULE
 from seqtrack.runs import code
 
 

@@ -59,8 +59,8 @@ def test_a_model_of_ones_own_is_frozen_too(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(str(tmp_path))
 
     plain = snapshot.freeze(tmp_path)
-    one = snapshot.freeze(tmp_path, "mine:Family")
-    two = snapshot.freeze(tmp_path, "lab.trackers.fast:Family")
+    one = snapshot.freeze(tmp_path, ["mine:Family"])
+    two = snapshot.freeze(tmp_path, ["lab.trackers.fast:Family"])
 
     assert len({plain, one, two}) == 3
     assert (one / "mine.py").read_text() == "A = 1\n"
@@ -69,11 +69,11 @@ def test_a_model_of_ones_own_is_frozen_too(tmp_path: Path, monkeypatch: pytest.M
     assert (two / "lab" / "trackers" / "anchors.json").read_text() == "[1, 2]"
     assert not list(two.rglob("*.pyc"))
     (tmp_path / "mine.py").write_text("A = 2\n")
-    assert snapshot.freeze(tmp_path, "mine:Family") != one
+    assert snapshot.freeze(tmp_path, ["mine:Family"]) != one
     (package / "anchors.json").write_text("[1, 3]")
-    assert snapshot.freeze(tmp_path, "lab.trackers.fast:Family") != two
+    assert snapshot.freeze(tmp_path, ["lab.trackers.fast:Family"]) != two
     # What is installed stays where it is.
-    assert snapshot.freeze(tmp_path, "json.decoder:JSONDecoder") == plain
+    assert snapshot.freeze(tmp_path, ["json.decoder:JSONDecoder"]) == plain
 
 
 def test_a_package_with_data_beside_it_is_not_copied_for_every_run(
@@ -87,7 +87,7 @@ def test_a_package_with_data_beside_it_is_not_copied_for_every_run(
     (package / "x.py").write_text("X = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UserError) as caught:
-        snapshot.freeze(tmp_path, "heavy.x:Family")
+        snapshot.freeze(tmp_path, ["heavy.x:Family"])
     assert str(caught.value) == (
         f"--model: {package} holds more than 100 MB, and jobs get a copy of it; keep data elsewhere"
     )
@@ -114,9 +114,9 @@ def test_in_git_the_whole_tree_is_frozen_as_it_lies_there(tmp_path: Path, monkey
 
     cache = tmp_path / "cache"
     one, two, three = (
-        snapshot.freeze(cache, None, clean),
-        snapshot.freeze(cache, None, dirty),
-        snapshot.freeze(cache, "mine:Family", dirty),
+        snapshot.freeze(cache, [], clean),
+        snapshot.freeze(cache, [], dirty),
+        snapshot.freeze(cache, ["mine:Family"], dirty),
     )
     assert clean.tree is not None and dirty.tree is not None
     assert one == cache / "code" / clean.tree[:16] / "libs"
@@ -129,5 +129,5 @@ def test_in_git_the_whole_tree_is_frozen_as_it_lies_there(tmp_path: Path, monkey
     assert (three / "mine.py").read_text() == "M = 1\n", "found where the package is found"
     victim = two / "package" / "new.py"
     victim.unlink()
-    assert snapshot.freeze(cache, None, dirty) == two
+    assert snapshot.freeze(cache, [], dirty) == two
     assert victim.read_text() == "N = 1\n"

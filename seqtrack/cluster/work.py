@@ -1,0 +1,114 @@
+"""What one command asks for: the trials of one run, or of every run of a sweep. Schedulers know nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from seqtrack.config import ExecutionConfig
+from seqtrack.pipeline import families, plan
+from seqtrack.pipeline.request import DataUse, Request
+from seqtrack.runs.paths import RunFolder, SweepFolder, TrialFolder, TrialKey
+from seqtrack.runs.repository import Snapshot
+
+
+@dataclass(frozen=True)
+class Work:
+    """Trials that one scheduler carries out.
+
+    Attributes:
+        requests: one for each run; where and how they are executed is the same for all.
+        folder: what was asked for; its ``slurm`` folder has the ledger, the scripts and the outputs of the jobs.
+    """
+
+    requests: tuple[Request, ...]
+    folder: RunFolder | SweepFolder
+
+    @classmethod
+    def of(cls, request: Request) -> Work:
+        """A single run."""
+        return cls((request,), request.run)
+
+    @cached_property
+    def by_run(self) -> Mapping[str, Request]:
+        return {request.run_id: request for request in self.requests}
+
+    @cached_property
+    def trials(self) -> tuple[TrialKey, ...]:
+        """Run by run, in order of seed."""
+        return tuple(TrialKey(request.run_id, seed) for request in self.requests for seed in request.seeds)
+
+    @property
+    def execution(self) -> ExecutionConfig:
+        return self.requests[0].execution
+
+    @property
+    def runs(self) -> list[RunFolder]:
+        return [request.run for request in self.requests]
+
+    @property
+    def mark(self) -> str:
+        """By which its jobs are known in SLURM's queue."""
+        return f"sweep-{self.folder.name}" if isinstance(self.folder, SweepFolder) else self.folder.run_id
+
+    @property
+    def title(self) -> str:
+        return f"sweep {self.folder.name}" if isinstance(self.folder, SweepFolder) else f"run {self.folder.run_id}"
+
+    def how_to_look(self) -> list[str]:
+        """What to tell a person who leaves it to itself."""
+        lines = ["the same command comes back, repairs, or adds trials; to look at it:"]
+        cache = self.execution.cache_dir
+        where = "" if cache == Path("cache").absolute() else f" --cache_dir {cache}"
+        name = self.requests[0].run_id
+        verbs = {"status": "", "logs": " --seed 0", "cancel": ""}
+        lines += [f"  seqtrack {verb} {name}{more}{where}" for verb, more in verbs.items()]
+        if isinstance(self.folder, SweepFolder):
+            lines[-3:] = [f"  {line.strip()}  # of one run; all are in {self.folder.csv}" for line in lines[-3:-2]]
+        return lines
+
+    @cached_property
+    def questions(self) -> Mapping[str, str]:
+        return {request.run_id: request.question for request in self.requests}
+
+    @cached_property
+    def data_uses(self) -> list[DataUse]:
+        """Every version of a data set that is read, each once; see ``Request.data_uses``."""
+        found: dict[tuple[str, str, str], DataUse] = {}
+        for use in (use for request in self.requests for use in request.data_uses):
+            key = (use.name.label, use.locations.preproc, use.locations.storage)
+            if key not in found or use.assessed:
+                found[key] = use
+        return list(found.values())
+
+    @property
+    def plugins(self) -> list[str]:
+        """Models of a person's own that are trained."""
+        found = (families.plugin(request.train.model) for request in self.requests)
+        return list(dict.fromkeys(filter(None, found)))
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        return self.requests[0].snapshot
+
+    def request(self, trial: TrialKey) -> Request:
+        return self.by_run[trial.run]
+
+    def trial(self, trial: TrialKey) -> TrialFolder:
+        return self.request(trial).run.trial(trial.seed)
+
+    def has_nothing_left(self, trial: TrialKey) -> bool:
+        return plan.has_nothing_left(self.request(trial), self.trial(trial))
+
+    def listed(self, trials: Sequence[TrialKey]) -> str:
+        """As a person is told of them: ``seeds 3, 4`` of a run, and how many of a sweep."""
+        if isinstance(self.folder, SweepFolder):
+            return f"{len(trials)} trials"
+        return f"seeds {', '.join(str(trial.seed) for trial in trials)}"
+
+
+def seeds_of(run_id: str, found: Mapping[TrialKey, str]) -> dict[int, str]:
+    """What there is to say of the trials of one run, by seed."""
+    return {trial.seed: text for trial, text in found.items() if trial.run == run_id}

@@ -1,0 +1,153 @@
+"""A sweep: its points as requests, and its record on disk.
+
+Every point is an ordinary run. The sweep has a folder with a line for each command (``submissions.jsonl``), and each
+of its runs a mark that leads back to it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from seqtrack import config as configuration
+from seqtrack.config import FIELDS
+from seqtrack.errors import UserError
+from seqtrack.pipeline.request import Request, new_submission, read_submission, resolve, submit
+from seqtrack.pipeline.sources import Sources
+from seqtrack.pipeline.sweep.definition import Definition, put
+from seqtrack.pipeline.sweep.space import Axis, Point
+from seqtrack.runs import events
+from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
+from seqtrack.schema import nearest
+
+SHOWN = 8  # points in one line of text
+
+
+@dataclass(frozen=True)
+class SweptRun:
+    """``numbers``: of the points that come out as this run; ``values``: of the first of them."""
+
+    run_id: str
+    numbers: tuple[int, ...]
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """``requests``: of the ``runs``, in the same order."""
+
+    folder: SweepFolder
+    axes: tuple[Axis, ...]
+    runs: tuple[SweptRun, ...]
+    requests: tuple[Request, ...]
+
+    @property
+    def same(self) -> list[str]:
+        """What to say of points that are one and the same run."""
+        return [
+            f"points {', '.join(map(str, run.numbers))} are the same run {run.run_id}, which runs once"
+            for run in self.runs
+            if len(run.numbers) > 1
+        ]
+
+
+def from_definition(definition: Definition, flags: Mapping[str, Any]) -> Sweep:
+    """Every point completed and checked. ``flags``: from the command line.
+
+    Raises:
+        UserError: names the file, the key and the value that does not go.
+    """
+    for name in flags:
+        if name not in FIELDS:
+            raise UserError(f"--{name}: no such flag; {nearest(name, FIELDS)}")
+        if name in definition.names:
+            raise UserError(f"--{name}: {definition.file} sweeps it; leave the flag out")
+    if "name" in flags:
+        raise UserError(f"--name: it would name every run alike; the sweep's name is in {definition.file}")
+    values: dict[str, Any] = {**configuration.machine_values(), **definition.base}
+    if definition.num_trials is not None:
+        values["num_trials"] = definition.num_trials
+    values.update(flags)
+    configuration.build(values)  # what is wrong without any point is no point's fault
+    sources = Sources(f"sweep-{definition.name}")
+    numbers: dict[str, list[int]] = {}
+    first: dict[str, tuple[Point, Request]] = {}
+    for point in definition.points:
+        request = _request(definition, values, point, sources)
+        numbers.setdefault(request.run_id, []).append(point.number)
+        first.setdefault(request.run_id, (point, request))
+    requests = tuple(request for _, request in first.values())
+    runs = tuple(SweptRun(run_id, tuple(numbers[run_id]), point.values) for run_id, (point, _) in first.items())
+    folder = SweepFolder(requests[0].execution.cache_dir / SWEEPS / definition.name)
+    return Sweep(folder, tuple(definition.axes), runs, requests)
+
+
+def _request(definition: Definition, base: Mapping[str, Any], point: Point, sources: Sources) -> Request:
+    values = dict(base)
+    try:
+        for name, value in point.values.items():
+            put(values, name, value)
+        return resolve(configuration.build(values), sources)
+    except UserError as error:
+        text = str(error)
+        named = [name for name in point.values if text.startswith((f"--{name}:", f"--{name}."))]
+        named = named or [name for name in point.values if text.startswith(f"--{name.partition('.')[0]}")]
+        where = ", ".join(f"{'grid' if name in definition.grid else 'random'}.{name}" for name in named)
+        said = ", ".join(f"{name}={value}" for name, value in list(point.values.items())[:SHOWN])
+        raise UserError(
+            f"{definition.file}: {f'{where}: ' if where else ''}point {point.number} ({said}): {text}"
+        ) from error
+
+
+def record(sweep: Sweep, definition: Definition) -> str:
+    """Records every request and the sweep itself; returns the id that workers are given.
+
+    The line of the sweep comes last: one that was killed before it has asked for nothing.
+    """
+    submission = new_submission()
+    for request in sweep.requests:
+        request.run.sweep_marks.mkdir(parents=True, exist_ok=True)
+        (request.run.sweep_marks / sweep.folder.name).touch()
+        submit(request, submission, sweep.folder.name)
+    events.append(
+        sweep.folder.submissions,
+        {
+            "id": submission,
+            "time": time.time(),
+            "argv": sys.argv[1:],
+            "definition": dict(definition.content),
+            "axes": [asdict(axis) for axis in sweep.axes],
+            "runs": [asdict(run) for run in sweep.runs],
+        },
+    )
+    return submission
+
+
+def read(folder: SweepFolder, submission: str | None = None) -> Sweep:
+    """The sweep as it was asked for last, or under this id. Raises UserError where nothing was."""
+    for line in reversed(events.read(folder.submissions)):
+        if submission in (None, line["id"]):
+            axes = tuple(Axis(a["name"], a["scale"], tuple(a["values"])) for a in line["axes"])
+            runs = tuple(SweptRun(r["run_id"], tuple(r["numbers"]), r["values"]) for r in line["runs"])
+            requests = tuple(read_submission(folder.run(run.run_id), line["id"]) for run in runs)
+            return Sweep(folder, axes, runs, requests)
+    raise UserError(f"{folder.path}: nothing was submitted; start it with python -m seqtrack.tools.sweep")
+
+
+def no_longer(sweep: Sweep) -> list[str]:
+    """Runs that were points when the sweep was asked for last, and are none now."""
+    line = events.read(sweep.folder.submissions)[-1:]
+    now = {run.run_id for run in sweep.runs}
+    return [run["run_id"] for last in line for run in last["runs"] if run["run_id"] not in now]
+
+
+def sweeps_of(run: RunFolder) -> Iterator[Sweep]:
+    """Those that a run is a point of as they were asked for last."""
+    for folder in run.sweeps:
+        if folder.submissions.exists():
+            found = read(folder)
+            if any(point.run_id == run.run_id for point in found.runs):
+                yield found

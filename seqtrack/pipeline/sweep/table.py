@@ -1,0 +1,145 @@
+"""The table of a sweep: its runs, best first, from what lies on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import math
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from seqtrack.errors import UserError
+from seqtrack.pipeline import plan
+from seqtrack.pipeline.request import Request
+from seqtrack.pipeline.sweep.sweep import Sweep
+from seqtrack.runs import atomic
+from seqtrack.runs.paths import TrialKey
+
+REASONS_SHOWN = 5
+
+
+def scores(request: Request) -> dict[int, float]:
+    """By seed, of the trials that are complete: the selected checkpoint on the selection set."""
+    found = {}
+    for seed in request.seeds:
+        trial = request.run.trial(seed)
+        if not trial.path.is_dir():
+            continue
+        with contextlib.suppress(UserError):  # no checkpoint has a score to select by: the trial says so itself
+            if plan.is_complete(request, trial):
+                step = plan.selected_step(request, trial)
+                found[seed] = plan.selection_scores(request, trial)[step] if step is not None else math.nan
+    return found
+
+
+def tabulate(sweep: Sweep, failures: Mapping[TrialKey, str] | None = None) -> dict[str, Any]:
+    """The content of ``sweep.json``: no date and no host, so that a sweep that was killed gives the same bytes."""
+    return table(sweep, [scores(request) for request in sweep.requests], failures or {})
+
+
+def table(sweep: Sweep, found: list[dict[int, float]], failures: Mapping[TrialKey, str]) -> dict[str, Any]:
+    """Pure. found: of each run, the score of each seed that is done."""
+    first = sweep.requests[0]
+    sign = -1.0 if first.selection_metric.higher_is_better else 1.0
+    rows: list[dict[str, Any]] = []
+    for run, values in zip(sweep.runs, found, strict=True):
+        known = [value for _, value in sorted(values.items()) if math.isfinite(value)]
+        rows.append(
+            {
+                "run_id": run.run_id,
+                "points": list(run.numbers),
+                "values": dict(run.values),
+                "mean": statistics.fmean(known) if known else None,
+                "std": statistics.stdev(known) if len(known) > 1 else None,
+                "n": len(values),
+                "asked": len(first.seeds),
+                "per_seed": {
+                    str(seed): value if math.isfinite(value) else None for seed, value in sorted(values.items())
+                },
+            }
+        )
+    rows.sort(key=lambda row: (row["mean"] is None, sign * (row["mean"] or 0.0), row["points"][0]))
+    for rank, row in enumerate(rows, start=1):
+        row["rank"] = rank if row["mean"] is not None else None
+    return {
+        "name": sweep.folder.name,
+        "eval_id": first.selection.eval_id,
+        "metric": first.selection_metric.name,
+        "higher_is_better": first.selection_metric.higher_is_better,
+        "seeds": list(first.seeds),
+        "axes": [{"name": axis.name, "scale": axis.scale, "values": list(axis.values)} for axis in sweep.axes],
+        "rows": rows,
+        "done": sum(map(len, found)),
+        "asked": len(first.seeds) * len(found),
+        "notes": [*sweep.same, *_reasons(failures)],
+    }
+
+
+def _reasons(failures: Mapping[TrialKey, str]) -> list[str]:
+    lines = [f"run {trial.run} seed {trial.seed}: failed: {why}" for trial, why in sorted(failures.items())]
+    more = len(lines) - REASONS_SHOWN
+    return lines[:REASONS_SHOWN] + ([f"and {more} more failed"] if more > 0 else [])
+
+
+def write(sweep: Sweep, failures: Mapping[TrialKey, str] | None = None) -> dict[str, Any]:
+    """Refreshes ``sweep.json`` and ``sweep.csv`` and returns the table."""
+    found = tabulate(sweep, failures)
+    atomic.sweep(sweep.folder.path)
+    atomic.write_json(sweep.folder.json, found)
+    atomic.write_text(sweep.folder.csv, to_csv(found))
+    return found
+
+
+def spelled(value: Any) -> str:
+    """As it would be typed."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _names(found: Mapping[str, Any]) -> list[str]:
+    return [axis["name"] for axis in found["axes"]]
+
+
+def to_csv(found: Mapping[str, Any]) -> str:
+    """A line for each run, every digit, for other programs."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    names = _names(found)
+    writer.writerow(["rank", *names, "eval_id", "metric", "mean", "std", "n", "asked", "run_id"])
+    for row in found["rows"]:
+        numbers = ["" if row[key] is None else repr(row[key]) for key in ("mean", "std", "n", "asked")]
+        rank = "" if row["rank"] is None else row["rank"]
+        values = [spelled(row["values"][name]) for name in names]
+        writer.writerow([rank, *values, found["eval_id"], found["metric"], *numbers, row["run_id"]])
+    return buffer.getvalue()
+
+
+def score(row: Mapping[str, Any]) -> str:
+    if row["mean"] is None:
+        return "-"
+    return f"{row['mean']:.3f}" + ("" if row["std"] is None else f" ± {row['std']:.3f}")
+
+
+def to_text(found: Mapping[str, Any]) -> str:
+    """For a person: aligned columns, and what there is to say under them."""
+    names = _names(found)
+    cells = [["rank", *names, f"{found['metric']} ({found['eval_id']})", "n", "run"]]
+    for row in found["rows"]:
+        rank = "-" if row["rank"] is None else str(row["rank"])
+        values = [spelled(row["values"][name]) for name in names]
+        cells.append([rank, *values, score(row), f"{row['n']}/{row['asked']}", row["run_id"]])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+    lines.append(f"{found['done']} of {found['asked']} trials completed")
+    return "\n".join([*lines, *(f"note: {note}" for note in found["notes"])]) + "\n"
+
+
+def best(found: Mapping[str, Any]) -> str:
+    """The first row in one line; empty while there is none."""
+    row = found["rows"][0]
+    if row["mean"] is None:
+        return ""
+    values = ", ".join(f"{name}={spelled(row['values'][name])}" for name in _names(found))
+    return f"{found['metric']} {score(row)} (n = {row['n']}; {values}; run {row['run_id']})"
