@@ -381,7 +381,9 @@ def submit(request: Request, submission: str | None = None, sweep: str | None = 
         "train": to_dict(request.train),
         "files": {name: dataclasses.asdict(file) for name, file in request.files.items()},
     }
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # libyaml's, where it is there: ten times as fast, which a sweep of a hundred runs notices.
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(values, Dumper=dumper, sort_keys=False, allow_unicode=True)
     atomic.create_exclusively(request.run.train_yaml, text.encode())
     for name in request.datasets.values():
         if name.only:  # jobs may start when its file has been edited, or is not in their reach
