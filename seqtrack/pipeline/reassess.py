@@ -25,7 +25,7 @@ from seqtrack.pipeline.request import NamedFile, Request
 from seqtrack.runs import attempts, events
 from seqtrack.runs.attempts import Attempt
 from seqtrack.runs.jobs import ASSESS
-from seqtrack.runs.paths import RunFolder
+from seqtrack.runs.paths import RunFolder, TrialFolder
 from seqtrack.runs.status import trial_status
 
 # Where the run's last command found its data; what is given now, or is a fact of this machine, comes first.
@@ -69,21 +69,22 @@ def request_for(run: RunFolder, given: Mapping[str, Any]) -> Request:
 
 
 def selected(run: RunFolder, seeds: Sequence[int] | None) -> list[Chosen]:
-    """The checkpoint that each trial is reported at. UserError for a trial that has none yet."""
-    asked = request.read_submission(run)
-    trials = [trial for trial in run.trials() if seeds is None or trial.seed in seeds]
+    """The checkpoint that each trial is reported at, by the newest command that it has finished. UserError for a trial
+    that has finished none."""
     _check_seeds(run, seeds)
-    found = []
-    for trial in trials:
-        step = plan.selected_step(asked, trial)
-        if step is None:
-            raise UserError(
-                f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or"
-                " the command of the run again"
-            )
-        candidates = len(plan.candidate_steps(asked, trial))
-        found.append(Chosen(trial.seed, step, candidates, asked.selection.eval_id))
-    return found
+    return [_selected(run, trial) for trial in run.trials() if seeds is None or trial.seed in seeds]
+
+
+def _selected(run: RunFolder, trial: TrialFolder) -> Chosen:
+    for command in reversed(events.read(run.submissions)):
+        asked = request.read_submission(run, command["id"])
+        step = plan.selected_step(asked, trial) if trial.seed in asked.seeds else None
+        if step is not None:
+            return Chosen(trial.seed, step, len(plan.candidate_steps(asked, trial)), asked.selection.eval_id)
+    raise UserError(
+        f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or the command"
+        " of the run again"
+    )
 
 
 def at_step(run: RunFolder, seeds: Sequence[int] | None, step: int) -> list[Chosen]:

@@ -41,6 +41,7 @@ WHERE = (
     "data_dir", "data_paths", "tar_dir", "untar", "stage_mode", "tmp_data_dir", "tmp_keep", "data_cache_dir",
     "cache_dir", "accept_changes", "device", "eval_workers", "eval_batch", "loglevel",
 )  # fmt: skip
+DEFAULTS = {"eval_datasets": "", "eval_samplers": "benchmark"}
 OF_A_TRACKER = ("num_trials", "first_seed", "name", "max_parallel")
 
 
@@ -58,7 +59,7 @@ def build_parser() -> cli.Parser:
     of_run = parser.add_argument_group("of RUN")
     of_run.add_argument("--seed", metavar="K", type=int, nargs="+", help="these trials [all]")
     of_run.add_argument("--step", metavar="N", type=int, help="at this step [the one that each trial selected]")
-    train.add_flags(parser.add_argument_group("what is measured"), AssessConfig, only=HOW)
+    train.add_flags(parser.add_argument_group("what is measured"), AssessConfig, only=HOW, defaults=DEFAULTS)
     train.add_flags(parser.add_argument_group("where and how it runs"), ExecutionConfig, only=WHERE)
     train.add_flags(parser.add_argument_group("of --tracker"), ExecutionConfig, only=OF_A_TRACKER)
     return parser
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise UserError(f"--{name}: it belongs to {'RUN' if owner == 'run' else '--tracker'}; leave it out")
     if "eval_datasets" not in given:
         raise UserError("--eval_datasets: name what to assess on")
-    given.setdefault("eval_samplers", ["benchmark"])
+    given.setdefault("eval_samplers", [DEFAULTS["eval_samplers"]])
     if "tracker" in given:
         return _assess_tracker(given)
     return _assess_checkpoints(given)

@@ -6,7 +6,8 @@ import argparse
 import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from seqtrack import config as configuration
@@ -64,17 +65,23 @@ def build_parser(prog: str | None = None) -> cli.Parser:
     return parser
 
 
-def add_flags(group: Any, section: type[Any], only: Sequence[str] | None = None, without: Sequence[str] = ()) -> None:
-    """One flag per field of a configuration class; of all its fields, or of these."""
+def add_flags(
+    group: Any,
+    section: type[Any],
+    only: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+    defaults: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """One flag per field of a configuration class; of all its fields, or of these. ``defaults``: what the help names
+    where it is not the class's own."""
     for field in dataclasses.fields(section):
         if (only is None or field.name in only) and field.name not in without:
-            _add_flag(group, field)
+            _add_flag(group, field, defaults.get(field.name, default_text(field)))
 
 
-def _add_flag(group: Any, field: dataclasses.Field[Any]) -> None:
+def _add_flag(group: Any, field: dataclasses.Field[Any], default: str) -> None:
     metadata = field.metadata
     kind = metadata["kind"].rstrip("?")
-    default = default_text(field)
     text = metadata["help"].replace("%", "%%") + (f" [{default}]" if default else "")
     if kind == "flag":
         group.add_argument(f"--{field.name}", action=argparse.BooleanOptionalAction, help=text)
