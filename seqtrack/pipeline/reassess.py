@@ -69,8 +69,11 @@ def request_for(run: RunFolder, given: Mapping[str, Any]) -> Request:
 
 
 def selected(run: RunFolder, seeds: Sequence[int] | None) -> list[Chosen]:
-    """The checkpoint that each trial is reported at, by the newest command that it has finished. UserError for a trial
-    that has finished none."""
+    """The checkpoint that each trial is reported at, by the newest command that it has finished.
+
+    Raises:
+        UserError: a trial has finished none.
+    """
     _check_seeds(run, seeds)
     return [_selected(run, trial) for trial in run.trials() if seeds is None or trial.seed in seeds]
 
@@ -82,8 +85,8 @@ def _selected(run: RunFolder, trial: TrialFolder) -> Chosen:
         if step is not None:
             return Chosen(trial.seed, step, len(plan.candidate_steps(asked, trial)), asked.selection.eval_id)
     raise UserError(
-        f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or the command"
-        " of the run again"
+        f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or the run's"
+        " command again"
     )
 
 
