@@ -85,8 +85,8 @@ def _selected(run: RunFolder, trial: TrialFolder) -> Chosen:
         if step is not None:
             return Chosen(trial.seed, step, len(plan.candidate_steps(asked, trial)), asked.selection.eval_id)
     raise UserError(
-        f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or the run's"
-        " command again"
+        f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or the"
+        " command of the run again"
     )
 
 
