@@ -206,7 +206,7 @@ def test_worst_sequences_have_film_strips_where_frames_are_at_hand(page: str, ru
     assert names[:WORST] == list(total.sort_values().index[:WORST])
     assert "No frames: uav123 is not at hand" in text
     article = text.split("<article")[1]
-    frames = [int(frame) for frame in re.findall(r"<figcaption>(\d+) · ", article)]
+    frames = [int(frame) for frame in re.findall(r"<figcaption>frame (\d+) · ", article)]
     assert frames[0] == 0 and frames[-1] == 24 and frames == sorted(set(frames))
     assert article.count("data:image/jpeg;base64,") == len(frames)
     truth = madeup.truth_of(names[0], 25)[0] * 240 / 640

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrack.assessment.protocols import Sequence
+from seqtrack.data.datasets import Dataset
 from seqtrack.data.geometry import iou
 from seqtrack.data.imaging.images import RegionDecoder
 from seqtrack.errors import DataError, UserError
@@ -122,12 +123,14 @@ def moments(overlaps: Floats, count: int = MOMENTS) -> list[int]:
 
 def _longest(flags: NDArray[np.bool_]) -> tuple[int, int]:
     """[begin, end) of the longest stretch of true, the first of equally long ones; (0, 0) for none."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    if not len(edges):
-        return 0, 0
-    begins, ends = edges[::2], edges[1::2]
-    place = int(np.argmax(ends - begins))
-    return int(begins[place]), int(ends[place])
+    found = _stretches(flags)
+    return max(found, key=lambda stretch: stretch[1] - stretch[0], default=(0, 0))
+
+
+def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """[begin, end) of each stretch of true, in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _article(subject: Subject, eval_id: str, name: str, found: Material | str, left: int) -> tuple[str, int]:
@@ -151,7 +154,7 @@ def _article(subject: Subject, eval_id: str, name: str, found: Material | str, l
         if left <= 0:
             tiles = paragraph(f"No frames: those of the sequences above have {MAX_BYTES >> 20} MB already.")
         else:
-            tiles = "".join(_tile(subject, found, sequence, runs, row) for row in picks)
+            tiles = "".join(_tile(subject, found, found.dataset, sequence, runs, row) for row in picks)
             spent = len(tiles)
             tiles = f'<div class="strip">{tiles}</div>'
     return f'<article class="lost">{head}{timeline}{tiles}</article>', spent
@@ -194,29 +197,18 @@ def _named(subject: Subject, one: Followed) -> str:
 def _timeline(name: str, sequence: Sequence, runs: list[Followed], picks: list[int]) -> str:
     """Overlap over the frames of the sequence, a line per run."""
     total = max(len(sequence.frames) - 1, 1)
-    absent = ""
-    begin, flags = 0, ~sequence.present
-    while begin < len(flags):  # stretches out of view
-        if flags[begin]:
-            end = begin
-            while end + 1 < len(flags) and flags[end + 1]:
-                end += 1
-            left, right = (begin - 0.5) / total * _WIDTH, (end + 0.5) / total * _WIDTH
-            absent += f'<rect x="{left:.1f}" y="0" width="{right - left:.1f}" height="{_HEIGHT}"/>'
-            begin = end
-        begin += 1
+    absent = "".join(
+        f'<rect x="{(begin - 0.5) / total * _WIDTH:.1f}" y="0" width="{(end - begin) / total * _WIDTH:.1f}"'
+        f' height="{_HEIGHT}"/>'
+        for begin, end in _stretches(~sequence.present)
+    )
     lines = ""
     for one in runs:
         step = max(1, len(one.rows) // _POINTS)
-        points, pieces = "", []
-        for row, overlap in zip(one.rows[::step], one.overlaps[::step], strict=True):
-            if np.isfinite(overlap):
-                points += f"{row / total * _WIDTH:.1f},{(1 - overlap) * _HEIGHT:.1f} "
-            elif points:
-                pieces.append(points)
-                points = ""
-        pieces += [points] * bool(points)
-        lines += "".join(f'<polyline class="run-{one.run}" points="{piece.strip()}"/>' for piece in pieces)
+        x, y = one.rows[::step] / total * _WIDTH, (1 - one.overlaps[::step]) * _HEIGHT
+        for begin, end in _stretches(np.isfinite(y)):
+            points = " ".join(f"{x[k]:.1f},{y[k]:.1f}" for k in range(begin, end))
+            lines += f'<polyline class="run-{one.run}" points="{points}"/>'
     marks = "".join(f'<path d="M{row / total * _WIDTH:.1f} 0V{_HEIGHT}"/>' for row in picks)
     label = escape(f"overlap with the truth over the {len(sequence.frames)} frames of {name}")
     return (
@@ -225,10 +217,11 @@ def _timeline(name: str, sequence: Sequence, runs: list[Followed], picks: list[i
     )
 
 
-def _tile(subject: Subject, found: Material, sequence: Sequence, runs: list[Followed], row: int) -> str:
+def _tile(
+    subject: Subject, found: Material, dataset: Dataset, sequence: Sequence, runs: list[Followed], row: int
+) -> str:
     """One frame with the truth and the box of each run, and their overlaps below."""
-    dataset, frame = found.dataset, int(sequence.frames[row])
-    assert dataset is not None
+    frame = int(sequence.frames[row])
     overlaps, boxes = [], []
     width, height = found.index.video_size(sequence.video)
     if sequence.present[row]:
@@ -239,8 +232,8 @@ def _tile(subject: Subject, found: Material, sequence: Sequence, runs: list[Foll
             boxes.append((one.boxes[place], f"run-{one.run}"))
             value = one.overlaps[place]
             said = "out of view" if not sequence.present[row] else f"{value:.2f}" if np.isfinite(value) else "–"
-            overlaps.append(f"{'' if subject.is_single else swatch(one.run)}{said}")
-    caption = f"<figcaption>{frame} · {' '.join(dict.fromkeys(overlaps))}</figcaption>"
+            overlaps.append(f"{'overlap ' * (value == value) if subject.is_single else swatch(one.run)}{said}")
+    caption = f"<figcaption>frame {frame} · {' '.join(overlaps)}</figcaption>"
     try:
         data = dataset.read_frame(sequence.video, frame)
         image, _ = small_picture(RegionDecoder(), data, lambda: dataset.describe_frame(sequence.video, frame))
