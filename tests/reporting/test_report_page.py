@@ -308,7 +308,7 @@ def test_a_set_of_vot_has_its_own_plots(tmp_path: Path) -> None:
     run = madeup.write_run(tmp_path, seeds=2, eval_sets={"uav123": 2})
     summary = json.loads(run.summary_json.read_text())
     cell = {"std": 0.01, "n": 2, "interval_95": None}
-    values = {"EAO": 0.3, "accuracy": 0.6, "robustness": 14.0}
+    values = {"EAO": 0.3, "accuracy": 0.6, "robustness": 0.01}  # one trial lost no target: a dot at 0
     summary["results"] = {
         "uav123-full": {
             name: {**cell, "mean": value, "per_seed": {"0": value - 0.01, "1": value + 0.01}}
@@ -325,6 +325,8 @@ def test_a_set_of_vot_has_its_own_plots(tmp_path: Path) -> None:
         "Expected overlap", "Precision and recall", "Accuracy and robustness",
     ]  # fmt: skip
     assert re.search(r">\w+ \[0.300 ± 0.010\]</text>", text)
+    of_seeds = text.split('aria-label="Accuracy and robustness')[1]
+    assert of_seeds.count("opacity: 0.45") >= 2
 
 
 def test_cells() -> None:

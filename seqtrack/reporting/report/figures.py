@@ -121,8 +121,8 @@ def _accuracy_robustness(subject: Subject, eval_id: str) -> Iterator[str]:
         if cells[0] is None or cells[1] is None:
             continue
         colour = plots.look(k)["color"]
-        seeds = [seed for seed in cells[0]["per_seed"] if all(cell["per_seed"].get(seed) for cell in cells if cell)]
-        x, y = ([cell["per_seed"][seed] for seed in seeds if cell] for cell in (cells[1], cells[0]))
+        by_seed = [(cells[1]["per_seed"].get(seed), value) for seed, value in cells[0]["per_seed"].items()]
+        x, y = zip(*[pair for pair in by_seed if None not in pair], strict=True)
         axes.plot(x, y, "o", color=colour, alpha=0.45, markersize=4, linewidth=0)
         label = Line(name, np.empty(0), np.empty(0)).label
         axes.plot([cells[1]["mean"]], [cells[0]["mean"]], "P", color=colour, markersize=9, linewidth=0, label=label)
@@ -141,7 +141,7 @@ def _scores_over_steps(subject: Subject) -> Iterator[str]:
         for k, run in enumerate(subject.runs):
             rows = run.scores
             found.append((k, rows[(rows["eval_id"] == eval_id) & (rows["metric"] == metric)]))
-        if max((rows["step"].nunique() for _, rows in found), default=0) < 2:
+        if not any((rows.groupby("seed")["step"].nunique() > 1).any() for _, rows in found):
             continue
         figure, axes = plots.new_figure("training step", metric, f"{metric} on {eval_id}")
         for k, rows in found:

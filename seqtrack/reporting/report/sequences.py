@@ -49,7 +49,7 @@ def attributes(subject: Subject, material: Mapping[str, Material | str]) -> str:
 
 
 def _attributes(subject: Subject, eval_id: str, names: list[str], known: AttributeTable) -> str:
-    metric = subject.primary(eval_id)
+    metric = subject.of_sequence(eval_id)
     columns = [Column("attribute"), Column("sequences", is_number=True)]
     columns += [
         Column(metric if subject.is_single else name, definition(metric), True, None if subject.is_single else k)
@@ -109,7 +109,7 @@ def by_sequence(subject: Subject) -> str:
 
 
 def _one_run(subject: Subject, eval_id: str) -> str:
-    metrics = sorted(subject.metrics(eval_id), key=lambda metric: metric != subject.primary(eval_id))
+    metrics = sorted(subject.metrics(eval_id), key=lambda metric: metric != subject.of_sequence(eval_id))
     scores = {metric: subject.sequence_scores(0, eval_id, metric) for metric in metrics}
     scores = {metric: rows for metric, rows in scores.items() if len(rows)}
     columns = [Column("sequence"), *(Column(metric, definition(metric), is_number=True) for metric in scores)]
@@ -120,7 +120,7 @@ def _one_run(subject: Subject, eval_id: str) -> str:
 
 
 def _side_by_side(subject: Subject, eval_id: str) -> str:
-    metric = subject.primary(eval_id)
+    metric = subject.of_sequence(eval_id)
     scores = [subject.sequence_scores(k, eval_id, metric).to_dict("index") for k in range(len(subject.runs))]
     columns = [Column("sequence")]
     columns += [Column(name, f"{metric}: {definition(metric)}", True, k) for k, name in enumerate(subject.names)]

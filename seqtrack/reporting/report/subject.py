@@ -49,8 +49,15 @@ class Subject:
     def primary(self, eval_id: str) -> str:
         """The metric that stands for the set: the one that selects checkpoints, or the protocol's own."""
         there = self.metrics(eval_id)
+        known = [m for m in there if any(self.cell(k, eval_id, m) for k in range(len(self.runs)))] or there
         wanted = [str(run.summary.get("optimize_metric", "")) for run in self.runs]
-        return next((name for name in (*wanted, *_PRIMARY) if name in there), there[0])
+        return next((name for name in (*wanted, *_PRIMARY) if name in known), known[0])
+
+    def of_sequence(self, eval_id: str) -> str:
+        """The metric that stands for a single sequence. EAO has no value for a short one: how often the target was
+        lost has."""
+        there = self.metrics(eval_id)
+        return "robustness" if "EAO" in there and "robustness" in there else self.primary(eval_id)
 
     def cell(self, run: int, eval_id: str, metric: str) -> dict[str, Any] | None:
         """mean, std, n, per_seed, …, as ``summary.json`` has them; None if the run has none of it."""

@@ -49,8 +49,8 @@ class Followed:
 
 
 def worst_names(subject: Subject, eval_id: str, count: int) -> list[str]:
-    """By the primary metric, mean over seeds and then over runs, of sequences that every run has. The worst first."""
-    metric = subject.primary(eval_id)
+    """The worst first, by the metric of sequences, mean over seeds and then runs; sequences that every run has."""
+    metric = subject.of_sequence(eval_id)
     means = [subject.sequence_scores(k, eval_id, metric)["mean"].to_dict() for k in range(len(subject.runs))]
     means = [found for found in means if found]
     shared = [name for name in means[0] if all(name in found for found in means)] if means else []
@@ -135,7 +135,7 @@ def _stretches(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _article(subject: Subject, eval_id: str, name: str, found: Material | str, left: int) -> tuple[str, int]:
     """One sequence, and how many bytes its pictures have."""
-    metric = subject.primary(eval_id)
+    metric = subject.of_sequence(eval_id)
     sequence = None if isinstance(found, str) else found.sequences.get(name)
     runs = [one for k in range(len(subject.runs)) if (one := _follow(subject, k, eval_id, name, sequence))]
     scores = "".join(
@@ -162,7 +162,7 @@ def _article(subject: Subject, eval_id: str, name: str, found: Material | str, l
 
 def _follow(subject: Subject, run: int, eval_id: str, name: str, sequence: Sequence | None) -> Followed | None:
     """The trial of a run whose score on the sequence is nearest to the mean over trials."""
-    metric = subject.primary(eval_id)
+    metric = subject.of_sequence(eval_id)
     rows = subject.by_sequence(run, eval_id)
     rows = rows[(rows["metric"] == metric) & (rows["sequence"] == name)].set_index("seed")["value"].dropna()
     if not len(rows):
@@ -232,7 +232,8 @@ def _tile(
             boxes.append((one.boxes[place], f"run-{one.run}"))
             value = one.overlaps[place]
             said = "out of view" if not sequence.present[row] else f"{value:.2f}" if np.isfinite(value) else "–"
-            overlaps.append(f"{'overlap ' * (value == value) if subject.is_single else swatch(one.run)}{said}")
+            what = "overlap " if subject.is_single and said[0].isdigit() else ""
+            overlaps.append(f"{'' if subject.is_single else swatch(one.run)}{what}{said}")
     caption = f"<figcaption>frame {frame} · {' '.join(overlaps)}</figcaption>"
     try:
         data = dataset.read_frame(sequence.video, frame)
