@@ -230,12 +230,12 @@ def publish(place: Path, found: Export, *, zipped: bool, overwrite: bool) -> tup
         atomic.write_bytes(path, found.zipped())
         return path, False
     old = atomic.temporary_beside(path)
-    if path.exists():
-        path.rename(old)
     with atomic.replacing_folder(path) as folder:
         for name, text in found.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
+        if path.exists():  # last of all: what was there stays if the new files cannot be written
+            path.rename(old)
     shutil.rmtree(old, ignore_errors=True)
     return path, False
 

@@ -10,7 +10,7 @@ import pytest
 
 from seqtrack.assessment.exchange.layouts import find_trackers
 from seqtrack.assessment.exchange.reading import read_results
-from seqtrack.assessment.exchange.writing import FORMATS, export, publish
+from seqtrack.assessment.exchange.writing import FORMATS, Export, export, publish
 from seqtrack.assessment.results import SequenceResult
 from seqtrack.assessment.scores import Labels
 from seqtrack.data.formats import parse_dataset_name
@@ -140,6 +140,15 @@ def test_other_results_are_not_replaced_unless_asked(tmp_path: Path) -> None:
     publish(tmp_path, other, zipped=False, overwrite=True)
     assert (path / "a.txt").read_text() == other.files["a.txt"]
     assert sorted(p.name for p in path.parent.iterdir()) == ["net_seed0"]
+
+
+def test_what_was_there_stays_where_the_new_files_cannot_be_written(tmp_path: Path) -> None:
+    first = export("otb", LASOT, "full", [run("a")], "net", 0)
+    path, _ = publish(tmp_path, first, zipped=False, overwrite=False)
+    with pytest.raises(OSError, match="File name too long"):
+        publish(tmp_path, Export(first.folder, {"b" * 300: ""}), zipped=False, overwrite=True)
+    assert (path / "a.txt").read_text() == first.files["a.txt"]
+    assert [p.name for p in path.parent.iterdir()] == ["net_seed0"]
 
 
 def test_a_zip_for_a_server_has_the_files_at_its_top_and_equal_bytes(tmp_path: Path) -> None:
