@@ -32,5 +32,8 @@ def set_determinism(cpu_threads: int, deterministic: bool) -> None:
     torch.set_num_threads(cpu_threads)
     # OpenCV's threads cost more than they give on crops, and do not survive the fork of a loader worker.
     cv2.setNumThreads(1)
-    torch.use_deterministic_algorithms(deterministic)
+    if (
+        torch.are_deterministic_algorithms_enabled() != deterministic
+    ):  # to say so takes seconds: it imports a compiler
+        torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic

@@ -22,6 +22,7 @@ from seqtrack.assessment.results import SequenceResult
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.imaging import images
 from seqtrack.data.processes import Crew, usable_cores
+from seqtrack.data.regions import overlaps
 from seqtrack.data.sampling.rng import generator
 from seqtrack.pipeline.device import set_determinism
 from seqtrack.tracking.base import BatchTracker, Boxes, Image, Tracker
@@ -75,8 +76,6 @@ class Setup:
         return Supervised(boxes, present, self._overlap(run))
 
     def _overlap(self, run: Run) -> Callable[[int, Boxes], float]:
-        from seqtrack.data.regions import overlaps  # type: ignore[import-not-found,unused-ignore]
-
         labels, (width, height) = run.labels, self.dataset.index.video_size(run.sequence.video)
         truth = labels.boxes if labels.regions is None else labels.regions
         last = (width - 1, height - 1)
