@@ -27,7 +27,7 @@ from seqtrack.pipeline.track_runs import Setup, on_cpu, on_device
 from seqtrack.tracking.siamfc import SiamFCBatchTracker, SiamFCTracker
 
 SLOTS = 32
-ROUNDS = 3
+ROUNDS = 2
 
 
 def generated(root: Path, sequences: int, length: int, size: tuple[int, int]) -> Dataset:
@@ -36,7 +36,7 @@ def generated(root: Path, sequences: int, length: int, size: tuple[int, int]) ->
         frames, boxes = video(number, length, size)
         folder = root / "data" / "original" / "many" / f"V{number:03d}"
         (folder / "img").mkdir(parents=True)
-        np.savetxt(folder / "groundtruth_rect.txt", boxes + [1, 1, 0, 0], "%d", ",")
+        np.savetxt(folder / "groundtruth_rect.txt", np.add(boxes, [1, 1, 0, 0]), "%d", ",")
         for t, frame in enumerate(frames):
             (folder / "img" / f"{t + 1:04d}.jpg").write_bytes(simplejpeg.encode_jpeg(frame, 90))
     locations = Locations(data_dir=root / "data", cache_dir=root / "index")
@@ -50,7 +50,7 @@ def rows() -> Iterator[Row]:
     torch.manual_seed(0)
     model = SiamFC().eval()
     with tempfile.TemporaryDirectory() as folder:
-        dataset = generated(Path(folder), 64 if is_gpu else SLOTS, 100 if is_gpu else 5, (640, 480))
+        dataset = generated(Path(folder), 64 if is_gpu else SLOTS, 100 if is_gpu else 4, (640, 480))
         runs = protocols.runs(protocols.sequences(dataset.index), "full")
         frames = sum(len(run.frames) for run in runs)
         setup = Setup(lambda: SiamFCTracker(model, device=device), dataset, protocols.OPE, 0, deterministic=False)
