@@ -112,11 +112,9 @@ def test_it_finds_what_training_would_and_nothing_is_tracked_twice(
     assert set(scores[scores.dataset == TRAIN].seed) == {0, 1}
 
     # A training that is asked for both has nothing left to do.
-    count = len(trial.attempts())
     flags = ["--eval_datasets", f"otb:{TRAIN}", f"otb:{EVAL}", f"--optimize_dataset={EVAL}"]
-    trained = continued.train("--num_trials=2", *flags)
-    assert rows(trained.out) == rows(answer.out)
-    assert len(trial.attempts()) == count
+    trained = continued.train("--num_trials=2", *flags, "--dry_run")
+    assert trained.out.count(f"complete at step {NUM_STEPS}; nothing to do") == 2, trained
 
     # One checkpoint, undisturbed.
     found = found_by(run)
@@ -128,12 +126,18 @@ def test_it_finds_what_training_would_and_nothing_is_tracked_twice(
 
 
 def test_a_tracker_that_is_not_ours_is_a_run_of_its_own(own: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
-    """Trials differ in their random numbers alone, and a sequence draws the same ones whenever it is tracked."""
-    words = ["--tracker=own_trackers:Noisy", '--tracker_params={"noise": 2}', f"--tar_dir={own.tars}"]
-    words += ["--num_trials=2", "--eval_datasets", f"otb:{EVAL}"]
+    """Trials differ in their random numbers alone, and a sequence draws the same ones whenever it is tracked. A part
+    whose truth is on a server is tracked to the end, for that server."""
+    hidden = write_hidden(own.folder / "data" / "original" / "got10k_test" / "test")
+    words = ["--tracker=own_trackers:Noisy", '--tracker_params={"noise": 2}', "--num_trials=2"]
+    words += [f"--tar_dir={own.tars}", "--data_dir=data", "--eval_datasets", f"otb:{EVAL}", "got10k_test"]
     assert assess.main([*words, "--name=noisy"]) == 0
-    table = rows(capsys.readouterr().out)
+    out = capsys.readouterr().out
+    table = rows(out)
     assert (table[0][1], table[0][5]) == ("AUC", "2")
+    assert [row[1:] for row in table if row[0] == "got10k_test-full"] == [
+        [metric, "—", "2", "0:", "—", "1:", "—"] for metric in ("AO", "SR_50", "SR_75")
+    ]
     run = own.run_folder()
     assert [trial_status(trial).state for trial in run.trials()] == ["done", "done"]
     frames = load_run("noisy", own.cache)
@@ -141,18 +145,35 @@ def test_a_tracker_that_is_not_ours_is_a_run_of_its_own(own: Workbench, capsys: 
     first, second = (frames.track(f"{EVAL}-full", "Eval001", seed)["x"].to_numpy() for seed in (0, 1))
     assert first[0] == second[0] and not np.isclose(first[1:], second[1:]).any()
 
+    command = f"export_results {run.run_id} --format got10k --eval_set got10k_test-full --zip"
+    assert (
+        "note: got10k_test-full: tracked, but not scored, for its truth is on a server; pack the tracks for it:"
+        f" seqtrack {command}"
+    ) in out.splitlines()
+    assert export_results.main([*command.split()[1:-1], "--out=out", "--name=noisy"]) == 0
+    boxes = np.loadtxt(f"out/GOT-10k/noisy_seed1/{hidden}/{hidden}_001.txt", delimiter=",")
+    assert boxes.shape == (7, 4) and boxes[0].tolist() == [3, 4, 10, 8]
+
     found = found_by(run)
     shutil.rmtree(run.trial(0).path / "assess")
-    assert assess.main([*words, "--max_eval_videos=1"]) == 0
     capsys.readouterr()
     assert assess.main(words) == 0
     assert rows(capsys.readouterr().out) == table
-    assert {name: files for name, files in found_by(run).items() if name in found} == found
+    assert found_by(run) == found
 
     (own.folder / "own_trackers.py").write_text(OWN + "# edited\n")
     changed = "made before its code changed: own_trackers.py: give --accept_changes"
     with pytest.raises(UserError, match=changed):
         assess.main(words)
+
+
+def write_hidden(folder: Path) -> str:
+    """A sequence of seven frames of GOT-10k's test part, which has the first box only."""
+    name = "GOT-10k_Test_000001"
+    write_frames(folder / name, range(1, 8))
+    write_text(folder / name / "groundtruth.txt", "3,4,10,8\n")
+    write_text(folder / "list.txt", f"{name}\n")
+    return name
 
 
 def test_a_fault_of_it_is_one_line_that_names_the_frame(own: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,28 +185,6 @@ def test_a_fault_of_it_is_one_line_that_names_the_frame(own: Workbench, capsys: 
     assert re.fullmatch(rf"error: {where}.*\): {what} \(seed 0\)\n", capsys.readouterr().err)
     log = own.run_folder().trial(0).attempts()[-1].log.read_text()
     assert "Traceback" in log and "eval(self.fault)" in log
-
-
-def test_a_test_part_without_truth_is_tracked_for_its_server(
-    own: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sequence = tmp_path / "data" / "original" / "got10k_test" / "test" / "GOT-10k_Test_000001"
-    write_frames(sequence, range(1, 8))
-    write_text(sequence / "groundtruth.txt", "3,4,10,8\n")
-    write_text(sequence.parent / "list.txt", "GOT-10k_Test_000001\n")
-    words = ["--tracker=own_trackers:Noisy", f"--data_dir={tmp_path / 'data'}", "--eval_datasets", "got10k_test"]
-    assert assess.main(words) == 0
-    out = capsys.readouterr().out
-    assert [row[1:] for row in rows(out)] == [[metric, "—", "1", "0:", "—"] for metric in ("AO", "SR_50", "SR_75")]
-    command = f"export_results {own.run_folder().run_id} --format got10k --eval_set got10k_test-full --zip"
-    assert (
-        "note: got10k_test-full: tracked, but not scored, for its truth is on a server; pack the tracks for it:"
-        f" seqtrack {command}"
-    ) in out.splitlines()
-    assert export_results.main([*command.split()[1:-1], "--out=out", "--name=noisy"]) == 0
-    (file,) = Path("out").rglob("GOT-10k_Test_000001_001.txt")
-    boxes = np.loadtxt(file, delimiter=",")
-    assert boxes.shape == (7, 4) and boxes[0].tolist() == [3, 4, 10, 8]
 
 
 @pytest.mark.parametrize(
