@@ -69,6 +69,7 @@ def test_the_data_room_knows_no_torch() -> None:
         "from seqtrack.tools import assess; assess.build_parser().format_help()",
         "from seqtrack.integrations import vot; vot.build_parser().format_help()",
         "from seqtrack.tools.preprocess import build_parser; build_parser().format_help()",
+        "from seqtrack.tools.sweep import build_parser; build_parser().format_help()",
         "from seqtrack.tools.compare import build_parser; build_parser().format_help()",
     ],
 )

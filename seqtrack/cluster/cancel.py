@@ -15,12 +15,12 @@ from seqtrack.cluster.sbatch import ranges
 from seqtrack.cluster.slurm_queue import QueuedTask
 from seqtrack.runs import attempts, events, jobs
 from seqtrack.runs.jobs import Job
-from seqtrack.runs.paths import RunFolder
+from seqtrack.runs.paths import RunFolder, SweepFolder
 from seqtrack.runs.status import AT_WORK, NOT_STARTED, trial_status
 
 Say = Callable[[str], None]
 
-WORKER, DRIVER = "seqtrack.tools.train_work", "seqtrack.tools.train"
+WORKER = "seqtrack.tools.train_work"
 DRIVER_SECONDS = 3.0
 
 
@@ -45,6 +45,36 @@ def cancel(run: RunFolder, seeds: Collection[int] | None, say: Say) -> Outcome:
     elif not outcome.missed:
         what = f"run {run.run_id}" if seeds is None else f"seed {ranges(sorted(seeds))} of run {run.run_id}"
         say(f"nothing to cancel: nothing of {what} is at work or in a queue")
+    return outcome
+
+
+def cancel_sweep(sweep: SweepFolder, say: Say) -> Outcome:
+    """Stops every run of a sweep: its arrays as a whole, and what is at work on this machine."""
+    outcome = Outcome()
+    arrays = jobs.read_arrays([sweep.slurm])
+    tasks = slurm_queue.queue() if arrays else []
+    if tasks is None:
+        outcome.missed += 1
+        say("SLURM does not answer, so nothing was taken out of its queue; try again later")
+    tags, ids = {array.tag for array in arrays}, {array.job_id for array in arrays}
+    ours = [task for task in tasks or () if task.tag in tags or (not task.tag and task.job_id in ids)]
+    names = list(dict.fromkeys(task.job_id for task in ours if task.state != "COMPLETING"))
+    if problem := slurm_queue.cancel(names):
+        outcome.missed += len(names)
+        say(f"scancel: {' '.join(problem.split())}")
+    elif names:
+        outcome.stopped += len(names)
+        say(f"cancelled jobs {' '.join(names)}")
+    last = events.read_last(sweep.submissions) or {"runs": []}
+    runs = [sweep.run(found["run_id"]) for found in last["runs"]]
+    for driver in {driver.pid: driver for run in runs for driver in _drivers(run, "sweep")}.values():
+        _stop_driver(driver, say)
+    for run in runs:
+        _cancel_here(run, None, say, outcome)
+    if outcome.stopped:
+        say("what is saved is kept; the same command goes on from there")
+    elif not outcome.missed:
+        say(f"nothing to cancel: nothing of sweep {sweep.name} is at work or in a queue")
     return outcome
 
 
@@ -117,8 +147,10 @@ def _tell_unanswered(
 def _cancel_here(run: RunFolder, seeds: Collection[int] | None, say: Say, outcome: Outcome) -> None:
     """Asks workers on this machine to stop; for the whole run first its driver, which would start those that wait."""
     if seeds is None:
-        for driver in _drivers(run):
+        for driver in _drivers(run, "train"):
             _stop_driver(driver, say)
+        if _drivers(run, "sweep"):
+            say("the command of its sweep starts what waits of it all the same; to end that: seqtrack cancel SWEEP")
     for seed, worker in _workers(run):
         if seeds is None or seed in seeds:
             try:
@@ -169,8 +201,8 @@ def _is_job(process: psutil.Process) -> bool:
         return False
 
 
-def _drivers(run: RunFolder) -> list[psutil.Process]:
-    """The commands that started its workers, if they are still there."""
+def _drivers(run: RunFolder, verb: str) -> list[psutil.Process]:
+    """The commands of this verb that started its workers, if they are still there."""
     found = []
     for _, worker in _workers(run):
         try:
@@ -178,8 +210,8 @@ def _drivers(run: RunFolder) -> list[psutil.Process]:
             words = parent.cmdline() if parent is not None else []
         except psutil.Error:
             continue
-        is_console = any(Path(word).name == "seqtrack" for word in words[:2]) and "train" in words
-        if parent is not None and parent not in found and (DRIVER in words or is_console):
+        is_console = any(Path(word).name == "seqtrack" for word in words[:2]) and verb in words
+        if parent is not None and parent not in found and (f"seqtrack.tools.{verb}" in words or is_console):
             found.append(parent)
     return found
 

@@ -66,7 +66,8 @@ class Work:
         verbs = {"status": "", "logs": " --seed 0", "cancel": ""}
         lines += [f"  seqtrack {verb} {name}{more}{where}" for verb, more in verbs.items()]
         if isinstance(self.folder, SweepFolder):
-            lines[-3:] = [f"  {line.strip()}  # of one run; all are in {self.folder.csv}" for line in lines[-3:-2]]
+            table = f"  the table so far: {self.folder.csv}"
+            lines[-3:] = [table, f"{lines[-3]}  # a run of it", f"  seqtrack cancel {self.folder.name}{where}"]
         return lines
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from seqtrack.tools import cli
 from seqtrack.tools.runs import add_run, find_run, known_seed
@@ -11,6 +12,7 @@ from seqtrack.tools.runs import add_run, find_run, known_seed
 EPILOG = """examples:
   python -m seqtrack.tools.cancel baseline             # all of it
   python -m seqtrack.tools.cancel baseline --seed 3 4  # these trials; the others go on
+  python -m seqtrack.tools.cancel lr_search            # every run of a sweep
 
 SLURM's tasks of the run are taken out of the queue, running or not; trials that run on this machine are asked to
 stop. Both save first, and the command that started the run goes on from there. The summary job is taken out only
@@ -29,12 +31,20 @@ def build_parser() -> cli.Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
 
-    from seqtrack.cluster.cancel import cancel
+    from seqtrack.cluster.cancel import cancel, cancel_sweep
+    from seqtrack.runs.paths import SWEEPS, SweepFolder
 
+    sweep = SweepFolder(Path(arguments.cache_dir) / SWEEPS / arguments.run)
+    if arguments.seed is None and sweep.submissions.is_file():
+        return cli.EXIT_FAILURE if cancel_sweep(sweep, _say).missed else 0
     run = find_run(arguments)
     seeds = None if arguments.seed is None else {known_seed(run, seed) for seed in arguments.seed}
-    outcome = cancel(run, seeds, lambda line: print(line, flush=True))
+    outcome = cancel(run, seeds, _say)
     return cli.EXIT_FAILURE if outcome.missed else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqtrack.cluster import slurm_flags
+from seqtrack.cluster.sbatch import RUN as RUN_OF_TASK
 from seqtrack.cluster.sbatch import SEED, BatchScript, job_comment, job_name, ranges, read_comment
 from seqtrack.errors import UserError
 
@@ -178,6 +179,30 @@ GOLDEN = {
 @pytest.fixture(params=GOLDEN)
 def golden(request: pytest.FixtureRequest) -> tuple[BatchScript, str]:
     return GOLDEN[request.param]
+
+
+def test_an_array_over_trials_of_several_runs_has_a_list_of_each() -> None:
+    """The only differences from an array over the seeds of one run."""
+    sweep = replace(
+        TRAINING,
+        command=(*WORKER[:3], f"/home/ann/my work/cache/{RUN_OF_TASK}", SEED),
+        seeds=(0, 1, 0, 1),
+        runs=("8743f099d265", "8743f099d265", "0f12f099d265", "0f12f099d265"),
+    )
+    ours, theirs = sweep.text().splitlines(), TRAINING_TEXT.splitlines()
+    assert [line for line in ours if line not in theirs] == [
+        "# seqtrack-8743f099d265-train: an array of 4 tasks, one for each of the runs and seeds below, written by"
+        " seqtrack",
+        "#SBATCH --array=0-3%4",
+        "runs=(8743f099d265 8743f099d265 0f12f099d265 0f12f099d265)",
+        "seeds=(0 1 0 1)",
+        "exec /venv/bin/python -m seqtrack.tools.train_work '/home/ann/my work/cache/'"
+        '"${runs[$SLURM_ARRAY_TASK_ID]}" "${seeds[$SLURM_ARRAY_TASK_ID]}"',
+    ]
+    script = replace(sweep, command=("echo", f"/a folder/{RUN_OF_TASK}", SEED), signal_seconds=None)
+    env = {"PATH": os.environ["PATH"], "SLURM_ARRAY_TASK_ID": "3"}
+    answer = subprocess.run(["bash"], input=script.text(), env=env, capture_output=True, text=True, check=True)
+    assert answer.stdout == "/a folder/0f12f099d265 1\n"
 
 
 def test_the_whole_text(golden: tuple[BatchScript, str]) -> None:
@@ -374,6 +399,8 @@ def test_a_path_that_sbatch_cannot_read_is_a_persons_mistake(folder: str) -> Non
         ({"command": ()}, "command: expected at least one word"),
         ({"command": ("work", f"--seed={SEED}")}, "command: SEED is a word of its own"),
         ({"seeds": (), "throttle": None}, "seeds: a command for each seed, and a throttle, need some"),
+        ({"runs": ("8743f099d265",) * 6}, "runs: one for each seed, where the command asks for it"),
+        ({"command": (RUN_OF_TASK, SEED)}, "runs: one for each seed, where the command asks for it"),
         ({"seeds": (), "command": ("work",)}, "seeds: a command for each seed, and a throttle, need some"),
         ({"environment": {"A B": "1"}}, "environment: 'A B' is not the name of a variable"),
     ],

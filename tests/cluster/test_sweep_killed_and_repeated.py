@@ -1,0 +1,83 @@
+"""A sweep on this machine: killed with all its workers, given again, extended; the table of one that nothing
+interrupted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from seqtrack.runs import attempts
+from seqtrack.runs.paths import RunFolder, SweepFolder
+from tests.workbench import Result, Workbench, all_events, kill_and_wait, leftovers, named, wait_for
+
+pytestmark = pytest.mark.slow
+
+LR = "lr_init: [0.01, 0.001{}]"
+
+
+def write(bench: Workbench, more: str = "") -> list[str]:
+    (bench.folder / "sweep.yaml").write_text(f"name: lr\ngrid:\n  {LR.format(more)}\n")
+    return ["sweep.yaml", *bench.flags("--num_steps=10", "--max_parallel=2")]
+
+
+def sweep(bench: Workbench, *more: str) -> Result:
+    return bench.run("sweep", *write(bench), *more)
+
+
+def folder_of(bench: Workbench) -> SweepFolder:
+    return SweepFolder(bench.cache / "sweeps" / "lr")
+
+
+def runs(bench: Workbench) -> list[RunFolder]:
+    return [RunFolder(path.parent) for path in sorted(bench.cache.glob("*/train.yaml"))]
+
+
+def at_work(bench: Workbench) -> list[psutil.Process]:
+    found = [attempts.live(run.trial(0)) for run in runs(bench)]
+    owners = [attempts.read_owner(attempt) for attempt in found if attempt]
+    return [psutil.Process(owner.pid) for owner in owners if owner]
+
+
+def test_killed_and_repeated_it_gives_the_same_table(
+    bench: Workbench, finished: Workbench, tmp_path: Path, tars: Path, repository: Path
+) -> None:
+    whole = Workbench(tmp_path / "whole", repository, tars)
+    for each in (bench, whole):
+        (each.folder / "dataset_cache").symlink_to(finished.folder / "dataset_cache")
+    result = sweep(whole)
+    assert result.code == 0, result
+    assert "2 of 2 trials completed" in result.out
+
+    driver = bench.start("sweep", *write(bench))
+    wait_for(
+        lambda: any(named(events, "checkpoint") for run in runs(bench) for events in all_events(run.trial(0))),
+        "checkpoint", driver,
+    )  # fmt: skip
+    driver.kill()
+    for process in at_work(bench):
+        kill_and_wait(process)
+    driver.communicate()
+    result = sweep(bench, "--json")
+    assert result.code == 0, result
+    for run in runs(bench):
+        saved = [e["step"] for events in all_events(run.trial(0)) for e in named(events, "checkpoint")]
+        assert saved == [5, 10]  # no step that had a checkpoint was computed again
+    assert folder_of(bench).json.read_bytes() == folder_of(whole).json.read_bytes()
+    assert folder_of(bench).csv.read_bytes() == folder_of(whole).csv.read_bytes()
+    assert json.loads(result.out) == json.loads(folder_of(whole).json.read_text())
+    assert leftovers(bench.folder) == []
+
+    # A changed file: a point more, and one that is none any more; nothing is deleted.
+    (bench.folder / "sweep.yaml").write_text("name: lr\ngrid: {lr_init: [0.001, 0.1]}\n")
+    result = bench.run("sweep", "sweep.yaml", *bench.flags("--num_steps=10", "--dry_run"))
+    assert result.code == 0, result
+    first, head, *lines = result.out.splitlines()
+    rows = json.loads(folder_of(whole).json.read_text())["rows"]
+    (gone,) = [row for row in rows if row["values"]["lr_init"] == 0.01]
+    assert first == f"1 run(s) of lr are no longer points of it, and are kept: {gone['run_id']}"
+    assert head == "sweep lr: 2 runs x 1 seeds"
+    assert [line.rpartition(": ")[2] for line in lines] == ["complete", "1 trials to do"]
+    assert bench.cache.joinpath(gone["run_id"], "summary.json").exists()

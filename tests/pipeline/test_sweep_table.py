@@ -1,0 +1,88 @@
+"""The table of a sweep from the scores of its trials, and its plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqtrack.pipeline.sweep.sweep import Sweep
+from seqtrack.pipeline.sweep.table import best, table, to_csv, to_text
+from seqtrack.reporting import parallel, plots
+from seqtrack.runs.paths import TrialKey
+from tests.pipeline.test_sweep_points import made
+
+FOUND: list[dict[int, float]] = [{0: 0.5, 1: 0.25}, {}, {1: 0.75}]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Sweep:
+    random = {"lr_init": {"log_uniform": [1e-4, 1e-1]}, "optimizer": {"choice": ["sgd", "adam"]}}
+    return made(tmp_path, {"num_trials": 2}, grid=None, random=random, points=3)
+
+
+def test_best_first_and_what_is_not_known_yet_last(sweep: Sweep) -> None:
+    ids = [run.run_id for run in sweep.runs]
+    found = table(sweep, FOUND, {TrialKey(ids[1], 0): "out of memory"})
+    values = [(row["rank"], row["run_id"], row["mean"], row["std"], row["n"]) for row in found["rows"]]
+    assert values == [
+        (1, ids[2], 0.75, None, 1), (2, ids[0], 0.375, 0.1767766952966369, 2), (None, ids[1], None, None, 0),
+    ]  # fmt: skip
+    assert (found["done"], found["asked"]) == (3, 6)
+    lr = [repr(run.values["lr_init"]) for run in sweep.runs]
+    optimizer = [run.values["optimizer"] for run in sweep.runs]
+    assert to_csv(found).splitlines() == [
+        "rank,lr_init,optimizer,eval_id,metric,mean,std,n,asked,run_id",
+        f"1,{lr[2]},{optimizer[2]},otb_50-full,AUC,0.75,,1,2,{ids[2]}",
+        f"2,{lr[0]},{optimizer[0]},otb_50-full,AUC,0.375,0.1767766952966369,2,2,{ids[0]}",
+        f",{lr[1]},{optimizer[1]},otb_50-full,AUC,,,0,2,{ids[1]}",
+    ]
+    text = to_text(found).splitlines()
+    assert text[0].split() == ["rank", "lr_init", "optimizer", "AUC", "(otb_50-full)", "n", "run"]
+    assert text[2].split() == ["2", lr[0], optimizer[0], "0.375", "±", "0.177", "2/2", ids[0]]
+    assert text[-2:] == ["3 of 6 trials completed", f"note: run {ids[1]} seed 0: failed: out of memory"]
+    assert best(found) == f"AUC 0.750 (n = 1; lr_init={lr[2]}, optimizer={optimizer[2]}; run {ids[2]})"
+    assert best(table(sweep, [{}, {}, {}], {})) == ""
+
+
+def test_a_plot_has_a_line_for_each_point_and_an_axis_for_each_parameter(sweep: Sweep, tmp_path: Path) -> None:
+    found = table(sweep, FOUND, {})
+    columns = parallel.scales(found)
+    assert [(column.name, column.kind) for column in columns] == [
+        ("lr_init", "log"), ("optimizer", "category"), ("AUC\notb_50-full", "linear"),
+    ]  # fmt: skip
+    shares = [share for _, share in parallel.paths(found, columns)]
+    assert shares == [None, 0.0, 1.0]  # the best over the others
+    assert [len(heights) for heights, _ in parallel.paths(found, columns)] == [2, 3, 3]
+    for name in ("one.svg", "two.svg", "plot.png"):
+        plots.write_figure(parallel.figure(found), tmp_path / name)
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    for word in ("lr_init", "sgd", "adam", "AUC", "sweep s"):
+        assert f">{word}</text>" in (tmp_path / "one.svg").read_text()
+    plots.write_figure(parallel.figure(table(sweep, [{}, {}, {}], {})), tmp_path / "nothing_yet.svg")
+
+
+@given(st.sampled_from(["linear", "log", "category"]), st.lists(st.integers(1, 10**6), min_size=1, max_size=9))
+def test_axes_hold_every_value_and_its_ticks(kind: str, values: list[Any]) -> None:
+    scale = parallel.scale("x", kind, values)
+    assert all(-1e-9 <= scale.place(value) <= 1 + 1e-9 for value in values)
+    assert scale.ticks
+    assert all(0 <= y <= 1 for y, _ in scale.ticks)
+    if kind != "category":
+        order = [scale.place(value) for value in sorted(set(values))]
+        assert order == sorted(order)
+
+
+def test_ticks_are_decades_and_round_numbers() -> None:
+    assert [text for _, text in parallel.scale("x", "log", [2e-5, 5e-3]).ticks] == ["0.0001", "0.001"]
+    assert [text for _, text in parallel.scale("x", "linear", [0.13, 0.61]).ticks] == [
+        "0.2",
+        "0.3",
+        "0.4",
+        "0.5",
+        "0.6",
+    ]
+    assert [text for _, text in parallel.scale("x", "category", [True], ["a", "b"]).ticks] == ["a", "b", "true"]
