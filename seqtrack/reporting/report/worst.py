@@ -1,4 +1,4 @@
-"""The sequences with the lowest scores: overlap over time, and a few frames around where they were lost.
+"""The sequences with the worst scores: overlap over time, and a few frames around where they were lost.
 
 Which moments tell how a target was lost is decided from overlaps alone (``moments``, pure); pictures are small, and
 all of them together bounded, so that a report can be sent by mail.
@@ -82,7 +82,7 @@ def worst(
             done, left = done + 1, left - spent
             on_progress(done, total)
     lead = (
-        "The lowest scores, mean over seeds. Of each run the trial nearest to that mean is shown: its overlap over "
+        "The worst scores, mean over seeds. Of each run the trial nearest to that mean is shown: its overlap over "
         "time (gray where the target is out of view), and frames from the start to the end, chosen around the "
         "longest time that the target was lost."
     )
