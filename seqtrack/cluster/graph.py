@@ -103,6 +103,11 @@ def plan_jobs(
     ready = [state.trial for state in rest if state.training is None and not state.others]
     for trials in _chunks(ready, max_array_size):
         plan.jobs.append(PlannedJob(ASSESS, trials, first))
+    for job, trials in _beginnings(rest).items():
+        if len(trials) <= max_array_size:
+            # Of a submitter that died between the two arrays: the second is made up for as one.
+            plan.jobs.append(PlannedJob(ASSESS, trials, (Dependency(AFTER_CORRESPONDING, job),)))
+            rest = [state for state in rest if state.trial not in trials]
     for state in rest:
         if state.training is not None or state.others:
             after = [Dependency(AFTER_OK, state.training)] if state.training else list(first)
@@ -124,6 +129,20 @@ def _is_split(state: TrialState) -> bool:
     if state.training is not None:
         return state.assessing is None
     return state.assessing is not None and not state.is_trained
+
+
+def _beginnings(states: Sequence[TrialState]) -> dict[str, tuple[TrialKey, ...]]:
+    """By job, trials that are its first tasks, two or more without a gap: an array over them has their places."""
+    found: dict[str, dict[int, TrialKey]] = {}
+    for state in states:
+        job, _, place = (state.training or "").partition("_")
+        if place and not state.others:
+            found.setdefault(job, {})[int(place)] = state.trial
+    return {
+        job: tuple(trials[place] for place in range(len(trials)))
+        for job, trials in found.items()
+        if len(trials) > 1 and max(trials) == len(trials) - 1
+    }
 
 
 def _fitting(

@@ -82,6 +82,20 @@ def test_a_running_training_whose_assessment_is_gone_gets_one_that_waits_for_it(
     assert plan.jobs[0] == PlannedJob("assess", keys(4), (Dependency("afterok", "12_1"),))
 
 
+def test_an_array_of_trainings_whose_assessments_are_gone_gets_one_array_of_them() -> None:
+    """Its submitter died between the two. SLURM pairs tasks by place: they must be the first ones, in that order."""
+    states = [state(4, training="12_0"), state(5, training="12_1"), state(6, training="12_2")]
+    plan = plan_jobs(states, index=False, summary=None, max_array_size=1001)
+    assert plan.jobs[0] == PlannedJob("assess", keys(4, 5, 6), (Dependency("aftercorr", "12"),))
+    # Where the first has ended, each waits for its own.
+    plan = plan_jobs([state(4, True), *states[1:]], index=False, summary=None, max_array_size=1001)
+    assert plan.jobs[:3] == [
+        PlannedJob("assess", keys(4)),
+        PlannedJob("assess", keys(5), (Dependency("afterok", "12_1"),)),
+        PlannedJob("assess", keys(6), (Dependency("afterok", "12_2"),)),
+    ]
+
+
 def test_an_assessment_whose_training_is_gone_is_replaced_together_with_it() -> None:
     states = [state(4, False, assessing="13_1")]
     plan = plan_jobs(states, index=False, summary="14", max_array_size=1001)
@@ -137,7 +151,7 @@ _STATES = st.builds(
     TrialState,
     trial=st.just(TrialKey("run", 0)),
     is_trained=st.booleans(),
-    training=st.none() | st.just("1_0"),
+    training=st.none() | st.just("1_0") | st.just("5"),
     assessing=st.none() | st.just("2_0"),
     others=st.just(()) | st.just(("3_0",)),
 )
@@ -147,7 +161,10 @@ _STATES = st.builds(
 def test_whatever_the_state_every_trial_ends_up_with_one_training_and_one_assessment(
     states: list[TrialState], size: int, room: int | None, index: bool
 ) -> None:
-    states = [replace(s, trial=TrialKey(f"run{n % 3}", n)) for n, s in enumerate(states)]
+    states = [
+        replace(s, trial=TrialKey(f"run{n % 3}", n), training=f"5_{n}" if s.training == "5" else s.training)
+        for n, s in enumerate(states)
+    ]
     plan = plan_jobs(states, index=index, summary=None, max_array_size=size, room=room)
     for one in states:
         trainings = [job for job in plan.jobs if job.stage == "train" and one.trial in job.trials]
