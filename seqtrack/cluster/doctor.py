@@ -26,7 +26,7 @@ OK, NOTE, WARN, BAD = "ok", "note", "warn", "bad"
 
 DEPENDENCIES = (
     "torch", "torchvision", "numpy", "simplejpeg", "pillow", "h5py", "filelock", "safetensors", "tensorboard",
-    "pyyaml", "psutil", "rich", "submitit",
+    "pyyaml", "psutil", "rich", "submitit", "pandas", "matplotlib", "gitpython",
 )  # fmt: skip
 OPENCV = ("opencv-python-headless", "opencv-python")  # either will do
 

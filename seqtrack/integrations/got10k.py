@@ -1,10 +1,9 @@
 """A tracker for the experiments of the got10k toolkit (0.1.3): theirs runs ours, and reports on it.
 
-    from got10k.experiments import ExperimentOTB
-    from seqtrack.integrations.got10k import Tracker
-
-    experiment = ExperimentOTB("data/OTB", version=2015)
-    experiment.run(Tracker.load("cache/…/checkpoints/step_00100000", experiment))
+    >>> from got10k.experiments import ExperimentOTB
+    >>> from seqtrack.integrations.got10k import Tracker
+    >>> experiment = ExperimentOTB("data/OTB", version=2015)
+    >>> experiment.run(Tracker.load("cache/…/checkpoints/step_00100000", experiment))
 
 Facts about the toolkit, from its code (github.com/got-10k/toolkit): images come as PIL's, boxes x y w h as the
 benchmark's files have them, whose first pixel is 1 in those that were made with MATLAB; so do answers go back.
