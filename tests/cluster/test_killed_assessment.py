@@ -49,7 +49,9 @@ def test_a_helper_killed_and_then_the_trial_itself(
     def attack() -> tuple[psutil.Process, Callable[[], Result]]:
         """Starts the command, stops its helper in the middle of a run, and waits for a run of the trial's own."""
         before = len(all_events(attacked.run_folder().trial(0))) if attacked.cache.exists() else 0
-        driver = attacked.start_train(*FLAGS, "--eval_workers=2", **slow_disk(0.1))
+        # A spawned helper stopped before its exec would hold up its parent, which no kill of a person's does.
+        environment = {**slow_disk(0.1), "SEQTRACK_START_METHOD": "fork"}
+        driver = attacked.start_train(*FLAGS, "--eval_workers=2", **environment)
         helper = wait_for(lambda: stopped_helper(attacked), "helper", driver)
         trial = attacked.run_folder().trial(0)
         wait_for(lambda: named(all_events(trial)[before], "sequence"), "sequence", driver)
