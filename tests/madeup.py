@@ -21,7 +21,8 @@ from seqtrack.assessment.results import SequenceResult
 from seqtrack.assessment.scores import Labels
 from seqtrack.assessment.scoring import overlap
 from seqtrack.config import to_dict
-from seqtrack.pipeline import plan, record
+from seqtrack.data.lists import to_plain
+from seqtrack.pipeline import plan, reassess, record
 from seqtrack.pipeline.eval_sets import EvalSet
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.record import TrialRecord
@@ -89,6 +90,16 @@ def write_run(
     return request.run
 
 
+def assess_later(run: RunFolder, eval_sets: Mapping[str, int], seeds: Collection[int], **flags: Any) -> None:
+    """What ``seqtrack assess RUN --eval_datasets …`` adds to a finished run, at the selected steps."""
+    flags = {"eval_samplers": ["full"], **flags}
+    request = reassess.request_for(run, {"eval_datasets": list(eval_sets), **flags})
+    counts = dict(zip((item.eval_id for item in request.eval_sets), eval_sets.values(), strict=True))
+    for chosen in reassess.selected(run, list(seeds)):
+        for item in request.eval_sets:
+            write_assessment(request, chosen.seed, item, chosen.step, counts[item.eval_id])
+
+
 def write_assessment(
     request: Request, seed: int, item: EvalSet, step: int, sequences: int, frames: int = 25, skill: float = 0.5
 ) -> Path:
@@ -104,6 +115,7 @@ def write_assessment(
     tracks = [_track(run.sequence, error, seed, step, item.protocol) for run in runs]
     config_then = {
         "run_id": request.run_id, "seed": seed, "step": step, "eval_id": item.eval_id, "convention": item.convention,
+        "dataset": to_plain(item.dataset),
         "train": to_dict(request.train), "assess": keyed(request.assess), "data": {"index": item.dataset.folder},
         "code": {"seqtrack/tracking/siamfc.py": "0" * 64},
     }  # fmt: skip

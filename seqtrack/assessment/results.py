@@ -221,6 +221,16 @@ def is_finished(final: Path) -> bool:
     return (final / STATISTICS).is_file()
 
 
+def load_config(final: Path) -> dict[str, Any]:
+    """``config.yaml`` of a finished folder. DataError that names the file."""
+    path = final / CONFIG
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: cannot be read ({error!r}): remove the folder to assess again") from error
+    return dict(content) if isinstance(content, dict) else {}
+
+
 def load_summary(final: Path) -> dict[str, Any]:
     """``summary.json`` of a finished folder; a metric that has no value is None. DataError that names the file."""
     return _load_json(final / SUMMARY, "metrics")

@@ -13,10 +13,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from seqtrack.data.formats import DatasetName, parse_dataset_name
 from seqtrack.errors import UserError
@@ -108,6 +109,22 @@ def read_list(path: Path, file: str) -> VideoList:
     if not entries:
         raise UserError(f"{file}: no sequence in this list; expected one per line")
     return VideoList(file, tuple(sorted(entries)))
+
+
+def to_plain(name: DatasetName) -> dict[str, Any]:
+    """For JSON and YAML, complete: ``from_plain`` needs no file beside it."""
+    if name.only is None:
+        return {"name": str(name)}
+    whole = str(dataclasses.replace(name, only=None))
+    return {"name": whole, "list": Path(name.only.file).name, "only": list(name.only.entries)}
+
+
+def from_plain(value: Mapping[str, Any]) -> DatasetName:
+    """What ``to_plain`` made plain. UserError, KeyError or TypeError where it is something else."""
+    whole = parse_dataset_name(value["name"])
+    if "only" not in value:
+        return whole
+    return dataclasses.replace(whole, only=VideoList(value["list"], tuple(map(str, value["only"]))))
 
 
 def split(text: str) -> tuple[str, str]:

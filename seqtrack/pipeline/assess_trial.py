@@ -16,6 +16,7 @@ from seqtrack.assessment.results import SequenceResult
 from seqtrack.config import to_dict
 from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
+from seqtrack.data.lists import to_plain
 from seqtrack.errors import TrialError
 from seqtrack.pipeline import loaded_tracker, plan, record
 from seqtrack.pipeline.cores import assessment_processes
@@ -99,6 +100,7 @@ def _config(request: Request, trial: TrialFolder, assessment: Assessment, datase
         "seed": trial.seed,
         "step": assessment.step,
         "eval_id": assessment.eval_set.eval_id,
+        "dataset": to_plain(assessment.eval_set.dataset),
         "convention": assessment.eval_set.convention,
         "train": to_dict(request.train),
         "assess": keyed(request.assess),
@@ -119,7 +121,7 @@ def _measured_before(
     for folder in sorted(trial.assessments(assessment.eval_set.eval_id).glob(f"step_{assessment.step:08d}-*")):
         if not results.is_finished(folder):
             continue
-        other = plan.read_config(folder)
+        other = results.load_config(folder)
         if _what_a_track_depends_on(other) == _what_a_track_depends_on(config):
             has_same_starts = other["assess"]["eval_tre_num"] == request.assess.eval_tre_num
             found += [r for r in results.load_results(folder) if r.start == 0 or has_same_starts]
@@ -129,7 +131,7 @@ def _measured_before(
 def _what_a_track_depends_on(config: dict[str, Any]) -> dict[str, Any]:
     assess = config.get("assess", {})
     how = [assess.get("tracker_params"), assess.get("eval_preproc")]
-    return {**config, "assess": how, "convention": None}
+    return {**config, "assess": how, "convention": None, "dataset": None}  # eval_id and data say which it is
 
 
 class _Progress:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqtrack.assessment import results
 from seqtrack.assessment.summary import select
 from seqtrack.data.formats import DatasetName
@@ -157,7 +155,7 @@ def check_assessments(
         for step in checked:
             folder = final_folder(request, trial, Assessment(item, step))
             if results.is_finished(folder):
-                changes.update(_changes(item, read_config(folder), dict(now), data_now(item.dataset)))
+                changes.update(_changes(item, results.load_config(folder), dict(now), data_now(item.dataset)))
     changes = {change: what for change, what in changes.items() if not record.is_accepted(request.run, change)}
     for change, what in sorted(changes.items(), key=lambda item: item[1]):
         if not request.execution.accept_changes:
@@ -177,9 +175,3 @@ def _changes(
     what = [f"code changed: {', '.join(files)}"] if files else []
     what += [f"data changed: {', '.join(datasets)}"] if datasets else []
     return {digest([code_then, data_then, code_now, data_now]): "; ".join(what)} if what else {}
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """``config.yaml`` of a finished assessment."""
-    content = yaml.safe_load((folder / results.CONFIG).read_text())
-    return dict(content) if isinstance(content, dict) else {}

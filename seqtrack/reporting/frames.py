@@ -7,6 +7,7 @@ of a run that has not begun they are empty. Text is ``str``; what may be missing
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -23,6 +24,8 @@ from seqtrack import config as configuration
 from seqtrack.assessment import results
 from seqtrack.assessment.metrics import CURVES
 from seqtrack.assessment.protocols import dataset_of
+from seqtrack.data.formats import DatasetName, parse_dataset_name
+from seqtrack.data.lists import from_plain
 from seqtrack.errors import DataError, SeqtrackError, UserError
 from seqtrack.reporting import trial_facts
 from seqtrack.runs import events, identity, lookup
@@ -270,6 +273,23 @@ class RunFrames:
                 return item
         steps = ", ".join(str(item.step) for item in mine)
         raise UserError(f"step: seed {seed} of run {self.run_id} has {eval_id} at steps {steps}, not at {step}")
+
+    @cached_property
+    def everything(self) -> RunFrames:
+        """The same run with every assessment there is, however it was measured."""
+        return self if self._all_keys else RunFrames(self._folder, all_keys=True)
+
+    def dataset_name(self, eval_id: str) -> DatasetName:
+        """The data set behind an eval id, with its layout and its list of sequences, as its assessments recorded it.
+
+        Raises:
+            UserError: nothing that is assessed says what it is, and nothing is published under its name.
+        """
+        for item in self.everything.assessments:
+            if item.eval_id == eval_id:
+                with contextlib.suppress(KeyError, TypeError):
+                    return from_plain(results.load_config(item.path)["dataset"])
+        return parse_dataset_name(dataset_of(eval_id))
 
     @cached_property
     def _summaries(self) -> list[tuple[Assessed, dict[str, Any]]]:

@@ -16,7 +16,6 @@ from seqtrack.tools.runs import add_run
 if TYPE_CHECKING:
     from seqtrack.assessment.exchange.writing import Export
     from seqtrack.assessment.results import SequenceResult
-    from seqtrack.data.formats import DatasetName
     from seqtrack.reporting.frames import Assessed, RunFrames
 
 _FORMATS = ("otb", "pytracking", "got10k", "lasot", "trackingnet", "vot")
@@ -65,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
         raise UserError(f"--name: {name!r}: expected letters, digits, '_', '.', '-', '+'")
     exports = [
-        export(args.format, _dataset(frames, item), item.sampler, _from_the_start(item), name, item.seed)
+        export(args.format, frames.dataset_name(item.eval_id), item.sampler, _from_the_start(item), name, item.seed)
         for item in _chosen(frames, args.eval_set or _fitting(frames, args.format), args.seed, args.step)
     ]
     for one in _joined(exports):
@@ -128,19 +127,6 @@ def _at_step(frames: RunFrames, eval_id: str, seed: int, step: int | None) -> As
         what = "its trial is not complete, so no step is selected" if wanted is None else f"not at step {wanted}"
         raise UserError(f"--step: seed {seed} has {eval_id} at step {steps}; {what}: give --step")
     return found
-
-
-def _dataset(frames: RunFrames, item: Assessed) -> DatasetName:
-    """The data set as the run's flags name it: the layout says where its publisher counts pixels from."""
-    from seqtrack.data.formats import parse_dataset_name
-
-    folder = item.dataset.partition("@")[0]
-    given = {**frames.submission.get("train", {}), **frames.assess, **frames.submission.get("execution", {})}
-    for text in [*given.get("eval_datasets", ()), given.get("optimize_dataset") or folder]:
-        name = text.partition("@")[0]
-        if name and (known := parse_dataset_name(name)).folder == folder:
-            return known
-    return parse_dataset_name(folder)
 
 
 def _from_the_start(item: Assessed) -> list[SequenceResult]:

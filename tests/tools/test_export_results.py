@@ -103,6 +103,25 @@ def test_sets_that_the_format_has_no_place_for_are_left_out(
     assert "has only otb_50-sampling; it takes whole sequences" in capsys.readouterr().err
 
 
+def test_a_set_that_was_assessed_later_is_known_by_what_its_assessment_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a flag called it: a folder of one's own in OTB's layout counts pixels from 1; a list that is gone."""
+    run = madeup.write_run(tmp_path / "cache", seeds=1, steps=(10,), eval_sets={"tlp": 1}, frames=9)
+    (tmp_path / "few.txt").write_text("part_000\n")
+    madeup.assess_later(run, {"otb:toy2": 2, f"otb:part@{tmp_path}/few.txt": 1}, seeds=[0])
+    (tmp_path / "few.txt").unlink()
+    assert cli.run(main, ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out"]) == 0
+    frames = load_run(run.path)
+    restricted = next(item.eval_id for item in frames.assessments if "@" in item.eval_id)
+    assert (str(frames.dataset_name("toy2-full")), str(frames.dataset_name("tlp-full"))) == ("otb:toy2", "tlp")
+    assert frames.dataset_name(restricted).label + "-full" == restricted
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    box = frames.track("toy2-full", "toy2_001", 0).loc[3, ["x", "y", "w", "h"]].to_numpy(float)
+    written = np.loadtxt(tmp_path / f"out/toy2/{run.run_id}_seed0/toy2_001.txt", delimiter=",")
+    assert np.array_equal(written[3], box + np.array([1, 1, 0, 0]))
+
+
 def test_a_run_that_is_not_assessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = madeup.write_run(tmp_path, seeds=1, steps=(10,), eval_sets={"otb_50": 1}, unfinished=[0])
     assert cli.run(main, ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out"]) == 2

@@ -6,7 +6,6 @@ with what to do about it.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,17 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from seqtrack import config as configuration
-from seqtrack.assessment.protocols import Sequence, dataset_of, sequences
+from seqtrack.assessment.protocols import Sequence, sequences
 from seqtrack.data.datasets import Dataset, is_indexed, open_dataset, open_index_of
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.indexing.index import CachedIndex, Index
-from seqtrack.data.lists import MARK, parse_restricted, split
 from seqtrack.data.locations import Locations, locate, locations_of
 from seqtrack.data.preprocessing.versions import assessed_version, is_crop
 from seqtrack.errors import SeqtrackError, UserError
 from seqtrack.reporting.frames import RunFrames
-from seqtrack.runs import events
-from seqtrack.runs.paths import RunFolder
 
 _PLACES = ("data_dir", "tar_dir", "data_paths", "data_cache_dir")
 
@@ -68,7 +64,7 @@ def find(
 def _find(
     run: RunFrames, eval_id: str, given: Mapping[str, Any], with_frames: bool, say: Callable[[str], object]
 ) -> Material | str:
-    name = _dataset_name(run, dataset_of(eval_id))
+    name = run.dataset_name(eval_id)
     why = ""
     places = list(_locations(run, given))
     for locations in places:
@@ -97,20 +93,6 @@ def _sequences(run: RunFrames, eval_id: str, name: DatasetName, index: Index) ->
     sampler = eval_id.rpartition("-")[2]
     found = sequences(index, sampler, run.assess.get("max_eval_videos"), name.videos(index))
     return {sequence.name: sequence for sequence in found}
-
-
-def _dataset_name(run: RunFrames, label: str) -> DatasetName:
-    """The data set that the run calls ``label`` in its eval ids. UserError where nothing says what it is."""
-    folder = RunFolder(run.path)
-    for record in reversed(events.read(folder.submissions)):
-        for text in record.get("assess", {}).get("eval_datasets", ()):
-            with contextlib.suppress(UserError, OSError, KeyError):
-                _, listed = split(text)
-                copy = folder.sequence_list(record["files"][MARK + listed]["sha256"]) if listed else None
-                name = parse_restricted(text, copy)
-                if name.label == label:
-                    return name
-    return parse_restricted(label)
 
 
 def _locations(run: RunFrames, given: Mapping[str, Any]) -> Iterator[Locations]:
