@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Makes a folder for an experiment, pinned to the commit that is checked out.
 set -euo pipefail
-export GIT_OPTIONAL_LOCKS=0  # or git status would rewrite the person's index
+# shellcheck disable=SC2046
+unset $(git rev-parse --local-env-vars)  # of a hook that calls this: it means another repository
+export GIT_OPTIONAL_LOCKS=0              # or git status would rewrite the person's index
+export LC_ALL=C                          # [A-Za-z] is those letters
 
 usage() {
     cat <<'TEXT'
@@ -63,7 +66,7 @@ root=$(cd "$root" && pwd)
 [ -w "$root" ] || fail "ROOT: $root cannot be written to"
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(git -C "$here" rev-parse --show-toplevel 2>/dev/null) ||
-    fail "$here is not in a git repository, so there is no commit to pin: get seqtrack with git clone"
+    fail "$here is not in a git repository, so there is no commit to pin ($(git -C "$here" rev-parse 2>&1 | sed -n 1p))"
 cd "$top"
 head=$(git rev-parse -q --verify HEAD) || fail "$top has no commit yet: there is nothing to pin"
 
@@ -82,22 +85,27 @@ changes=$(git status --porcelain --untracked-files=all)
 if [ -n "$changes" ] && [ -z "$include" ]; then
     count=$(printf '%s\n' "$changes" | wc -l | tr -d ' ')
     echo "error: $count files differ from the commit; commit them, or pin them with --include-changes:" >&2
-    printf '%s\n' "$changes" | head -n 10 >&2
+    printf '%s\n' "$changes" | sed -n 1,10p >&2
     [ "$count" -le 10 ] || echo "  … and $((count - 10)) more" >&2
     exit 2
 fi
 if [ -n "$changes" ]; then
+    # Of another repository git would pin a number that no remote is known to have.
+    inside=$(printf '%s\n' "$changes" | sed -n 's,^?? \(.*/"*\)$,\1,p')
+    [ -z "$inside" ] ||
+        fail "--include-changes: have git ignore these repositories (.git/info/exclude), or make them submodules:" $inside
     inside=$(git submodule --quiet foreach --recursive \
         'test -z "$(git status --porcelain)" || echo "$displaypath"' 2>/dev/null || true)
     [ -z "$inside" ] || fail "--include-changes: commit and push within these submodules first: $inside"
 fi
 
 # Beside the final folder, so that a rename publishes it.
-temporary=$(mktemp -d "$root/.init-experiment.XXXXXX")
-scratch=$(mktemp -d)  # outside the tree that is about to be pinned
+temporary=
+scratch=
 ref=
 tidy() {
-    rm -rf "$temporary" "$scratch"
+    [ -z "$temporary" ] || rm -rf "$temporary"
+    [ -z "$scratch" ] || rm -rf "$scratch"
     if [ -n "$ref" ]; then
         git push -q "$remote" --delete "$ref" 2>/dev/null || true
         git update-ref -d "$ref" 2>/dev/null || true
@@ -106,14 +114,18 @@ tidy() {
 trap tidy EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+temporary=$(mktemp -d "$root/.init-experiment.XXXXXX")
+scratch=$(mktemp -d)  # outside the tree that is about to be pinned
 
 commit=$head
 if [ -n "$changes" ]; then
     # An index of its own: the person's is not touched. A copy of it knows which files have not changed.
     index=$scratch/index
     cp "$(git rev-parse --git-path index)" "$index" 2>/dev/null || true
-    GIT_INDEX_FILE=$index git add -A
-    tree=$(GIT_INDEX_FILE=$index git write-tree)
+    # A split index would put a part into the repository; line ends that git would have otherwise are no mistake here.
+    GIT_INDEX_FILE=$index git -c core.splitIndex=false -c core.safecrlf=false add -A ||
+        fail "--include-changes: git cannot take them: see above"
+    tree=$(GIT_INDEX_FILE=$index git -c core.splitIndex=false write-tree)
     author=$(git config user.name || echo seqtrack)
     email=$(git config user.email || echo seqtrack@localhost)
     commit=$(GIT_AUTHOR_NAME=$author GIT_AUTHOR_EMAIL=$email GIT_COMMITTER_NAME=$author GIT_COMMITTER_EMAIL=$email \
@@ -122,12 +134,13 @@ fi
 if [ -n "$push" ] || [ -n "$changes" ]; then
     branch=$(git symbolic-ref -q --short HEAD || true)
     if [ -n "$changes" ] || [ -z "$branch" ]; then
-        # No branch of the remote is to have it.
-        ref=refs/seqtrack/experiments/$id
+        # No branch of the remote is to have it. By a name that no other command has, or may come to have: folders of
+        # one name may lie in several places, and what fails here takes its own away again.
+        ref=refs/seqtrack/experiments/$id-${temporary##*.}
         git update-ref "$ref" "$commit"
         git push -q "$remote" "$ref" || fail "--remote: $remote ($url) refused the commit: see above"
     else
-        git push -q "$remote" "$branch" || fail "--push: $remote ($url) refused branch $branch: see above"
+        git push -q "$remote" "refs/heads/$branch" || fail "--push: $remote ($url) refused branch $branch: see above"
     fi
 fi
 
@@ -150,9 +163,11 @@ complaint=$("$new/create-experiment.sh" 2>&1 >/dev/null) || {
 }
 
 # rename(2), which refuses a folder that another command has made in the meantime; mv would move into it.
-python3 -c 'import os, sys; os.rename(sys.argv[1], sys.argv[2])' "$new" "$final" 2>/dev/null ||
-    fail "$final exists: nothing was changed; choose another name"
+complaint=$(python3 -c 'import os, sys; os.rename(sys.argv[1], sys.argv[2])' "$new" "$final" 2>&1) || {
+    [ ! -e "$final" ] || fail "$final exists: nothing was changed; choose another name"
+    fail "$final cannot be made: $(printf '%s\n' "$complaint" | sed -n '$p')"
+}
 ref=
 echo "$final"
 echo "  code: ${commit:0:12} of $url$([ -z "$changes" ] || echo ', the uncommitted changes included')"
-echo "  next: cd $final/workspace && ../train.sh --num_trials=5 …"
+echo "  next: cd $(printf %q "$final")/workspace && ../train.sh --num_trials=5 …"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Makes a bare repository, adds it to this checkout as a remote, and pushes the branch that is checked out.
 set -euo pipefail
+# shellcheck disable=SC2046
+unset $(git rev-parse --local-env-vars)  # of a hook that calls this: it means another repository
 
 usage() {
     cat <<'TEXT'
@@ -36,7 +38,7 @@ done
 
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(git -C "$here" rev-parse --show-toplevel 2>/dev/null) ||
-    fail "$here is not in a git repository: get seqtrack with git clone"
+    fail "$here is not in a git repository ($(git -C "$here" rev-parse 2>&1 | sed -n 1p))"
 git -C "$top" rev-parse -q --verify HEAD >/dev/null || fail "$top has no commit yet: there is nothing to push"
 branch=$(git -C "$top" symbolic-ref -q --short HEAD) ||
     fail "$top has no branch checked out (HEAD is detached): git switch -c NAME"
@@ -56,11 +58,11 @@ if [ -e "$path" ] && [ -n "$(ls -A "$path" 2>/dev/null || echo file)" ]; then
 else
     trap undo EXIT
     made=$path
-    git init -q --bare "$path"
+    git init -q --bare "$path" || fail "$path cannot be made: see above"
 fi
 trap undo EXIT
 path=$(cd "$path" && pwd)
-git -C "$top" remote add "$remote" "$path"
-git -C "$top" push -q "$remote" "$branch"
+git -C "$top" remote add "$remote" "$path" || fail "--remote: see above"
+git -C "$top" push -q "$remote" "refs/heads/$branch" || fail "$path does not take branch $branch: see above"
 trap - EXIT
 echo "remote '$remote' is $path; it has branch $branch"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sysconfig
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.machinery import PathFinder
@@ -67,6 +68,12 @@ def plugin_file(plugin: str) -> Path | None:
             return None
         places = list(spec.submodule_search_locations or [])
     return Path(spec.origin) if spec is not None and spec.origin else None
+
+
+def is_installed(path: Path) -> bool:
+    """Whether it lies where packages are installed: not so of an editable one."""
+    places = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")]
+    return any(place in path.resolve().parents for place in places)
 
 
 @lru_cache(maxsize=512)

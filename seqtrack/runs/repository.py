@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqtrack.errors import UserError
+from seqtrack.runs import code
 
 if TYPE_CHECKING:
     import git
@@ -26,6 +27,11 @@ REFERENCES = "refs/seqtrack"
 MAX_FILE_BYTES = 20 << 20
 # The same tree on the same commit is to be the same snapshot, so nothing of a person or a clock enters.
 _NOBODY = {f"GIT_{who}_{what}": "seqtrack" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+# Of a split index a part would be written into the repository; that git would have other line ends is no mistake.
+_QUIETLY = ["git", "-c", "core.splitIndex=false", "-c", "core.safecrlf=false", "-c", "advice.addEmbeddedRepo=false"]
+# What a hook tells git in the environment is about the repository that the hook is of.
+_OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE",
+              "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")  # fmt: skip
 _SECRET = re.compile(r"(?<=://)[^/@]+@")
 
 
@@ -67,6 +73,8 @@ def take(package: Path, reference: str) -> Snapshot:
     Raises:
         UserError: a changed or untracked file is larger than 20 MiB.
     """
+    if code.is_installed(package):  # into a person's project, say, whose repository it is no part of
+        return Snapshot(str(package), note=f"{package} is installed, not in a git repository of its own")
     try:
         repository = _repository(package)
     except LookupError as error:
@@ -74,7 +82,7 @@ def take(package: Path, reference: str) -> Snapshot:
     with _scratch() as folder:
         try:
             found = _take(repository, reference, folder)
-        except _git_error() as error:  # a repository that may be read but not written to, say
+        except (LookupError, _git_error()) as error:  # a repository that may be read but not written to, say
             words = " ".join(str(getattr(error, "stderr", error)).replace("stderr:", "").split())
             root, head = str(repository.working_tree_dir), _ask(repository, "rev-parse", "-q", "--verify", "HEAD")
             return Snapshot(root, head=head, note=f"git could not keep the code: {words[:200]}")
@@ -106,6 +114,8 @@ def _repository(package: Path) -> git.Repo:
     """The repository that ``package`` is a part of; LookupError says why there is none."""
     # gitpython raises ImportError without the git program unless it is told not to.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    for name in _OF_A_HOOK:
+        os.environ.pop(name, None)
     import git
 
     try:
@@ -134,14 +144,11 @@ def _take(repository: git.Repo, reference: str, scratch: Path) -> Snapshot:
     changed, submodules, nested = _status(repository)
     _check_sizes(root, changed)
     inner: dict[str, str] = {}
-    for path, is_dirty in submodules.items():
-        module = _repository(root / path)
-        found = _take(module, reference, scratch) if is_dirty else None
-        commit = found.commit if found else _ask(module, "rev-parse", "-q", "--verify", "HEAD")
-        if commit:
+    for path in submodules:
+        if commit := _take(_repository(root / path), reference, scratch).commit:
             inner[path] = commit
     if changed or any(submodules.values()) or head is None:
-        tree, commit = _commit(repository, head, inner, Path(tempfile.mkdtemp(dir=scratch)) / "index")
+        tree, commit = _commit(repository, head, inner, nested, Path(tempfile.mkdtemp(dir=scratch)) / "index")
     else:
         tree, commit = repository.git.rev_parse(f"{head}^{{tree}}"), head
     repository.git.update_ref(f"{REFERENCES}/{reference}/{commit[:12]}", commit)
@@ -160,10 +167,8 @@ def _take(repository: git.Repo, reference: str, scratch: Path) -> Snapshot:
 
 def _status(repository: git.Repo) -> tuple[list[str], dict[str, bool], list[str]]:
     """Changed files; submodules that are checked out and whether they differ; other repositories inside."""
-    text = repository.git.execute(
-        ["git", "--no-optional-locks", "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames"],
-        strip_newline_in_stdout=False,
-    )
+    words = ["git", "--no-optional-locks", "status", "--porcelain=v2", "-z", "--untracked-files=all", "--no-renames"]
+    text = repository.git.execute([*words, "--ignore-submodules=none"], strip_newline_in_stdout=False)
     changed: list[str] = []
     dirty: list[str] = []
     nested: list[str] = []
@@ -202,7 +207,9 @@ def _check_sizes(root: Path, changed: list[str]) -> None:
         )
 
 
-def _commit(repository: git.Repo, head: str | None, submodules: Mapping[str, str], index: Path) -> tuple[str, str]:
+def _commit(
+    repository: git.Repo, head: str | None, submodules: Mapping[str, str], without: list[str], index: Path
+) -> tuple[str, str]:
     """The working tree as (tree, commit), from an index that is a copy of the person's."""
     own = Path(str(repository.working_tree_dir), repository.git.rev_parse("--git-path", "index"))
     if own.is_file():
@@ -210,10 +217,11 @@ def _commit(repository: git.Repo, head: str | None, submodules: Mapping[str, str
     date = repository.git.show("-s", "--format=%ct", head) if head else "0"
     environment = {"GIT_AUTHOR_DATE": f"@{date} +0000", "GIT_COMMITTER_DATE": f"@{date} +0000", **_NOBODY}
     with repository.git.custom_environment(GIT_INDEX_FILE=str(index), **environment):
-        repository.git.execute(["git", "-c", "advice.addEmbeddedRepo=false", "add", "--all"])
+        others = [f":(exclude,top,literal){path}" for path in without]
+        repository.git.execute([*_QUIETLY, "add", "--all", "--", ":(top)", *others])
         for path, commit in submodules.items():
-            repository.git.update_index("--cacheinfo", f"160000,{commit},{path}")
-        tree: str = repository.git.write_tree()
+            repository.git.execute([*_QUIETLY, "update-index", "--cacheinfo", f"160000,{commit},{path}"])
+        tree = str(repository.git.execute([*_QUIETLY, "write-tree"]))
         parents = ["-p", head] if head else []
         commit = repository.git.execute(
             ["git", "commit-tree", tree, *parents, "-m", "The working tree as a run found it"]

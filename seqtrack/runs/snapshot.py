@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -60,6 +59,9 @@ def _place(tree: Path, files: dict[str, bytes], expected: dict[str, str] | None,
         with atomic.replacing_folder(tree) as temporary:
             if found is not None and found.tree is not None:
                 repository.check_out(Path(found.root), found.tree, temporary)
+                for name in found.submodules:
+                    if not any((temporary / name).glob("*")):
+                        raise LookupError(f"{found.root} does not have its submodule {name}")
             for name, data in files.items():
                 path = temporary / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,18 +111,13 @@ def _is_by_product(name: Path) -> bool:
 
 def _plugin_sources(plugin: str) -> dict[str, bytes]:
     path = code.plugin_file(plugin)
-    if path is None or _is_installed(path):
+    if path is None or code.is_installed(path):
         return {}
     *packages, _ = plugin.partition(":")[0].split(".")
     if not packages and path.name != "__init__.py":
         return {path.name: path.read_bytes()}
     top = path.parents[len(packages) - 1 if path.name != "__init__.py" else len(packages)]
     return {f"{top.name}/{name}": data for name, data in _package_files(top).items()}
-
-
-def _is_installed(path: Path) -> bool:
-    places = [Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib")]
-    return any(place in path.resolve().parents for place in places)
 
 
 def _hashes_of(files: dict[str, bytes]) -> dict[str, str]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -151,10 +152,13 @@ def test_worktrees_detached_and_shallow_checkouts(checkout: Path, tmp_path: Path
 def test_submodules_enter_with_their_changes(checkout: Path, tmp_path: Path) -> None:
     other = make(tmp_path / "other")
     git(checkout, "submodule", "--quiet", "add", str(other), "third")
+    git(checkout, "config", "-f", ".gitmodules", "submodule.third.ignore", "all")  # of git status, not of the record
+    git(checkout, "add", "-A")
     git(checkout, "commit", "-q", "-m", "with a submodule")
     clean = take(checkout)
     assert clean.commit == clean.head
     assert clean.submodules == {"third": git(other, "rev-parse", "HEAD")}
+    assert git(checkout / "third", "for-each-ref", "refs/seqtrack"), "what it is at is kept there as well"
     (checkout / "third" / "package" / "a.py").write_text("changed inside\n")
     before = belongings(checkout), belongings(checkout / "third")
     found = take(checkout)
@@ -184,9 +188,49 @@ def test_outside_git_less_is_known_and_the_note_says_why(checkout: Path, tmp_pat
     assert note == f"{installed} is not in a git repository (one around it ignores it)"
 
 
-def test_a_repository_of_its_own_inside_is_said_to_be_left_out(checkout: Path) -> None:
+def test_a_repository_of_its_own_inside_is_said_to_be_left_out(checkout: Path, tmp_path: Path) -> None:
     make(checkout / "experiments" / "mine")
-    assert take(checkout).note == "repositories within it, not recorded: experiments/mine/"
+    (checkout / "[a] *").mkdir()
+    git(checkout / "[a] *", "init", "-q")  # without a commit, which git does not take
+    (checkout / "new.py").touch()
+    found = take(checkout)
+    assert found.note == "repositories within it, not recorded: [a] */, experiments/mine/"
+    assert set(checked_out(checkout, found, tmp_path / "out")) == {
+        ".gitignore",
+        "new.py",
+        "package/a.py",
+        "package/b.py",
+    }
+
+
+def test_settings_of_a_repository_and_of_a_hook_change_nothing(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("splitIndex", "safecrlf"):
+        git(checkout, "config", f"core.{name}", "true")
+    git(checkout, "update-index", "--split-index")
+    (checkout / "package" / "a.py").write_bytes(b"unix\nwindows\r\n")
+    (checkout / ".gitattributes").write_text("*.py text eol=lf\n")
+    files = {path.name for path in (checkout / ".git").iterdir()}
+    before = belongings(checkout)
+    other = make(tmp_path / "other")
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(other / ".git"))
+        hook.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+        found = take(checkout)
+    assert belongings(checkout) == before
+    assert {path.name for path in (checkout / ".git").iterdir()} == files, "no part of an index is left there"
+    assert (found.note, found.changed) == (None, (".gitattributes", "package/a.py"))
+    assert git(checkout, "rev-parse", f"{found.commit}^") == git(checkout, "rev-parse", "HEAD")
+
+
+def test_what_is_installed_is_no_part_of_the_repository_around_it(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = checkout / "env" / "site-packages" / "package"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(installed.parent))
+    assert repository.take(installed, "x").note == f"{installed} is installed, not in a git repository of its own"
 
 
 def test_a_large_file_is_refused_by_name(checkout: Path) -> None:

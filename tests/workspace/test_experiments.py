@@ -6,7 +6,7 @@ import datetime
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -40,12 +40,14 @@ class Project:
         self.git("add", "-A")
         self.git("commit", "-q", "-m", "as it is")
 
-    def run(self, *words: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON", "VIRTUAL_ENV"))}
+    def run(
+        self, *words: object, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON", "VIRTUAL_ENV"))}
         person = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         return subprocess.run(
             [str(word) for word in words], cwd=folder or self.checkout, capture_output=True, text=True, check=False,
-            env={**environment, **person, "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1"},
+            env={**kept, **person, "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1", **(environment or {})},
         )  # fmt: skip
 
     def git(self, *words: object, folder: Path | None = None) -> str:
@@ -61,6 +63,10 @@ class Project:
 
     def folder(self, name: str = "baseline") -> Path:
         return self.experiments / f"{datetime.date.today():%Y-%m-%d}-{name}"
+
+    def pins(self) -> list[str]:
+        """Commits that the remote keeps for experiments alone."""
+        return self.git("for-each-ref", "--format=%(objectname)", "refs/seqtrack", folder=self.bare).split()
 
     def state(self) -> tuple[object, ...]:
         """All that a person has in the checkout: HEAD, branches, stash, the index's bytes, files."""
@@ -150,8 +156,57 @@ def test_uncommitted_changes_are_named_or_pinned_without_touching_the_checkout(p
     assert (folder / "workspace" / "seqtrack.local.yaml").read_text() == "tar_dir: /data\n"
     shutil.rmtree(folder)
     assert pinned.state() == before
-    commit = pinned.git("rev-parse", "refs/seqtrack/experiments/" + folder.name, folder=pinned.bare)
+    (commit,) = pinned.pins()
     assert pinned.git("rev-parse", f"{commit}^") == pinned.git("rev-parse", "HEAD")
+
+
+def test_one_name_in_two_folders_is_two_pins_and_a_refusal_takes_none_of_them_away(pinned: Project) -> None:
+    (pinned.home / "second").mkdir()
+    pinned.write_version(2)
+    assert pinned.init("same", "--include-changes").returncode == 0
+    pinned.write_version(3)
+    done = pinned.run("aux/workspace/init-experiment.sh", pinned.home / "second", "same", "--include-changes")
+    assert done.returncode == 0, done
+    # Two at once: the second finds the folder made when it is about to publish its own.
+    words = (
+        "bash",
+        "-c",
+        "for n in 1 2; do aux/workspace/init-experiment.sh experiments race --include-changes & done; wait",
+    )
+    refused = pinned.run(*words).stderr.splitlines()
+    assert [line.endswith("race exists: nothing was changed; choose another name") for line in refused] == [True]
+    assert len(pinned.pins()) == 3
+    shutil.rmtree(pinned.folder("same") / "repo")
+    assert pinned.run(pinned.folder("same") / "create-experiment.sh").returncode == 0
+    assert sorted(path.name for path in pinned.experiments.iterdir()) == sorted(
+        [".gitkeep", pinned.folder("same").name, pinned.folder("race").name]
+    )
+
+
+def test_thousands_of_changes_are_a_refusal_like_any_other(pinned: Project) -> None:
+    pinned.init()
+    repo = pinned.folder() / "repo"
+    for folder in (pinned.checkout, repo):
+        for number in range(1000):
+            (folder / f"{'long_name_' * 10}{number}.txt").touch()
+    refused(pinned.init("more"), "1000 files differ", "… and 990 more")
+    (repo / ".gitignore").unlink()
+    pinned.git("config", "status.showUntrackedFiles", "all", folder=repo)
+    refused(pinned.run("../train.sh", folder=pinned.folder() / "workspace"), "was changed")
+
+
+def test_a_hook_may_call_it(pinned: Project) -> None:
+    other = pinned.home / "other"
+    other.mkdir()
+    pinned.git("init", "-q", folder=other)
+    environment = {"GIT_DIR": str(other / ".git"), "GIT_INDEX_FILE": str(other / "index")}
+    pinned.write_version(2)
+    words = ("aux/workspace/init-experiment.sh", "experiments", "hook", "--include-changes")
+    done = pinned.run(*words, environment=environment)
+    assert done.returncode == 0, done
+    trained = pinned.run(pinned.folder("hook") / "train.sh", environment=environment)
+    assert trained.stdout.startswith("version 2")
+    assert not (other / "index").exists()
 
 
 def test_a_commit_that_the_remote_lacks_is_refused_or_pushed(pinned: Project) -> None:
@@ -175,12 +230,17 @@ def test_submodules_come_with_the_code(pinned: Project) -> None:
     (other / "inside.txt").write_text("of the submodule\n")
     pinned.git("add", "-A", folder=other)
     pinned.git("commit", "-q", "-m", "it", folder=other)
-    pinned.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", other, "third_party")
+    # As most projects name theirs: relative to the remote.
+    pinned.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../../other", "third_party")
     pinned.commit()
     assert pinned.init("with", "--push").returncode == 0
     assert (pinned.folder("with") / "repo" / "third_party" / "inside.txt").read_text() == "of the submodule\n"
     (pinned.checkout / "third_party" / "inside.txt").write_text("changed\n")
     refused(pinned.init("dirty", "--include-changes"), "submodules", "third_party")
+    pinned.git("checkout", "-q", ".", folder=pinned.checkout / "third_party")
+    (pinned.checkout / "a clone").mkdir()
+    pinned.git("init", "-q", folder=pinned.checkout / "a clone")
+    refused(pinned.init("dirty", "--include-changes"), "have git ignore these", "a clone/")
 
 
 def test_what_cannot_be_pinned_is_refused_with_the_way_out(project: Project) -> None:

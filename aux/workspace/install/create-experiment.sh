@@ -2,6 +2,8 @@
 # Makes repo/ again: the code of this experiment, from commit.txt and remote.txt.
 # usage: ./create-experiment.sh        exit codes: 0, 2 (a mistake), 3 (the remote does not have the commit)
 set -euo pipefail
+# shellcheck disable=SC2046
+unset $(git rev-parse --local-env-vars)  # of a hook that calls this: it means another repository
 
 fail() {
     echo "error: $*" >&2
@@ -30,7 +32,9 @@ git -C "$temporary/repo" cat-file -e "$commit^{commit}" 2>/dev/null || code=3 fa
 git -C "$temporary/repo" checkout -q --detach "$commit"
 # A submodule may lie in a folder, which git has refused to clone from since 2.38 unless one says so: that is against
 # the repositories of strangers, and this one is the person's own.
-git -C "$temporary/repo" -c protocol.file.allow=always submodule --quiet update --init --recursive ||
+# Urls that are relative (../other.git) are relative to the remote, which without a branch has to be called origin.
+git -C "$temporary/repo" -c remote.origin.url="$url" submodule --quiet init &&
+    git -C "$temporary/repo" -c protocol.file.allow=always submodule --quiet update --init --recursive ||
     fail "cannot get the submodules of $url: see above"
 mv "$temporary/repo" repo
 echo "$PWD/repo is at commit ${commit:0:12}"

@@ -2,6 +2,8 @@
 # Any verb of seqtrack with the pinned code, in the workspace.
 # usage: ./run.sh VERB …      such as ../run.sh status, ../run.sh logs latest --seed 0
 set -euo pipefail
+# shellcheck disable=SC2046
+unset $(git rev-parse --local-env-vars)  # of a hook that calls this: it means another repository
 
 fail() {
     echo "error: $*" >&2
@@ -13,7 +15,7 @@ experiment=$(cd "$(dirname "$0")" && pwd)
 commit=$(cat "$experiment/commit.txt")
 [ "$(git -C "$experiment/repo" rev-parse HEAD)" = "$commit" ] ||
     fail "$experiment/repo is not at commit ${commit:0:12} (commit.txt): git -C $experiment/repo checkout $commit"
-changed=$(git -C "$experiment/repo" status --porcelain | head -n 5)
+changed=$(git -C "$experiment/repo" status --porcelain | sed -n 1,5p)
 [ -z "$changed" ] ||
     fail "the pinned code in $experiment/repo was changed; undo that, or begin another experiment:
 $changed"
