@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,7 @@ def recipe(run: RunFolder, seed: int | None = None) -> Recipe:
     Raises:
         UserError: nothing was submitted, or the trial has not been started.
     """
+    run = RunFolder(run.path.resolve())  # processes start in other folders; and "." has no name
     records = events.read(run.submissions)
     if seed is not None:
         trained = record.read(run.trial(seed))
@@ -181,8 +183,8 @@ def surroundings(before: TrialFolder, after: TrialFolder) -> list[str]:
 def _training(before: TrialFolder, after: TrialFolder) -> Iterator[Finding]:
     if before.train_csv.exists() and after.train_csv.exists():
         one, two = before.train_csv.read_bytes(), after.train_csv.read_bytes()
-        rows = one.count(b"\n") - 1
-        yield Finding("train.csv", one == two, f"{rows} rows" if one == two else _first_difference(one, two))
+        same, text = _rows(one, two)
+        yield Finding("train.csv", same, text)
     steps = sorted(before.checkpoints().keys() & after.checkpoints().keys())
     if steps:
         differ = [step for step in steps if _weights(before, step) != _weights(after, step)]
@@ -194,11 +196,16 @@ def _weights(trial: TrialFolder, step: int) -> str:
     return _digest(trial.checkpoint(step).model)
 
 
-def _first_difference(one: bytes, two: bytes) -> str:
-    for number, (left, right) in enumerate(zip(one.splitlines(), two.splitlines(), strict=False)):
+def _rows(one: bytes, two: bytes) -> tuple[bool, str]:
+    """Whether they are the same as far as both go, and how far that is: a run may have been left unfinished."""
+    before, after = one.splitlines(), two.splitlines()
+    for number, (left, right) in enumerate(zip(before, after, strict=False)):
         if left != right:
-            return f"from row {number} on"
-    return "one has more rows"
+            return False, f"from row {number} on"
+    rows = f"{min(len(before), len(after)) - 1} rows"
+    if len(before) == len(after):
+        return True, rows
+    return True, f"{rows}, where {'the run' if len(before) < len(after) else 'the new one'} ends"
 
 
 def _assessments(before: TrialFolder, after: TrialFolder) -> Iterator[Finding]:
@@ -211,19 +218,26 @@ def _assessments(before: TrialFolder, after: TrialFolder) -> Iterator[Finding]:
             (path / name).read_bytes() == (other / name).read_bytes() for name in (results.SEQUENCES, results.TRACKS)
         )
         one, two = _metrics(path), _metrics(other)
-        moved = {name: two[name] - one[name] for name in one if name in two and two[name] != one[name]}
-        name, value = next(iter(one.items()), ("", 0.0))
+        moved = {
+            name: (one[name], two[name])
+            for name in one
+            if name in two and not (one[name] == two[name] or (math.isnan(one[name]) and math.isnan(two[name])))
+        }
+        name, value = next(iter(one.items()), ("", math.nan))
         step = int(path.name.split("-")[0].removeprefix("step_"))
         text = f"step {step}: {name} {value:.3f}"
         if moved:
             text = f"step {step}: " + ", ".join(
-                f"{name} {one[name]:.4f} → {two[name]:.4f} ({delta:+.2g})" for name, delta in moved.items()
+                f"{name} {left:.4f} → {right:.4f} ({right - left:+.2g})" for name, (left, right) in moved.items()
             )
         elif not same:
             text += ", though boxes differ"
-        largest = max((abs(delta) for delta in moved.values()), default=0.0)
-        yield Finding(path.parent.name, same, text, largest)
+        deltas = [abs(right - left) for left, right in moved.values()]
+        largest = max((delta for delta in deltas if not math.isnan(delta)), default=0.0)
+        yield Finding(path.parent.name, same and not moved, text, largest)
 
 
 def _metrics(folder: Path) -> dict[str, float]:
-    return dict(json.loads((folder / results.SUMMARY).read_text())["metrics"])
+    """By name; NaN where the set has none, which is null in the file."""
+    found = json.loads((folder / results.SUMMARY).read_text())["metrics"]
+    return {name: math.nan if value is None else value for name, value in found.items()}

@@ -43,7 +43,7 @@ def read_tail(path: Path, tail_bytes: int = TAIL_BYTES) -> list[dict[str, Any]]:
 
 def read_last(path: Path) -> dict[str, Any] | None:
     """The last whole record, if there is one."""
-    return next(reversed(read_tail(path)), None)
+    return next(reversed(read_tail(path) or read(path)), None)  # a long line does not fit into a tail
 
 
 def _records(path: Path, offset: int) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def below(root: Path) -> list[Experiment]:
 
 def _walk(folder: Path, home: Path | None, depth: int) -> Iterator[tuple[Path, Path | None]]:
     """(experiment, None), and (run, its experiment or the folder of its cache)."""
-    if (folder / "train.yaml").is_file():
+    if _is_file(folder / "train.yaml"):
         # cache/<run_id>: the folder that the cache lies in.
         yield folder, home or (folder.parent.parent if folder.parent.name == "cache" else folder.parent)
         return
@@ -65,23 +65,31 @@ def _walk(folder: Path, home: Path | None, depth: int) -> Iterator[tuple[Path, P
 
 
 def _commit(folder: Path) -> str | None:
-    if not (folder / "remote.txt").is_file():
+    if not _is_file(folder / "remote.txt"):
         return None
     try:
         return (folder / "commit.txt").read_text().strip() or None
-    except OSError:
+    except (OSError, ValueError):
         return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a folder that is somebody else's
+        return False
 
 
 def submitted(run: RunFolder) -> float:
     """When its newest command was given, seconds since the epoch; 0 if none was."""
-    last = events.read_last(run.submissions)
-    return float(last["time"]) if last else 0.0
+    last = events.read_last(run.submissions) or {}
+    time = last.get("time")
+    return float(time) if isinstance(time, (int, float)) else 0.0
 
 
 def code_of(run: RunFolder) -> Mapping[str, Any]:
     """What git had of the code of the newest command; empty if it was not asked."""
     try:
         return dict(json.loads(run.snapshot_json.read_text()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):
         return {}

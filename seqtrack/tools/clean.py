@@ -20,13 +20,14 @@ EPILOG = """examples:
   seqtrack clean --only checkpoints --yes
 
 kinds:
-  checkpoints  of trials that are complete: all but the selected and the last one. What was assessed stays; a later
-               --optimize_metric still chooses among all, a later --optimize_dataset or --assess_all no longer can
+  checkpoints  of trials that are complete: all but the selected and the last one, and those that a run of this folder
+               began from (--init_from). What was assessed stays; a later --optimize_metric still chooses among all, a
+               later --optimize_dataset or --assess_all no longer can
   code         cache/code/<tree>/, checked out for jobs; git has it, and it is checked out again when needed
   reproduced   what seqtrack reproduce made
   staged       copies of tars on this machine (--tmp_data_dir, shared memory) that nobody uses at this moment
 
-A run that something works on, or that SLURM may have a job for, is left alone. Snapshots in git stay: they cost
+What something works on, or SLURM may have a job for, is left alone. Snapshots in git stay: they cost
 nothing where nothing had changed; git for-each-ref refs/seqtrack lists them."""
 
 

@@ -74,7 +74,7 @@ def _describe_run(one: Overview) -> dict[str, Any]:
         "path": str(one.run.path),
         "submitted": one.submitted,
         "commit": code.get("head"),
-        "changed_files": len(code.get("changed", ())),
+        "changed_files": len(code.get("changed") or ()),
         "num_trials": len(one.trials),
         "done": one.done,
         "at_work": sum(status.state in AT_WORK for status in one.trials),
@@ -89,7 +89,7 @@ def _scores(one: Overview) -> list[dict[str, Any]]:
 
     try:
         rows = headlines(json.loads(one.run.summary_json.read_text()))
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # of another version, or damaged
         return []
     return [
         {"eval_id": row.eval_id, "metric": row.metric, "mean": row.mean, "std": row.std, "n": row.n} for row in rows

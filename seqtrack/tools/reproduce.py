@@ -27,7 +27,8 @@ The code is checked out from the snapshot that the run kept in its git repositor
 one that it recorded. Results go to CACHE_DIR/reproduced/, where the same command goes on if it is stopped.
 On the same kind of machine with the same versions the numbers are the same to the bit; otherwise it says by how much
 they differ, and what else does.
-exit codes: 0 the same bits, 1 not, 2 if it cannot be made again"""
+Of a run that was left unfinished, what it has is compared.
+exit codes: 0 the same bits, 1 not, 2 if it cannot be made again, 130 if interrupted"""
 
 PLACES = ("data_dir", "tar_dir", "data_cache_dir", "tmp_data_dir", "device")
 
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = _train(made, folder, values)
     if code != 0:
         print(f"error: it did not run to its end (exit code {code}; see above)", file=sys.stderr)
-        return code
+        return cli.EXIT_MISTAKE if code == cli.EXIT_FAILURE else code  # 1 would say that the numbers are others
     return _verdict(run, made, _seeds(values))
 
 
@@ -70,7 +71,8 @@ def _values(made: Recipe, arguments: Any) -> dict[str, Any]:
     values = {**made.values, **{name: v for name in PLACES if (v := getattr(arguments, name)) is not None}}
     if "snapshot" in values:
         values["snapshot"] = False
-    values.update({name: str(Path(v).absolute()) for name in PLACES[:3] if (v := getattr(arguments, name))})
+    folders = {name: v for name in PLACES[:4] if (v := getattr(arguments, name))}
+    values.update({name: str(Path(v).expanduser().absolute()) for name, v in folders.items()})
     if arguments.seed is not None:
         values.update(first_seed=arguments.seed, num_trials=1)
     if arguments.local:
@@ -101,11 +103,13 @@ def _train(made: Recipe, folder: Path, values: dict[str, Any]) -> int:
     config = made.folder / "config.yaml"
     atomic.write_text(config, yaml.safe_dump(values, sort_keys=True, allow_unicode=True))
     flags = [f"--config={config.absolute()}", f"--cache_dir={made.folder.absolute()}", "--no-snapshot"]
-    paths = [str(folder), os.environ.get("PYTHONPATH", ""), str(Path.cwd())]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "seqtrack.tools.train", *flags], env=environment, check=False
-    ).returncode
+    given = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = [str(folder.absolute()), *given, str(Path.cwd())]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+    words = [sys.executable, "-m", "seqtrack.tools.train", *flags]
+    # Not here: Python 3.10 imports from the current folder first, and that may well be a checkout of newer code.
+    code = subprocess.run(words, env=environment, cwd=made.folder, check=False).returncode
+    return code if code >= 0 else 128 - code  # as a shell counts those that were killed
 
 
 def _verdict(run: RunFolder, made: Recipe, seeds: list[int]) -> int:
@@ -116,6 +120,7 @@ def _verdict(run: RunFolder, made: Recipe, seeds: list[int]) -> int:
     if not again.path.is_dir():
         raise UserError(f"its code gives this configuration another id; look into {made.folder}")
     everything: list[reproduction.Finding] = []
+    nothing: list[int] = []
     print()
     for seed in seeds:
         found = reproduction.compare(run.trial(seed), again.trial(seed))
@@ -123,13 +128,15 @@ def _verdict(run: RunFolder, made: Recipe, seeds: list[int]) -> int:
         for finding in found:
             print(f"seed {seed}: {finding.what}: {'the same' if finding.same else 'DIFFERENT'}, {finding.text}")
         if not found:
+            nothing.append(seed)
             print(f"seed {seed}: the run has nothing left of it to compare with")
         for line in reproduction.surroundings(run.trial(seed), again.trial(seed)):
             print(f"seed {seed}: not as it was: {line}")
     if not everything:
         raise UserError(f"run {run.run_id} has nothing left to compare with; made again in {again.path}")
     if all(finding.same for finding in everything):
-        print(f"the same numbers, to the bit ({len(everything)} comparisons)")
+        left_out = f"; nothing to compare of seed {', '.join(map(str, nothing))}" if nothing else ""
+        print(f"the same numbers, to the bit ({len(everything)} comparisons{left_out})")
         return 0
     worst = max(everything, key=lambda finding: finding.difference)
     largest = (

@@ -39,3 +39,10 @@ def test_a_torn_last_line_is_dropped_and_the_next_record_survives(tmp_path_facto
     assert last["event"] == expected[-1]
     events.append(path, {"event": "three"})
     assert [record["event"] for record in events.read(path)] == [*expected, "three"]
+
+
+def test_a_last_record_that_is_longer_than_a_tail_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "submissions.jsonl"
+    events.append(path, {"event": "one"})
+    events.append(path, {"event": "two", "changed": ["a/file.py"] * events.TAIL_BYTES})
+    assert (events.read_last(path) or {})["event"] == "two"

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 
+import psutil
+
 from seqtrack.data.storage import staging
+from seqtrack.pipeline import leftovers
+from seqtrack.runs import events, jobs
+from seqtrack.runs.paths import RunFolder, TrialKey
 from tests.workbench import Workbench, results_of
 
 
@@ -54,6 +61,62 @@ def test_what_is_unfinished_is_left_alone(continued: Workbench) -> None:
     assert result.code == 0, result
     gone = before - files(continued.cache)
     assert gone and all("/seed_0/" in f"/{name}" for name in gone)
+
+
+def in_use(bench: Workbench) -> tuple[set[str], list[str]]:
+    """Kinds of what would go, and what is left alone."""
+    found, kept = leftovers.find(bench.cache, str(bench.folder / "tmp"))
+    return {one.kind for one in found}, kept
+
+
+def test_a_checkpoint_that_another_run_began_from_stays(continued: Workbench) -> None:
+    trial = continued.run_folder().trial(0)
+    step = min(trial.checkpoints())
+    found, _ = leftovers.find(continued.cache)
+    assert trial.checkpoint(step).path in {one.path for one in found}
+    other = continued.cache / "other"
+    other.mkdir()
+    (other / "train.yaml").touch()
+    files = {"abc:0": {"path": str(trial.checkpoint(step).model.absolute()), "sha256": "0"}}
+    (other / "submissions.jsonl").write_text(json.dumps({"id": "x", "files": files}) + "\n")
+    found, kept = leftovers.find(continued.cache)
+    assert found and trial.checkpoint(step).path not in {one.path for one in found}
+    assert len(kept) == 1 and kept[0].startswith("run other: its newest command, or what came of it, cannot be read")
+
+
+def test_jobs_of_an_earlier_command_keep_code_and_checkpoints(continued: Workbench) -> None:
+    run = continued.run_folder()
+    (continued.cache / "code" / "0123456789abcdef").mkdir(parents=True)
+    (continued.cache / "code" / "0123456789abcdef.json").touch()
+    (first,) = events.read(run.submissions)
+    events.append(run.submissions, {**first, "id": "second", "execution": {**first["execution"], "num_trials": 1}})
+    assert in_use(continued) == ({"checkpoints", "code"}, [])
+    trials = [TrialKey(run.run_id, seed) for seed in (0, 1)]
+    array = jobs.new(run.slurm, "train", trials, first["id"], {run.run_id: "q"}, None)
+    jobs.intend(array)
+    jobs.record_id(array, "12")
+    assert in_use(continued) == ({"checkpoints", "code"}, []), "all that it asked for is there"
+    shutil.rmtree(run.trial(1).path / "assess")
+    why = f"run {run.run_id}: seed 1 is not complete, and SLURM may have a job for it"
+    assert in_use(continued) == (set(), [why])
+
+
+def test_what_is_being_made_again_stays_and_so_does_its_code(continued: Workbench) -> None:
+    run = continued.run_folder()
+    (continued.cache / "code" / "0123456789abcdef").mkdir(parents=True)
+    (continued.cache / "code" / "0123456789abcdef.json").touch()
+    again = continued.cache / "reproduced" / "abc-def"
+    shutil.copytree(run.path, again / run.run_id)
+    (again / "config.yaml").touch()
+    assert in_use(continued) == ({"checkpoints"}, ["reproduced abc-def: it was begun a moment ago"])
+    os.utime(again / "config.yaml", (0, 0))
+    assert in_use(continued) == ({"checkpoints", "code", "reproduced"}, [])
+    attempt = RunFolder(again / run.run_id).trial(1).attempts()[-1]
+    owner = json.loads(attempt.owner.read_text())
+    process = psutil.Process()
+    attempt.owner.write_text(json.dumps({**owner, "pid": process.pid, "started": process.create_time()}))
+    attempt.events.write_text("")
+    assert in_use(continued) == ({"checkpoints"}, ["reproduced abc-def: seed 1 is at work"])
 
 
 def test_staged_copies_go_unless_they_are_in_use(bench: Workbench) -> None:

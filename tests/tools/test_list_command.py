@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,20 @@ def test_the_table_has_a_line_for_each(root: Path, capsys: pytest.CaptureFixture
     (second,) = [words for words in lines if "second" in words]
     assert second[3:5] == ["feedbeef*", "2/3"]
     assert "of_the_code" not in text
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"null", b"[]", b'{"results": [], "changed": 0}', b"{"])
+def test_damaged_files_cost_what_they_say_and_no_more(
+    root: Path, text: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(root / "experiments" / "2026-01-02-baseline", tmp_path / "a")
+    for name in ("commit.txt", "workspace/cache/*/s*.json*"):
+        for path in (tmp_path / "a").glob(name):
+            path.write_bytes(text)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    found = [experiment for experiment in listed(tmp_path, capsys) if experiment["runs"]]
+    (runs,) = [experiment["runs"] for experiment in found]
+    assert [(run["commit"], run["scores"]) for run in runs] == [(None, [])] * 2  # type: ignore[attr-defined]
 
 
 def test_a_folder_with_nothing_in_it_and_one_that_is_not_there(

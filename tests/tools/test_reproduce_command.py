@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from seqtrack.pipeline import reproduction
+from seqtrack.runs.paths import TrialFolder
+from seqtrack.tools.reproduce import main
 from tests.workbench import Workbench
 
 SHORT = ("--num_steps=10", "--snapshot")
@@ -63,6 +66,35 @@ def test_what_differs_is_said_with_its_size(continued: Workbench) -> None:
     assert last.startswith("not the same bits; the largest difference of a score is 0.25 (")
     assert "seed 0: train.csv: DIFFERENT, from row 1 on" in result.out
     assert "seed 0: weights: the same" in result.out
+
+
+def test_an_unfinished_run_and_scores_that_a_set_does_not_have(continued: Workbench, tmp_path: Path) -> None:
+    before = continued.run_folder().trial(0)
+    shutil.copytree(before.path, tmp_path / "seed_0")
+    after = TrialFolder(tmp_path / "seed_0")
+    (assessment,) = before.path.glob("assess/*/step_*")
+    summary = json.loads((assessment / "summary.json").read_text())
+    summary["metrics"].update(AUC=None)
+    (assessment / "summary.json").write_text(json.dumps(summary))
+    rows = before.train_csv.read_text().splitlines(keepends=True)
+    before.train_csv.write_text("".join(rows[:-2]))
+    csv, weights, scores = reproduction.compare(before, after)
+    assert (csv.same, csv.text) == (True, f"{len(rows) - 3} rows, where the run ends")
+    assert (weights.same, scores.same, scores.difference) == (True, False, 0.0)
+    assert "AUC nan → 0." in scores.text
+    shutil.copy(assessment / "summary.json", next(after.path.glob("assess/*/step_*")))
+    assert reproduction.compare(before, after)[-1].same, "none is the same as none"
+
+
+def test_a_run_is_named_by_the_folder_that_one_is_in(
+    continued: Workbench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = continued.run_folder()
+    monkeypatch.chdir(run.path)
+    assert main([".", "--seed=1", "--dry_run"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"run {run.run_id}: code of ")
+    assert f"would train seeds 1; results would go to {continued.cache}/reproduced/{run.run_id}-" in out
 
 
 @pytest.mark.parametrize(
