@@ -21,6 +21,7 @@ from seqtrack.runs.repository import Snapshot
 
 # Where results go, what they are called and how they are watched; the rest of the configuration is the experiment's.
 NOT_TAKEN_OVER = ("cache_dir", "name", "detach", "visualize", "keep_frames", "accept_changes")
+LISTS = "lists"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Recipe:
         values: its complete configuration, flag by flag.
         code: SHA-256 by file of the modules that were run.
         snapshot: what git had of them; None if it was not asked.
+        lists: where each list of sequences has to lie, and the copy of it that the run has.
     """
 
     run: RunFolder
@@ -38,6 +40,7 @@ class Recipe:
     values: Mapping[str, Any]
     code: Mapping[str, str]
     snapshot: Snapshot | None
+    lists: Mapping[Path, Path] = dataclasses.field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -64,21 +67,23 @@ def recipe(run: RunFolder, seed: int | None = None) -> Recipe:
     values = {**last["train"], **last["assess"], **last["execution"]}
     values = {name: value for name, value in values.items() if name not in NOT_TAKEN_OVER}
     found = last.get("snapshot")
-    return Recipe(
-        run,
-        last["id"],
-        {name: _with_paths(value, _files(run, last["files"])) for name, value in values.items()},
-        last["code"],
-        Snapshot(**{**found, "changed": tuple(found["changed"])}) if found else None,
+    kept = Snapshot(**{**found, "changed": tuple(found["changed"])}) if found else None
+    made = Recipe(run, last["id"], values, last["code"], kept)
+    files = _files(run, last["files"], made.folder / LISTS)
+    lists = {Path(files[name]): run.sequence_list(last["files"][name]["sha256"]) for name in files if MARK in name}
+    values = {name: _with_paths(value, files) for name, value in values.items()}
+    return dataclasses.replace(
+        made, values=values, lists={path: copy for path, copy in lists.items() if copy.exists()}
     )
 
 
-def _files(run: RunFolder, named: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
-    """Where each file that the configuration names lies; of a list of sequences the run has a copy."""
+def _files(run: RunFolder, named: Mapping[str, Mapping[str, str]], lists: Path) -> dict[str, str]:
+    """Where each file that the configuration names lies; a list of sequences, of which the run has a copy, below
+    ``lists`` by its own name, which results are called by."""
     found = {}
     for name, file in named.items():
-        copy = run.sequence_list(file["sha256"])
-        found[name] = str(copy.absolute()) if name.startswith(MARK) and copy.exists() else file["path"]
+        is_kept = name.startswith(MARK) and run.sequence_list(file["sha256"]).exists()
+        found[name] = str(lists / file["sha256"][:12] / Path(file["path"]).name) if is_kept else file["path"]
     return found
 
 
@@ -163,6 +168,12 @@ class Finding:
 def compare(before: TrialFolder, after: TrialFolder) -> list[Finding]:
     """Everything that both trials have, in the order in which it came about. Empty if they have nothing in common."""
     return [*_training(before, after), *_assessments(before, after)]
+
+
+def not_compared(before: TrialFolder, after: TrialFolder) -> list[str]:
+    """Eval sets that the new trial was assessed on and the old one was not."""
+    found = sorted({path.parent.name for path in after.path.glob("assess/*/step_*") if results.is_finished(path)})
+    return [name for name in found if not any(map(results.is_finished, before.assessments(name).glob("step_*")))]
 
 
 def surroundings(before: TrialFolder, after: TrialFolder) -> list[str]:

@@ -102,6 +102,8 @@ def _train(made: Recipe, folder: Path, values: dict[str, Any]) -> int:
 
     config = made.folder / "config.yaml"
     atomic.write_text(config, yaml.safe_dump(values, sort_keys=True, allow_unicode=True))
+    for path, copy in made.lists.items():
+        atomic.write_bytes(path, copy.read_bytes())
     flags = [f"--config={config.absolute()}", f"--cache_dir={made.folder.absolute()}", "--no-snapshot"]
     given = [str(Path(path).absolute()) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     paths = [str(folder.absolute()), *given, str(Path.cwd())]
@@ -130,6 +132,8 @@ def _verdict(run: RunFolder, made: Recipe, seeds: list[int]) -> int:
         if not found:
             nothing.append(seed)
             print(f"seed {seed}: the run has nothing left of it to compare with")
+        for name in reproduction.not_compared(run.trial(seed), again.trial(seed)):
+            print(f"seed {seed}: {name}: nothing to compare with, the run was not assessed on it")
         for line in reproduction.surroundings(run.trial(seed), again.trial(seed)):
             print(f"seed {seed}: not as it was: {line}")
     if not everything:

@@ -12,7 +12,7 @@ import pytest
 from seqtrack.pipeline import reproduction
 from seqtrack.runs.paths import TrialFolder
 from seqtrack.tools.reproduce import main
-from tests.workbench import Workbench
+from tests.workbench import EVAL, Workbench
 
 SHORT = ("--num_steps=10", "--snapshot")
 
@@ -95,6 +95,18 @@ def test_a_run_is_named_by_the_folder_that_one_is_in(
     out = capsys.readouterr().out
     assert out.startswith(f"run {run.run_id}: code of ")
     assert f"would train seeds 1; results would go to {continued.cache}/reproduced/{run.run_id}-" in out
+
+
+def test_a_list_of_sequences_that_is_gone_is_had_from_the_run_by_its_own_name(bench: Workbench) -> None:
+    (bench.folder / "few.txt").write_text("Eval001\n")
+    flags = ("--num_steps=5", "--eval_datasets", f"otb:{EVAL}@few.txt")
+    assert bench.train(*flags).code == 0
+    (bench.folder / "few.txt").unlink()
+    result = bench.run("reproduce", "latest")
+    assert result.code == 0, result
+    lines = result.out.splitlines()
+    assert lines[-2].startswith(f"seed 0: {EVAL}@few-") and "-full: the same, step 5: AUC 0." in lines[-2]
+    assert lines[-1] == "the same numbers, to the bit (3 comparisons)"
 
 
 @pytest.mark.parametrize(
