@@ -197,6 +197,10 @@ def write_files(
         "metrics": {metric: _known(item.value()) for metric, item in scores.statistics.items()},
         "curves": {name: list(map(_known, values)) for name, values in scores.curves.items()},
     }
+    if scores.by_tag:
+        summary["by_tag"] = {
+            tag: {metric: _known(value) for metric, value in found.items()} for tag, found in scores.by_tag.items()
+        }
     seconds = sum(result.seconds for result in results)
     speed = {"frames": num_frames, "seconds": seconds, "fps": num_frames / seconds if seconds > 0 else None}
 

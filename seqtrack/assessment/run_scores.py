@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,12 +40,14 @@ class RunScores:
         per_run: metric -> (N,), NaN where a run has no such score alone.
         curves: name -> (K,), of the runs from the first start.
         overlaps: of each run (T,), NaN where a frame has none.
+        by_tag: tag -> metric -> value over the frames that have it; of VOT's restarts only.
     """
 
     statistics: Mapping[str, Statistic]
     per_run: Mapping[str, Floats]
     curves: Mapping[str, Floats]
     overlaps: Rows[Floats]
+    by_tag: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def score_runs(
@@ -100,7 +102,8 @@ def _supervised(runs: Rows[Run], tracked: Rows[Tracked], convention: str, datase
         np.select([found.codes == TRACKED, found.codes == FAILED], [outcome.overlap, 0.0], np.nan)
         for found, outcome in zip(tracked, supervised.measure(truth, alone, convention), strict=True)
     ]
-    return RunScores(scores.statistics, each.per_sequence, scores.set_curves, overlaps)
+    by_tag = supervised.by_tag(list(labels.values()), list(repetitions.values()), convention, dataset)
+    return RunScores(scores.statistics, each.per_sequence, scores.set_curves, overlaps, by_tag)
 
 
 def _by_sequence(scores: SetScores, runs: Rows[Run]) -> dict[str, Statistic]:

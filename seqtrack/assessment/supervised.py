@@ -133,11 +133,12 @@ def by_tag(
     EAO by tag is pysot's: each fragment weighs as much as the share of its frames with the tag. vot-toolkit has
     none. pysot gives no value for ``empty`` (its mask is always zero); here it is what the challenge means by it.
     """
-    outcomes = measure(labels, runs, convention)
     names = sorted({tag for truth in labels for tag in truth.tags})
-    typical = lengths(convention, dataset)
     found: dict[str, dict[str, float]] = {}
-    for tag in [*names, "empty"] if names else []:
+    if not names:
+        return found
+    outcomes, typical = measure(labels, runs, convention), lengths(convention, dataset)
+    for tag in [*names, "empty"]:
         masks = [_tagged(truth, tag) for truth in labels]
         statistics = _accuracy_robustness(outcomes, masks, convention)
         if convention == "pysot":

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 from seqtrack.assessment import protocols, results
+from seqtrack.assessment.marked import marked
 from seqtrack.assessment.protocols import Run
 from seqtrack.assessment.results import SequenceResult
 from seqtrack.config import to_dict
@@ -54,6 +55,8 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
         # Sequences tracked by other code, or on other data, are not taken over.
         partial = final.with_name(f".partial-{final.name}-{digest(config)[:ASSESSMENT_DIGITS]}")
         sequences = item.sequences(dataset.index, request.assess.max_eval_videos)
+        if item.protocol == protocols.SUPERVISED:
+            sequences = marked(sequences, dataset.index, item.dataset, request.eval_locations)
         runs = protocols.runs(sequences, item.sampler, tre_num, request.assess.eval_repeats)
         done = results.read_sequences(partial)
         for result in _measured_before(request, trial, assessment, config):

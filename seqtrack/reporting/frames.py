@@ -47,6 +47,7 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "sequences": {
         **_OF_ASSESSMENT, "sequence": "str", "start": "int64", "frames": "int64", "metric": "str", "value": "float64",
     },
+    "by_tag": {**_OF_ASSESSMENT, "tag": "str", "metric": "str", "value": "float64"},
     "curves": {**_OF_ASSESSMENT, "curve": "str", "threshold": "float64", "value": "float64"},
 }  # fmt: skip
 _COUNTS = COLUMNS["training"]
@@ -103,10 +104,11 @@ class RunFrames:
     training: seed, step, and the columns of ``train.csv``.
     scores: one row per (seed, eval_id, step, metric): the score of the whole set.
     sequences: the same per sequence and start.
+    by_tag: one row per (seed, eval_id, step, tag, metric): of VOT's restarts, over the frames that have the tag.
     curves: seed, eval_id, step, curve, threshold, value: what the plots of a set show. threshold: of IoU, pixels,
         sizes of the truth (``metrics.CURVES``); of any other curve the place, from 0.
 
-    In the last three ``selected`` marks the step that the trial is reported at, and ``key`` stands for how it was
+    In the last four ``selected`` marks the step that the trial is reported at, and ``key`` stands for how it was
     measured (starts of TRE, parameters of the tracker, …): only the newest command's, or, if there is none of that
     yet, every one there is.
     """
@@ -228,6 +230,15 @@ class RunFrames:
                 metric=metrics * len(runs),
                 value=[value for run in runs for value in run.metrics.values()],
             )
+        return table.frame()
+
+    @cached_property
+    def by_tag(self) -> pd.DataFrame:
+        table = _Table("by_tag")
+        for item, summary in self._summaries:
+            for tag, found in summary.get("by_tag", {}).items():
+                values = [np.nan if value is None else value for value in found.values()]
+                table.add(item, summary, len(found), tag=[tag] * len(found), metric=list(found), value=values)
         return table.frame()
 
     @cached_property

@@ -11,6 +11,7 @@ import pytest
 
 from seqtrack.assessment import results
 from seqtrack.assessment.conventions import find
+from seqtrack.reporting.frames import load_run
 from seqtrack.tracking.courses import FAILED, SKIPPED, START, TRACKED
 from tests.workbench import Workbench, all_events, named, table_of
 
@@ -34,6 +35,7 @@ def vot2019(tmp_path_factory: pytest.TempPathFactory) -> Path:
             corners = [x, y, x + 20, y, x + 20, y + 20, x, y + 20]
             rows.append(",".join(map(str, corners)) + "\n")
         (root / name / "groundtruth.txt").write_text("".join(rows))
+    (root / "jumps/motion_change.tag").write_text("0\n" * 20 + "1\n")  # of frame 20; what is missing is 0
     (root / "list.txt").write_text("calm\njumps\n")
     return root
 
@@ -71,6 +73,13 @@ def test_restarts_and_one_pass_in_one_table_and_other_rules_without_tracking_aga
     stored = results.load_summary(folder)
     assert (stored["protocol"], stored["convention"]) == ("supervised", "pysot")
     assert stored["definition"] == find("supervised", "pysot").definition
+    assert set(stored["by_tag"]) == {"motion_change", "empty"}
+    lost, rest = stored["by_tag"]["motion_change"], stored["by_tag"]["empty"]
+    assert (lost["failures"], lost["robustness"], lost["accuracy"]) == (1, 100, None), "one frame, in which it fails"
+    assert rest["failures"] == stored["metrics"]["failures"] - 1
+    assert rest["accuracy"] == pytest.approx(stored["metrics"]["accuracy"])
+    tags = load_run(run.path).by_tag
+    assert tags[tags["tag"] == "empty"].set_index("metric")["value"].to_dict() == pytest.approx(rest)
 
     again = bench.train(*flags, "--eval_convention=pysot")
     assert again.code == 0, again

@@ -25,8 +25,9 @@ from seqtrack.assessment.exchange.benchmarks import SERVED, first_pixel, in_orde
 from seqtrack.assessment.exchange.publishers import flags_of, read_own
 from seqtrack.assessment.scores import Bools, Floats, Labels
 from seqtrack.data.datasets import open_index_of
-from seqtrack.data.formats import DatasetName
+from seqtrack.data.formats import DatasetName, Tree
 from seqtrack.data.formats.common import with_presence
+from seqtrack.data.formats.marks import TAGS, read_marks
 from seqtrack.data.formats.rows import parse_rows
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.data.indexing.index import Index
@@ -35,7 +36,6 @@ from seqtrack.data.storage.files import read_file
 from seqtrack.errors import DataError, UserError
 
 _ABSENT = ("absent", "../absent")
-_TAGS = ("camera_motion", "illum_change", "motion_change", "size_change", "occlusion")
 
 
 def read_annotations(path: Path, benchmark: DatasetName, locations: Locations | None = None) -> list[Labels]:
@@ -67,7 +67,20 @@ def from_data(benchmark: DatasetName, locations: Locations) -> list[Labels]:
     index = open_index_of(benchmark, locations, lambda text: None)
     shift = np.array([first_pixel(benchmark)] * 2 + [0.0] * 2)
     videos = benchmark.videos(index)
-    return [_labels_of(index, video, track, shift) for video in videos for track in index.tracks_of(video)]
+    tree = source.tree(locations.cache_dir) if source.preproc == ORIGINAL else None
+    return [
+        _marked(_labels_of(index, video, track, shift), benchmark, tree, index, video, track)
+        for video in videos
+        for track in index.tracks_of(video)
+    ]
+
+
+def _marked(labels: Labels, name: DatasetName, tree: Tree | None, index: Index, video: int, track: int) -> Labels:
+    if tree is None:
+        return labels
+    frames = np.asarray(index.track(track).frames, np.int64)
+    marks = read_marks(name.layout, name.part, tree, index.video_name(video), labels.name, frames)
+    return dataclasses.replace(labels, tags=marks.tags, attributes=marks.attributes)
 
 
 def _labels_of(index: Index, video: int, track: int, shift: Floats) -> Labels:
@@ -164,7 +177,7 @@ def _from_record(name: str, record: Any, where: str) -> Labels:
         present=present,
         size=(width, height) if isinstance(width, int) and isinstance(height, int) else None,
         regions=regions if regions.shape[1] == 8 else None,
-        tags={tag: _flags(record, tag, len(boxes), where) for tag in _TAGS if tag in record},
+        tags={tag: _flags(record, tag, len(boxes), where) for tag in TAGS if tag in record},
         attributes=tuple(map(str, attributes)) if isinstance(attributes, list) else (),
     )
 

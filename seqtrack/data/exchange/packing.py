@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqtrack.data.formats import DatasetName, Listing, find_layout, read_sizes, read_video
+from seqtrack.data.formats.marks import read_marks
 from seqtrack.data.storage import open_archive, read_file
 from seqtrack.data.storage.node_local import remove_tree
 from seqtrack.data.storage.trees import DirectoryTree, is_annotation, listings
@@ -186,6 +187,8 @@ def _choose(
         called = {video.name, video.name.rpartition("/")[2]} & wanted.keys()
         if called or not wanted:
             wanted.update(dict.fromkeys(called, True))
+            for track in video.tracks:
+                read_marks(name.layout, name.part, tree, video.name, track.name, track.frames)
             chosen |= _folders_of_annotations(tree) | set(video.frame_names)
             count += 1
     if not entries:

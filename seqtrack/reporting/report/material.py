@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seqtrack import config as configuration
+from seqtrack.assessment.marked import marked
 from seqtrack.assessment.protocols import Sequence, sequences
 from seqtrack.data.datasets import Dataset, is_indexed, open_dataset, open_index_of
 from seqtrack.data.formats import DatasetName
@@ -79,20 +80,22 @@ def _find(
             why = f"{name} is at hand as {locations.preproc} only, which has no whole frames; give --preproc original"
         if is_crop(locations.preproc) or not with_frames:
             index = open_index_of(name, locations, say)
-            return Material(_sequences(run, eval_id, name, index), index, None, why)
+            return Material(_sequences(run, eval_id, name, index, locations), index, None, why)
         dataset = open_dataset(name, locations, say)
-        return Material(_sequences(run, eval_id, name, dataset.index), dataset.index, dataset)
+        return Material(_sequences(run, eval_id, name, dataset.index, locations), dataset.index, dataset)
     why = why or f"{name} is not at hand; give --data_dir, --tar_dir or --data_paths {name.folder}=DIR"
     for locations in places:
         if (labels := CachedIndex(name, locations.cache_dir).newest()) is not None:
-            return Material(_sequences(run, eval_id, name, labels), labels, None, why)
+            return Material(_sequences(run, eval_id, name, labels, locations), labels, None, why)
     return why
 
 
-def _sequences(run: RunFrames, eval_id: str, name: DatasetName, index: Index) -> dict[str, Sequence]:
+def _sequences(
+    run: RunFrames, eval_id: str, name: DatasetName, index: Index, locations: Locations
+) -> dict[str, Sequence]:
     sampler = eval_id.rpartition("-")[2]
     found = sequences(index, sampler, run.assess.get("max_eval_videos"), name.videos(index))
-    return {sequence.name: sequence for sequence in found}
+    return {sequence.name: sequence for sequence in marked(found, index, name, locations)}
 
 
 def _locations(run: RunFrames, given: Mapping[str, Any]) -> Iterator[Locations]:

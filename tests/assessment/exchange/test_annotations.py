@@ -12,6 +12,7 @@ from seqtrack.assessment.exchange.annotations import from_data, read_annotations
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations
 from seqtrack.errors import DataError, UserError
+from tests.data.single_target_layouts import write_tc128, write_vot
 
 OTB = parse_dataset_name("otb_100")
 OWN = parse_dataset_name("dtb70")
@@ -84,6 +85,17 @@ def test_a_publishers_own_folder_in_its_own_coordinates(shared: Path, tmp_path: 
         parse_dataset_name("otb:five"), Locations(data_paths={"five": shared / "data/otb"}, cache_dir=tmp_path)
     )
     assert np.array_equal(again[0].boxes, found[again[0].name].boxes)
+
+
+def test_tags_and_attributes_come_from_the_publishers_own_files(tmp_path: Path) -> None:
+    write_vot(tmp_path / "vot2018")
+    locations = Locations(cache_dir=tmp_path / "indexes")
+    bag, ants = read_annotations(tmp_path / "vot2018", parse_dataset_name("vot2018"), locations)
+    assert (bag.tags, ants.tags["occlusion"].tolist()) == ({}, [False, True, False, False, False, False])
+    write_tc128(tmp_path / "tc128")
+    (tmp_path / "tc128/Temple-color-128/Bird/Bird_att.txt").write_text("IV\nSV\n")
+    labels = read_annotations(tmp_path / "tc128", parse_dataset_name("tc128"), locations)
+    assert {one.name: one.attributes for one in labels} == {"Bird": ("IV", "SV"), "Hurdle_ce2": (), "Airport_ce": ()}
 
 
 def test_all_annotations_that_are_missing_are_one_message(tmp_path: Path) -> None:
