@@ -115,13 +115,14 @@ class Total:
 
 
 def exact(values: Floats, counts: Floats) -> Floats:
-    """``values`` (S, K) >= 0 on a grid so coarse that every partial sum of ``counts @ values`` is a float64.
+    """``values`` (S, K) on a grid so coarse that every partial sum of ``counts @ values`` is a float64.
 
     Then no addition rounds, and BLAS gives the same bits in whatever order it adds, on every machine. The grid's step
-    is at most the largest possible sum times 2**-51, and each of the S values is off by half of that at most.
+    is at most the largest possible sum (of magnitudes) times 2**-51, and each of the S values is off by half of that
+    at most. ``counts`` (R, S) are whole numbers >= 0.
     """
     drawn = counts @ np.ones(counts.shape[1])  # whole numbers; four times as fast as their sum
-    largest = float(drawn.max(initial=0.0)) * float(values.max(initial=0.0))
+    largest = float(drawn.max(initial=0.0)) * float(max(values.max(initial=0.0), -values.min(initial=0.0)))
     if largest < 1e-200:  # no score is so small, and there is no grid left below it
         return np.zeros_like(values)
     step = math.ldexp(1.0, math.frexp(largest)[1] - 52)

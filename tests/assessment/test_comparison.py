@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
+import operator
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from seqtrack.assessment.comparison import Comparison, compare
-from seqtrack.assessment.scores import Floats, Ratio
+from seqtrack.assessment.scores import Floats, Ratio, exact
 
 RESAMPLES = 400  # of the laws, which hold for any number
 LAW = settings(max_examples=30, deadline=None)
@@ -91,11 +94,25 @@ def test_no_order_matters(values: tuple[Floats, Floats], random: object) -> None
 
 
 @LAW
-@given(SCORES, st.integers(0, 50))
+@given(SCORES, st.integers(-50, 50))
 def test_a_constant_more_is_a_constant_more(values: tuple[Floats, Floats], shift: int) -> None:
     a, b = values
     found, shifted = compared(a, b), compared(a, b + shift)
     assert np.subtract(shifted.interval, found.interval) == pytest.approx(shift, abs=1e-9)
+
+
+@LAW
+@given(hnp.arrays(np.float64, st.integers(1, 8), elements=st.floats(-1e6, 1e6)), st.randoms(use_true_random=False))
+def test_sums_of_draws_do_not_depend_on_their_order(values: Floats, random: object) -> None:
+    """Of any sign: nothing rounds, so the sum is the one of exact arithmetic."""
+    counts = np.array([[random.randrange(1, 9) for _ in values]], np.float64)  # type: ignore[attr-defined]
+    coarse = exact(values, counts)
+    assert float((counts @ coarse)[0]) == math.fsum(np.repeat(coarse, counts[0].astype(int)))
+    largest = counts.sum() * np.abs(values).max()
+    assert (np.abs(coarse - values) <= largest * 2.0**-52 + 1e-200).all()
+    terms = counts[0] * coarse
+    order = random.sample(range(len(terms)), len(terms))  # type: ignore[attr-defined]
+    assert functools.reduce(operator.add, terms[order]) == functools.reduce(operator.add, terms)
 
 
 def enumerated(a: Mapping[int, Ratio], b: Mapping[int, Ratio], sequences: int) -> Floats:
