@@ -128,17 +128,26 @@ def code_folder(made: Recipe, repository_root: Path | None = None) -> Path:
 
 
 def _check_plugin(made: Recipe) -> None:
-    """A module of one's own is found where Python finds it, and has to be what it was."""
+    """Modules of one's own are found where Python finds them, and have to be what they were."""
     plugin = families.plugin(made.values["model"])
-    path = code.plugin_file(plugin) if plugin else None
-    if plugin and path is None:
+    if plugin is None:
+        return
+    if code.plugin_file(plugin) is None:
         raise UserError(f"--model: {plugin} is not found here; put its folder into PYTHONPATH")
-    if path is not None and path.name in made.code and made.code[path.name] != _digest(path):
-        raise UserError(f"--model: {path} has changed since run {made.run.run_id} was made by it")
+    files = code.plugin_files(plugin)
+    before = {name: known for name, known in made.code.items() if not _is_ours(name)}
+    if differ := code.changed(before, {name: _digest(path) for name, path in files.items()}):
+        shown = ", ".join(str(files.get(name, name)) for name in differ[:3]) + (", …" if len(differ) > 3 else "")
+        verb = "has" if len(differ) == 1 else "have"
+        raise UserError(f"--model: {shown} {verb} changed since run {made.run.run_id} was made by it")
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(f"{code.PACKAGE.name}/")
 
 
 def _this_code(made: Recipe, why: str) -> Path:
-    ours = {name: known for name, known in made.code.items() if name.startswith(f"{code.PACKAGE.name}/")}
+    ours = {name: known for name, known in made.code.items() if _is_ours(name)}
     files = code.changed(ours, {name: _digest(code.ROOT / name) for name in ours})
     if files:
         raise UserError(

@@ -28,8 +28,8 @@ def freeze(cache_dir: Path, plugins: Iterable[str] = (), found: Snapshot | None 
 
     Args:
         plugins: ``module:Class`` of models of one's own. The top-level module or package of each is frozen too, with
-            whatever files lie in it, unless it is installed; what that imports from beside it is found where the
-            command was given, unfrozen.
+            whatever files lie in it, unless it is installed; so are those beside it that it imports. What it imports
+            from elsewhere is found where the command was given, unfrozen.
         found: what git has of the code, if it has; of any moment, not only of now.
 
     Raises:
@@ -110,14 +110,18 @@ def _is_by_product(name: Path) -> bool:
 
 
 def _plugin_sources(plugin: str) -> dict[str, bytes]:
-    path = code.plugin_file(plugin)
+    """The top-level module or package of the plug-in, and those that it imports from the same folder."""
+    module, path = plugin.partition(":")[0], code.plugin_file(plugin)
     if path is None or code.is_installed(path):
         return {}
-    *packages, _ = plugin.partition(":")[0].split(".")
-    if not packages and path.name != "__init__.py":
-        return {path.name: path.read_bytes()}
-    top = path.parents[len(packages) - 1 if path.name != "__init__.py" else len(packages)]
-    return {f"{top.name}/{name}": data for name, data in _package_files(top).items()}
+    below = len(module.split(".")) - (path.name != "__init__.py")
+    folder = path.parents[below]
+    tops = {name.partition("/")[0] for name, file in code.plugin_files(plugin).items() if file == folder / name}
+    found = {}
+    for top in sorted(tops):
+        files = {"": (folder / top).read_bytes()} if (folder / top).is_file() else _package_files(folder / top)
+        found.update({top + ("/" + name if name else ""): data for name, data in files.items()})
+    return found
 
 
 def _hashes_of(files: dict[str, bytes]) -> dict[str, str]:

@@ -59,6 +59,49 @@ def test_a_plugins_file_is_part_of_the_truth(tmp_path: Path, monkeypatch) -> Non
     assert code.changed(before, code.closure([], plugin="my_tracker:Mine")) == ["my_tracker.py"]
 
 
+HELPED = {
+    "lone.py": "import near, json; import numpy\nclass T: ...\n",
+    "near.py": "try: from lab import far\nexcept ImportError: far = None\n",
+    "lab/__init__.py": "from .first import \\\n    A\n",
+    "lab/first.py": "A = 1\n",
+    "lab/far.py": "from . import deep as d\nfrom seqtrack.data import lists\n",
+    "lab/deep/__init__.py": "from ..other import (\n    X,  # from .unused import Y\n)\n",
+    "lab/other.py": "X = 1\nimport lab.far\n",
+    "lab/unused.py": "Y = 1\n",
+    "unused.py": "",
+    "seqtrack/data/lists.py": "is = not ours\n",
+}
+
+
+def write_files(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def test_so_are_the_files_that_it_imports_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(tmp_path, HELPED)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    wanted = set(HELPED) - {"unused.py", "lab/unused.py", "seqtrack/data/lists.py"}
+    before = code.closure([], plugin="lone:T")
+    assert {name for name in before if not name.startswith("seqtrack/")} == wanted
+    assert before["seqtrack/data/lists.py"] == code.closure(["seqtrack.data.lists"])["seqtrack/data/lists.py"]
+    assert set(code.plugin_files("lab.far:T")) == wanted - {"lone.py", "near.py"}
+
+    for name in sorted(wanted):
+        (tmp_path / name).write_text(HELPED[name] + "# edited\n")
+        assert code.changed(before, code.closure([], plugin="lone:T")) == [name]
+        (tmp_path / name).write_text(HELPED[name])
+    (tmp_path / "unused.py").write_text("X = 2\n")
+    assert code.closure([], plugin="lone:T") == before
+
+
+def test_of_an_installed_one_only_its_own_package_counts() -> None:
+    files = set(code.plugin_files("json.decoder:JSONDecoder"))
+    assert {"json/__init__.py", "json/decoder.py", "json/scanner.py"} <= files
+    assert {name.split("/")[0] for name in files} == {"json"}
+
+
 def by_python(source: bytes) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):

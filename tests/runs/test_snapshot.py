@@ -76,6 +76,28 @@ def test_a_model_of_ones_own_is_frozen_too(tmp_path: Path, monkeypatch: pytest.M
     assert snapshot.freeze(tmp_path, ["json.decoder:JSONDecoder"]) == plain
 
 
+def test_so_is_what_it_imports_from_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    (here / "shared").mkdir(parents=True)
+    elsewhere.mkdir()
+    (here / "mine.py").write_text("import helper, shared.tables, distant\n")
+    (here / "helper.py").write_text("H = 1\n")
+    (here / "unused.py").write_text("")
+    (here / "shared" / "tables.py").write_text("")
+    (here / "shared" / "table.json").write_text("[1]")
+    (elsewhere / "distant.py").write_text("")
+    for folder in (elsewhere, here):
+        monkeypatch.syspath_prepend(str(folder))
+
+    tree = snapshot.freeze(tmp_path, ["mine:Family"])
+    files = {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file()}
+    assert {name for name in files if not name.startswith("seqtrack/")} == {
+        "mine.py", "helper.py", "shared/tables.py", "shared/table.json",
+    }  # fmt: skip
+    (here / "helper.py").write_text("H = 2\n")
+    assert snapshot.freeze(tmp_path, ["mine:Family"]) != tree
+
+
 def test_a_package_with_data_beside_it_is_not_copied_for_every_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

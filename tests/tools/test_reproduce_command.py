@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from seqtrack.errors import UserError
 from seqtrack.pipeline import reproduction
-from seqtrack.runs.paths import TrialFolder
+from seqtrack.pipeline.reproduction import Recipe, code_folder
+from seqtrack.runs import code
+from seqtrack.runs.paths import RunFolder, TrialFolder
 from seqtrack.tools.reproduce import main
 from tests.workbench import EVAL, Workbench
 
@@ -137,3 +140,19 @@ def test_code_that_cannot_be_had_is_named(continued: Workbench) -> None:
     assert result.code == 2, result
     assert "does not have the tree 111111111111 of its snapshot; --repository DIR" in result.err
     assert "1 of its files differ here (seqtrack/errors.py)" in result.err
+
+
+def test_a_tracker_of_ones_own_has_to_be_what_it_was_with_all_that_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "seeker_of_mine.py").write_text("import help_of_mine\n\n\nclass Seeker: ...\n")
+    helper = tmp_path / "help_of_mine.py"
+    helper.write_text("OFFSET = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    known = code.closure([], plugin="seeker_of_mine:Seeker")
+    made = Recipe(RunFolder(tmp_path / "0123"), "1", {"model": "tracker:seeker_of_mine:Seeker"}, known, snapshot=None)
+    assert code_folder(made) == code.ROOT
+    helper.write_text("OFFSET = 2\n")
+    with pytest.raises(UserError) as caught:
+        code_folder(made)
+    assert str(caught.value) == f"--model: {helper} has changed since run 0123 was made by it"
