@@ -133,7 +133,8 @@ def truth_of(name: str, frames: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _sequence(name: str, frames: int) -> Sequence:
-    labels = Labels(name, truth_of(name, frames), np.ones(frames, bool), size=(640, 480))
+    tags = {"occlusion": np.arange(frames) >= frames - 5}
+    labels = Labels(name, truth_of(name, frames), np.ones(frames, bool), size=(640, 480), tags=tags)
     return Sequence(name, 0, 0, np.arange(frames), labels)
 
 

@@ -40,6 +40,7 @@ INTERVALS: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 # Frames from a start that do not count in the accuracy: the truth still helps.
 BURN_IN = 10
+EMPTY = "empty"  # stands for the frames that have no tag
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def by_tag(
     if not names:
         return found
     outcomes, typical = measure(labels, runs, convention), lengths(convention, dataset)
-    for tag in [*names, "empty"]:
+    for tag in [*names, EMPTY]:
         masks = [_tagged(truth, tag) for truth in labels]
         statistics = _accuracy_robustness(outcomes, masks, convention)
         if convention == "pysot":
@@ -257,7 +258,7 @@ def _counts(codes: Codes) -> Bools:
 
 
 def _tagged(labels: Labels, tag: str) -> Bools:
-    if tag == "empty":
+    if tag == EMPTY:
         return np.asarray(~np.any([np.zeros(len(labels.boxes), np.bool_), *labels.tags.values()], axis=0))
     return labels.tags.get(tag, np.zeros(len(labels.boxes), np.bool_))
 

@@ -93,15 +93,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _material(runs: Sequence[Any], arguments: Any) -> Iterator[dict[str, Material | str]]:
     """What is at hand of each eval set, of the first run that has it."""
     from seqtrack.reporting.report import material
+    from seqtrack.reporting.report.subject import Subject
 
     given = given_places(arguments)
+    subject = Subject(tuple(runs))
     found: dict[str, Material | str] = {}
     try:
-        for run in runs:
-            for eval_id in run.summary.get("results", {}):
+        for k, run in enumerate(runs):
+            for eval_id in {name: subject.eval_id(k, name) for name in subject.results(k)}.values():
                 if eval_id not in found:
                     found[eval_id] = material.find(run, eval_id, given, arguments.frames, _say)
-        yield found
+        names = {name: subject.eval_id(k, name) for k in range(len(runs)) for name in subject.results(k)}
+        yield {name: found[eval_id] for name, eval_id in names.items()}
     finally:
         for one in found.values():
             if not isinstance(one, str) and one.dataset is not None:

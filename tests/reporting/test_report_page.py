@@ -125,6 +125,49 @@ def test_the_results_are_those_of_the_summaries(page: str, runs: list[RunFrames]
     assert len(every) == 1 + 2 * 2 * len(metrics)
 
 
+def test_what_was_assessed_later_is_there_and_told_apart(tmp_path: Path) -> None:
+    """Another set of all trials, and the run's own set by other rules, and with more starts, of one."""
+    folder = madeup.write_run(tmp_path, seeds=2, steps=(10, 20), eval_sets={"uav123": 3})
+    madeup.assess_later(folder, {"otb:toy": 2}, seeds=[0, 1])
+    madeup.assess_later(folder, {"uav123": 3}, seeds=[1], eval_convention="pysot")
+    madeup.assess_later(folder, {"uav123": 3}, seeds=[0, 1], eval_convention="otb")
+    madeup.assess_later(folder, {"uav123": 3}, seeds=[0], eval_tre_num=2)
+    run = seqtrack.load_run(folder.path)
+    text = render([run], {})
+    overview, *_ = tables(section(text, "Results"))
+    sets = ["uav123-full", "toy-full", "uav123-full (eval_tre_num 2)", "uav123-full (pysot)"]
+    assert sorted(row[0] for row in overview[1:]) == sorted(sets)
+    rows = {row[0]: dict(zip(overview[0], row, strict=True)) for row in overview[1:]}
+    assert [(rows[name]["convention"], rows[name]["n"]) for name in (sets[0], sets[1], sets[3])] == [
+        ("otb", "2"), ("otb", "2"), ("pysot", "1"),
+    ]  # fmt: skip
+    scores = run.everything.scores.query("selected and metric == 'AUC'")
+    toy = scores[scores["eval_id"] == "toy-full"]["value"]
+    (pysot,) = scores[scores["convention"] == "pysot"]["value"]
+    assert rows["toy-full"]["AUC"] == f"{toy.mean():.3f} ± {toy.std():.3f}"
+    assert rows["uav123-full (pysot)"]["AUC"] == f"{pysot:.3f}" != rows["uav123-full"]["AUC"]
+    assert re.findall(r'class=note>Note: ([^:]+): assessed later by seqtrack assess .*?summary(.*?)</p>', text) == [
+        ("toy-full", ""),
+        ("uav123-full (eval_tre_num 2)", "; 1 of 2 trials have it; checkpoints were selected on these videos"),
+        ("uav123-full (pysot)", "; 1 of 2 trials have it; checkpoints were selected on these videos"),
+    ]
+    assert [rows[0][0] for rows in tables(section(text, "Sequences"))] == ["sequence"] * 4
+    assert "success rate" in section(text, "Plots") and "uav123-full (pysot)" in section(text, "Plots")
+
+
+def test_scores_of_restarts_by_tag_are_means_over_seeds(tmp_path: Path) -> None:
+    folder = madeup.write_run(
+        tmp_path, seeds=2, steps=(10,), eval_sets={"vot2018": 3}, frames=120, skill=0.1, eval_samplers=["supervised"]
+    )
+    run = seqtrack.load_run(folder.path)
+    (rows,) = tables(section(render([run], {}), "Tags"))
+    assert rows[0] == ["tag", "EAO", "accuracy", "robustness ↓", "failures ↓"]
+    assert [row[0] for row in rows[1:]] == ["occlusion", "empty"]
+    cells = run.by_tag.query("tag == 'empty'").groupby("metric")["value"].agg(["mean", "std"])
+    assert rows[2][2] == f"{cells['mean']['accuracy']:.3f} ± {cells['std']['accuracy']:.3f}"
+    assert rows[2][4] == f"{cells['mean']['failures']:.1f} ± {cells['std']['failures']:.1f}"
+
+
 def test_the_best_of_a_set_is_marked(page: str, runs: list[RunFrames], single: str) -> None:
     means = [run.summary["results"]["uav123-full"]["AUC"] for run in runs]
     assert means[1]["mean"] > means[0]["mean"]

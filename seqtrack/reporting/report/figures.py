@@ -59,9 +59,9 @@ def over_training(subject: Subject) -> str:
 
 def _set_curves(subject: Subject, eval_id: str) -> Iterator[str]:
     tables = {}
-    for k, run in enumerate(subject.runs):
-        rows = run.curves
-        tables[k] = rows[rows["selected"] & (rows["eval_id"] == eval_id)]
+    for k in range(len(subject.runs)):
+        rows = subject.rows(k, "curves", eval_id)
+        tables[k] = rows[rows["selected"]]
     there = {name for rows in tables.values() for name in rows["curve"].unique()}
     for name, curve in CURVES.items():
         if name not in there:
@@ -138,9 +138,9 @@ def _scores_over_steps(subject: Subject) -> Iterator[str]:
     for eval_id in subject.eval_ids:
         metric = subject.primary(eval_id)
         found = []
-        for k, run in enumerate(subject.runs):
-            rows = run.scores
-            found.append((k, rows[(rows["eval_id"] == eval_id) & (rows["metric"] == metric)]))
+        for k in range(len(subject.runs)):
+            rows = subject.rows(k, "scores", eval_id)
+            found.append((k, rows[rows["metric"] == metric]))
         if not any((rows.groupby("seed")["step"].nunique() > 1).any() for _, rows in found):
             continue
         figure, axes = plots.new_figure("training step", metric, f"{metric} on {eval_id}")

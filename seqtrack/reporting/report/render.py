@@ -36,6 +36,7 @@ def render(
         lambda: figures.curves(subject),
         lambda: figures.over_training(subject),
         lambda: sequences.attributes(subject, material),
+        lambda: sequences.by_tag(subject),
         lambda: sequences.by_sequence(subject),
         lambda: worst.worst(subject, material, worst_count) if worst_count else "",
         lambda: circumstances.failures(subject),

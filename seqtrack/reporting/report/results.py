@@ -21,7 +21,7 @@ from seqtrack.reporting.report.markup import (
     table,
     text,
 )
-from seqtrack.reporting.report.subject import Subject, definition, digits, higher_is_better
+from seqtrack.reporting.report.subject import Subject, arrow, definition, digits
 from seqtrack.runs.identity import digest
 
 CODE_DIGITS = 8
@@ -38,7 +38,7 @@ def head(subject: Subject, title: str) -> str:
             if failed
             else ""
         )
-        notes = "".join(paragraph(f"Note: {note}", "note") for note in run.notes)
+        notes = "".join(paragraph(f"Note: {note}", "note") for note in subject.notes(k))
         name = subject.names[k]
         cards.append(
             f'<div class="card run-{k}"><h2>{swatch(k)}{escape(name)}</h2><p>{escape(" · ".join(facts))}</p>'
@@ -66,7 +66,7 @@ def _overview(subject: Subject, eval_ids: list[str], metrics: tuple[str, ...]) -
     columns = [Column("eval set"), Column("convention", "whose rules the scores follow")]
     columns += [] if subject.is_single else [Column("run")]
     columns += [Column("n", "trials", is_number=True)]
-    columns += [Column(_arrow(metric), definition(metric), is_number=True) for metric in metrics]
+    columns += [Column(arrow(metric), definition(metric), is_number=True) for metric in metrics]
     rows = []
     for eval_id in eval_ids:
         best = {metric: subject.best(eval_id, metric) for metric in metrics}
@@ -91,8 +91,8 @@ def _every_seed(subject: Subject) -> str:
     seeds = sorted(
         {
             int(seed)
-            for run in subject.runs
-            for metrics in run.summary.get("results", {}).values()
+            for k in range(len(subject.runs))
+            for metrics in subject.results(k).values()
             for cell in metrics.values()
             for seed in cell["per_seed"]
         }
@@ -124,10 +124,6 @@ def interval(cell: Mapping[str, Any], digits: int = 3) -> Cell:
     if not found or any(bound is None or math.isnan(bound) for bound in found):
         return Cell(NOTHING, math.nan)
     return Cell(f"{found[0]:.{digits}f} – {found[1]:.{digits}f}", float(found[0]))
-
-
-def _arrow(metric: str) -> str:
-    return metric if higher_is_better(metric) else f"{metric} ↓"
 
 
 def _submitted(submission: Mapping[str, Any]) -> list[str]:

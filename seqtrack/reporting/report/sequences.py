@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqtrack.assessment.attributes import AttributeTable, attribute_table
+from seqtrack.assessment.supervised import EMPTY
 from seqtrack.reporting import plots
 from seqtrack.reporting.report.markup import (
     Cell,
@@ -24,7 +25,7 @@ from seqtrack.reporting.report.markup import (
     text,
 )
 from seqtrack.reporting.report.material import Material
-from seqtrack.reporting.report.subject import Subject, best_of, definition, digits
+from seqtrack.reporting.report.subject import Subject, arrow, best_of, definition, digits
 
 
 def attributes(subject: Subject, material: Mapping[str, Material | str]) -> str:
@@ -94,6 +95,44 @@ def _dots(subject: Subject, eval_id: str, metric: str, drawn: list[tuple[str, An
     axes.set_yticks(places, [name for name, _ in drawn])
     axes.set_ylim(len(drawn) - 0.4, -0.6)  # the first on top
     return plots.to_svg(figure, f"attributes-{eval_id}", f"{metric} by attribute on {eval_id}: the table's numbers")
+
+
+def by_tag(subject: Subject) -> str:
+    """Of VOT's restarts: the scores over the frames that have a tag, mean over seeds."""
+    parts = []
+    for eval_id in subject.eval_ids:
+        found = []
+        for k in range(len(subject.runs)):
+            rows = subject.rows(k, "by_tag", eval_id)
+            found.append(rows[rows["selected"]].groupby(["tag", "metric"])["value"].agg(["mean", "std"]))
+        there = [pair for rows in found for pair in rows.index]
+        tags = sorted({tag for tag, _ in there}, key=lambda tag: (tag == EMPTY, tag))
+        metrics = [metric for metric in subject.metrics(eval_id) if any(metric == of for _, of in there)]
+        if not tags:
+            continue
+        columns = [Column("tag"), *([] if subject.is_single else [Column("run")])]
+        columns += [Column(arrow(metric), definition(metric), is_number=True) for metric in metrics]
+        rows = []
+        for tag in tags:
+            values = {m: {k: _value(of_run, tag, m) for k, of_run in enumerate(found)} for m in metrics}
+            best = {m: best_of({k: mean for k, (mean, _) in values[m].items()}, m) for m in metrics}
+            for k, name in enumerate(subject.names):
+                row = [text(tag), *([] if subject.is_single else [Cell(name, swatch=k)])]
+                rows.append(row + [score(*values[m][k], digits(m), k in best[m]) for m in metrics])
+        parts.append(heading(eval_id) + table(columns, rows, f"Scores by tag on {eval_id}", "tag or run"))
+    lead = (
+        "VOT's scores over the frames with a tag, whatever their sequence, ± their standard deviation over seeds; "
+        f"{EMPTY}: frames with none."
+    )
+    return section("Tags", *parts, lead=lead)
+
+
+def _value(of_run: Any, tag: str, metric: str) -> tuple[float, float]:
+    """Mean and std over seeds; NaN where there is none."""
+    if (tag, metric) not in of_run.index:
+        return math.nan, math.nan
+    mean, std = of_run.loc[(tag, metric)]
+    return float(mean), float(std)
 
 
 def by_sequence(subject: Subject) -> str:

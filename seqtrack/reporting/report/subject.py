@@ -8,7 +8,10 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from seqtrack.assessment.metrics import METRICS
+from seqtrack.assessment.protocols import dataset_of
+from seqtrack.assessment.results import load_track
 from seqtrack.reporting.frames import RunFrames
+from seqtrack.reporting.report.later import Later, find_later
 
 # What stands for a protocol where the run's own metric of selection is not among its metrics.
 _PRIMARY = ("AUC", "AO", "EAO", "F_score")
@@ -36,14 +39,77 @@ class Subject:
 
     @cached_property
     def eval_ids(self) -> tuple[str, ...]:
-        """Of every run: those that have results, the set that selects checkpoints first, then by name."""
-        found = {name for run in self.runs for name, metrics in run.summary.get("results", {}).items() if metrics}
+        """Of every run: those that have results, the set that selects checkpoints first, then by name. What was
+        assessed later in another way has its convention, or what else is different, after its eval id."""
+        found = {name for k in range(len(self.runs)) for name, metrics in self.results(k).items() if metrics}
         first = {str(run.summary.get("optimize_dataset", "")) for run in self.runs}
         return tuple(sorted(found, key=lambda name: (name not in first, name)))
 
+    @cached_property
+    def later(self) -> tuple[dict[str, Later], ...]:
+        """Of each run, what ``seqtrack assess`` added to it, by the name that it has in the report."""
+        found = [find_later(run) for run in self.runs]
+        plain: dict[str, str] = {}  # eval id -> the convention that needs no mention
+        for run in self.runs:
+            for eval_id in run.summary.get("results", {}):
+                rows = run.scores
+                rows = rows[rows["selected"] & (rows["eval_id"] == eval_id)]
+                plain.setdefault(eval_id, ", ".join(rows["convention"].unique()))
+        for one in (one for of_run in found for one in of_run):
+            plain.setdefault(one.eval_id, one.convention)
+
+        def name_of(one: Later) -> str:
+            convention = "" if plain[one.eval_id] == one.convention else one.convention
+            what = ", ".join(filter(None, (convention, one.differing)))
+            return f"{one.eval_id} ({what})" if what else one.eval_id
+
+        return tuple({name_of(one): one for one in of_run} for of_run in found)
+
+    @lru_cache(maxsize=64)  # noqa: B019 (of a few objects, one per report)
+    def results(self, run: int) -> dict[str, Any]:
+        """name -> metric -> mean, std, n, per_seed, …: of the run's summary, then of what was assessed later."""
+        added = {name: one.cells for name, one in self.later[run].items()}
+        return {**self.runs[run].summary.get("results", {}), **added}
+
+    def rows(self, run: int, frame: str, eval_id: str) -> Any:
+        """The rows of one of the run's frames (``scores``, ``sequences``, …) that are behind one of ``eval_ids``."""
+        later = self.later[run].get(eval_id)
+        rows = getattr(self.runs[run] if later is None else later.frames, frame)
+        if later is None:
+            return rows[rows["eval_id"] == eval_id]
+        return rows[(rows["eval_id"] == later.eval_id) & (rows["key"] == later.key)]
+
+    def eval_id(self, run: int, name: str) -> str:
+        """Behind one of ``eval_ids``."""
+        later = self.later[run].get(name)
+        return name if later is None else later.eval_id
+
+    def track(self, run: int, eval_id: str, sequence: str, seed: int) -> Any:
+        """As ``RunFrames.track``, at the selected step."""
+        later = self.later[run].get(eval_id)
+        if later is None:
+            return self.runs[run].track(eval_id, sequence, seed)
+        import pandas as pd
+
+        return pd.DataFrame(load_track(later.items[seed].path, sequence))
+
+    def notes(self, run: int) -> list[str]:
+        """What a reader of the run's scores should know."""
+        notes = self.runs[run].notes
+        total = len(self.runs[run].selected_steps)
+        selected_on = dataset_of(str(self.runs[run].summary.get("optimize_dataset", "")))
+        for name, one in self.later[run].items():
+            note = f"{name}: assessed later by seqtrack assess (or by an earlier command), not in the run's summary"
+            if len(one.items) < total:
+                note += f"; {len(one.items)} of {total} trials have it"
+            if dataset_of(one.eval_id) == selected_on:
+                note += "; checkpoints were selected on these videos"
+            notes.append(note)
+        return notes
+
     def metrics(self, eval_id: str) -> list[str]:
         """In the order of METRICS, TRE's last."""
-        found = {name for run in self.runs for name in run.summary.get("results", {}).get(eval_id, {})}
+        found = {name for k in range(len(self.runs)) for name in self.results(k).get(eval_id, {})}
         return sorted(found, key=_order)
 
     def primary(self, eval_id: str) -> str:
@@ -61,7 +127,7 @@ class Subject:
 
     def cell(self, run: int, eval_id: str, metric: str) -> dict[str, Any] | None:
         """mean, std, n, per_seed, …, as ``summary.json`` has them; None if the run has none of it."""
-        found = self.runs[run].summary.get("results", {}).get(eval_id, {}).get(metric)
+        found = self.results(run).get(eval_id, {}).get(metric)
         return found if found and found.get("mean") is not None else None
 
     def best(self, eval_id: str, metric: str) -> set[int]:
@@ -71,16 +137,17 @@ class Subject:
 
     def convention(self, run: int, eval_id: str) -> str:
         """Of the scores that the run is reported with; several where checkpoints were scored by different ones."""
-        rows = self.runs[run].scores
-        return ", ".join(rows[rows["selected"] & (rows["eval_id"] == eval_id)]["convention"].unique())
+        rows = self.rows(run, "scores", eval_id)
+        return ", ".join(rows[rows["selected"]]["convention"].unique())
 
     @lru_cache(maxsize=256)  # noqa: B019 (of a few objects, one per report)
     def by_sequence(self, run: int, eval_id: str) -> Any:
         """A row per (sequence, metric, seed), ``value``: at the selected step, of OPE's start where there are more,
         the mean over repetitions elsewhere."""
-        rows = self.runs[run].sequences
-        rows = rows[rows["selected"] & (rows["eval_id"] == eval_id)]
-        if self.runs[run].assess.get("eval_tre_num", 1) > 1:
+        rows = self.rows(run, "sequences", eval_id)
+        rows = rows[rows["selected"]]
+        later = self.later[run].get(eval_id)
+        if (self.runs[run].assess.get("eval_tre_num", 1) if later is None else later.tre_num) > 1:
             rows = rows[rows["start"] == 0]
         return rows.groupby(["sequence", "metric", "seed"], sort=False, as_index=False)["value"].mean()
 
@@ -94,6 +161,11 @@ class Subject:
 def higher_is_better(metric: str) -> bool:
     found = METRICS.get(_plain(metric))
     return found is None or found.higher_is_better
+
+
+def arrow(metric: str) -> str:
+    """Its name, and that lower is better where it is."""
+    return metric if higher_is_better(metric) else f"{metric} ↓"
 
 
 def digits(metric: str) -> int:

@@ -173,7 +173,7 @@ def _follow(subject: Subject, run: int, eval_id: str, name: str, sequence: Seque
     if sequence is None:
         return Followed(run, seed, mean, std, nothing.astype(np.int64), nothing, nothing)
     try:
-        track: Any = subject.runs[run].track(eval_id, name, seed)
+        track: Any = subject.track(run, eval_id, name, seed)
     except (UserError, DataError):
         return Followed(run, seed, mean, std, nothing.astype(np.int64), nothing, nothing)
     places = np.searchsorted(sequence.frames, track["frame"].to_numpy())
