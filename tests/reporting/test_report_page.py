@@ -146,7 +146,7 @@ def test_what_was_assessed_later_is_there_and_told_apart(tmp_path: Path) -> None
     (pysot,) = scores[scores["convention"] == "pysot"]["value"]
     assert rows["toy-full"]["AUC"] == f"{toy.mean():.3f} ± {toy.std():.3f}"
     assert rows["uav123-full (pysot)"]["AUC"] == f"{pysot:.3f}" != rows["uav123-full"]["AUC"]
-    assert re.findall(r'class=note>Note: ([^:]+): assessed later by seqtrack assess .*?summary(.*?)</p>', text) == [
+    assert re.findall(r"class=note>Note: ([^:]+): assessed later by seqtrack assess .*?summary(.*?)</p>", text) == [
         ("toy-full", ""),
         ("uav123-full (eval_tre_num 2)", "; 1 of 2 trials have it; checkpoints were selected on these videos"),
         ("uav123-full (pysot)", "; 1 of 2 trials have it; checkpoints were selected on these videos"),
