@@ -27,6 +27,7 @@ class Metric:
     higher_is_better: bool
     definition: str
     digits: int = 3
+    is_count: bool = False
 
 
 _SHARE = (0.0, 1.0)
@@ -53,7 +54,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric("EAO", _SHARE, True, "expected average overlap over the typical lengths of a sequence"),
             Metric("accuracy", _SHARE, True, "mean overlap while the target is not lost, burn-in left out"),
             Metric("robustness", _ANY, False, "failures per 100 frames (pysot); failures per sequence (vot)"),
-            Metric("failures", _ANY, False, "number of failures", digits=1),
+            Metric("failures", _ANY, False, "number of failures", digits=1, is_count=True),
             Metric("F_score", _SHARE, True, "the best 2 PR / (P + R) over the thresholds of confidence"),
             Metric("LT_precision", _SHARE, True, "mean overlap where the tracker reports the target, at the best F"),
             Metric("LT_recall", _SHARE, True, "mean overlap where the target is in view, at the best F"),
@@ -83,6 +84,20 @@ def metric_names(tre_num: int = 1, names: Iterable[str] = ONE_PASS) -> tuple[str
     """The keys of an assessment's summary: ``names``, and ``TRE_<n>_<metric>`` if n = ``tre_num`` > 1."""
     plain = tuple(names)
     return (*plain, *(tre_name(tre_num, name) for name in plain if tre_num > 1))
+
+
+def decimals(name: str, together: Iterable[float | None] = ()) -> int:
+    """Digits after the point that a metric is printed with, TRE's too.
+
+    together: the values that are printed side by side, where each is one trial's or sequence's and no mean over
+        several: counts that are all whole (failures) are printed as whole numbers.
+    """
+    metric = METRICS.get(name) or METRICS.get(name.split("_", 2)[-1])
+    if metric is None:
+        return 3
+    known = [value for value in together if value is not None and math.isfinite(value)]
+    is_whole = metric.is_count and known and all(float(value).is_integer() for value in known)
+    return 0 if is_whole else metric.digits
 
 
 def tre_name(tre_num: int, metric: str) -> str:

@@ -1,7 +1,7 @@
 """The final table of a run: one row per (eval set, metric) with mean ± std, n, and each trial's value.
 
 Rows come from the content of ``summary.json`` and are rendered for a terminal (rich), as plain text
-or CSV. Scores are the field's fractions, three decimals: 0.582 ± 0.011; counts have one.
+or CSV. Scores are the field's fractions, three decimals: 0.582 ± 0.011; counts have one, or none where all are whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from seqtrack.assessment.metrics import METRICS
+from seqtrack.assessment.metrics import METRICS, decimals
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,20 +43,20 @@ class TableRow:
 
     @property
     def score(self) -> str:
-        spread = "" if self.std is None else f" ± {self._number(self.std)}"
-        return self._number(self.mean) + spread
+        digits = decimals(self.metric, (self.mean,) if self.n == 1 else ())
+        spread = "" if self.std is None else f" ± {_number(self.std, digits)}"
+        return _number(self.mean, digits) + spread
 
     def pairs(self) -> list[str]:
-        return [f"{seed}: {self._number(value)}" for seed, value in self.per_seed]
-
-    def _number(self, value: float | None) -> str:
-        if value is None:
-            return UNKNOWN
-        metric = METRICS.get(plain_name(self.metric))
-        return f"{value:.{metric.digits if metric else 3}f}"
+        digits = decimals(self.metric, (value for _, value in self.per_seed))
+        return [f"{seed}: {_number(value, digits)}" for seed, value in self.per_seed]
 
     def cells(self) -> tuple[str, str, str, str, str]:
         return self.eval_id, self.metric, self.score, str(self.n), _PAIR_GAP.join(self.pairs())
+
+
+def _number(value: float | None, digits: int) -> str:
+    return UNKNOWN if value is None else f"{value:.{digits}f}"
 
 
 def table_rows(summary: Mapping[str, Any]) -> list[TableRow]:

@@ -113,6 +113,8 @@ def _print(
     from rich.console import Console
     from rich.text import Text
 
+    from seqtrack.assessment.metrics import decimals
+
     console = Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH_OF_A_PIPE, highlight=False)
     for letter, run in (("A", a), ("B", b)):
         print(f"{letter}: {' '.join(filter(None, (run.run_id, run.name)))}")
@@ -121,9 +123,11 @@ def _print(
     for row in rows:
         found = row.comparison
         won, lost = found.wins[1], found.wins[0]
+        places = decimals(row.metric)
+        low, high = (f"{bound:+.{places}f}" for bound in found.interval)
         table.add_row(
-            row.eval_id, row.metric, f"{found.a:.3f}", f"{found.b:.3f}", f"{found.difference:+.3f}",
-            f"{found.interval[0]:+.3f} to {found.interval[1]:+.3f}", f"{found.share_b:.1%}",
+            row.eval_id, row.metric, f"{found.a:.{places}f}", f"{found.b:.{places}f}",
+            f"{found.difference:+.{places}f}", f"{low} to {high}", f"{found.share_b:.1%}",
             f"{won} better, {lost} worse of {len(found.sequences)}", found.verdict,
         )  # fmt: skip
     console.print(table)

@@ -124,7 +124,10 @@ def _print(found: list[dict[str, Any]], root: Path) -> None:
 
 
 def _number(score: dict[str, Any]) -> str:
-    return f"{score['mean']:.3f}" + (f" ± {score['std']:.3f}" if score["std"] is not None else "")
+    from seqtrack.assessment.metrics import decimals
+
+    places = decimals(score["metric"])
+    return f"{score['mean']:.{places}f}" + (f" ± {score['std']:.{places}f}" if score["std"] is not None else "")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ def build_parser() -> Parser:
     add("--allow_missing", action="store_true", help="sequences without results are failures")
     add("--allow_short", action="store_true", help="rows that are missing at the end are failures")
     add("--per_sequence", action="store_true", help="show every sequence")
+    add("--by_tag", action="store_true", help="show VOT's scores over the frames with each tag")
     add("--csv", metavar="FILE", type=Path, help="write a row per tracker and sequence")
     add("--json", action="store_true", help="print one object instead")
     places.add_places(parser)
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         value = objects if len(objects) > 1 else objects[names[0]]
         print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        _show(names, scored, benchmark, args.per_sequence)
+        _show(names, scored, benchmark, args.per_sequence, args.by_tag)
     return 0
 
 
@@ -206,18 +207,20 @@ def _write_csv(path: Path, names: Sequence[str], scored: Sequence[Scored]) -> No
         raise UserError(f"--csv: cannot write {path} ({error.strerror})") from error
 
 
-def _show(names: Sequence[str], scored: Sequence[Scored], benchmark: DatasetName, all_sequences: bool) -> None:
+def _show(
+    names: Sequence[str], scored: Sequence[Scored], benchmark: DatasetName, all_sequences: bool, tags: bool
+) -> None:
     from rich.console import Console
+
+    from seqtrack.assessment.metrics import decimals
 
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 250)
     first = scored[0]
     convention = first.convention
     print(f"{benchmark}: {len(first.sequences)} sequences, {sum(first.frames):,} frames")
     print(f"convention {convention.name}: {convention.definition}\n")
-    table = _table("tracker", *first.overall)
-    for name, one in zip(names, scored, strict=True):
-        table.add_row(name, *(_text(metric, value) for metric, value in one.overall.items()))
-    console.print(table)
+    rows = {name: one.overall for name, one in zip(names, scored, strict=True)}
+    console.print(_table_of("tracker", list(first.overall), rows))
     for name, one in zip(names, scored, strict=True):
         for what, sequences in (("without results", one.results.missing), ("short of rows", one.results.short)):
             if sequences:
@@ -225,11 +228,17 @@ def _show(names: Sequence[str], scored: Sequence[Scored], benchmark: DatasetName
         order = range(len(one.sequences)) if all_sequences else _worst(one)
         if all_sequences or len(scored) == 1:
             print(f"\n{name}: {'all' if all_sequences else 'the worst'} sequences")
-            rows = _table("sequence", "frames", *one.per_sequence)
+            table = _table("sequence", "frames", *one.per_sequence)
+            places = {metric: decimals(metric, values) for metric, values in one.per_sequence.items()}
             for k in order:
-                values = (_text(metric, of_metric[k]) for metric, of_metric in one.per_sequence.items())
-                rows.add_row(one.sequences[k], str(one.frames[k]), *values)
-            console.print(rows)
+                values = (_text(of_metric[k], places[metric]) for metric, of_metric in one.per_sequence.items())
+                table.add_row(one.sequences[k], str(one.frames[k]), *values)
+            console.print(table)
+        if tags and one.by_tag:
+            print(f"\n{name}: by tag")
+            console.print(_table_of("tag", list(one.overall), one.by_tag))
+    if tags and not any(one.by_tag for one in scored):
+        print("\nno scores by tag: they belong to VOT's restarts, and to annotations with tags (*.tag, pysot's JSON)")
 
 
 def _table(name: str, *columns: str) -> Any:
@@ -243,10 +252,20 @@ def _table(name: str, *columns: str) -> Any:
     return table
 
 
-def _text(metric: str, value: float) -> str:
-    from seqtrack.assessment.metrics import METRICS
+def _table_of(name: str, metrics: Sequence[str], rows: Mapping[str, Mapping[str, float]]) -> Any:
+    """A row each; a metric that a row does not have is ``-``."""
+    from seqtrack.assessment.metrics import decimals
 
-    return f"{value:.{METRICS[metric].digits}f}" if math.isfinite(value) else "-"
+    shown = [metric for metric in metrics if any(metric in values for values in rows.values())]
+    table = _table(name, *shown)
+    places = {metric: decimals(metric, [row.get(metric) for row in rows.values()]) for metric in shown}
+    for label, values in rows.items():
+        table.add_row(label, *(_text(values.get(metric, math.nan), places[metric]) for metric in shown))
+    return table
+
+
+def _text(value: float, places: int) -> str:
+    return f"{value:.{places}f}" if math.isfinite(value) else "-"
 
 
 def _worst(scored: Scored) -> list[int]:

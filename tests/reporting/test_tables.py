@@ -107,6 +107,16 @@ def test_each_protocol_has_its_metrics_and_counts_have_one_decimal() -> None:
     ]
 
 
+def test_counts_that_are_all_whole_are_whole_numbers_but_for_means_over_trials() -> None:
+    def row(*values: float) -> Any:
+        (found,) = table_rows(a_summary(results={"vot-supervised": {"failures": a_cell(*values)}}))
+        return found.score, found.pairs()
+
+    assert row(70.0) == ("70", ["0: 70"])
+    assert row(70.0, 72.0) == ("71.0 ± 1.4", ["0: 70", "1: 72"])
+    assert row(70.5) == ("70.5", ["0: 70.5"])
+
+
 def test_a_line_about_a_set_is_about_the_metric_that_selects_or_its_own_first() -> None:
     found = headlines({**vot_summary(), "optimize_metric": "mean_iou"})
     assert [(row.eval_id, row.metric) for row in found] == [("otb_50-full", "mean_iou"), ("vot-supervised", "EAO")]

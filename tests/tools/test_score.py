@@ -118,6 +118,21 @@ def test_vot2018(shared: Path, capsys: pytest.CaptureFixture[str], convention: s
     assert {"occlusion", "camera_motion", "empty"} <= found["by_tag"].keys()
 
 
+def test_tags_for_people_and_failures_as_whole_numbers(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shared / "results/vot2018"
+    words = ["--benchmark=vot2018", f"--annotations={folder}/VOT2018.json"]
+    found = score(capsys, folder / "trackers/NanoTrack", *words)
+    assert cli.run(main, ["score", f"{folder}/trackers/NanoTrack", *words, "--by_tag"]) == 0
+    whole, _, tags = capsys.readouterr().out.partition("NanoTrack: by tag\n")
+    rows = {line.split()[0]: line.split()[1:] for line in tags.splitlines() if "─" not in line}
+    assert list(rows) == ["tag", *found["by_tag"]]
+    for tag, values in found["by_tag"].items():
+        shown = [f"{values[metric]:.3f}" for metric in ("eao", "accuracy", "robustness")]
+        assert rows[tag] == [*shown, f"{values['failures']:.0f}"]
+    (line,) = (line.split() for line in whole.splitlines() if line.startswith("NanoTrack "))
+    assert line[-1] == f"{found['failures']:.0f}"
+
+
 def test_a_table_for_people(shared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = shared / "results/otb100"
     words = ["--benchmark=otb_cvpr13", f"--annotations={folder}/anno", f"--csv={tmp_path}/all.csv"]

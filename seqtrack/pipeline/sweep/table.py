@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
+from seqtrack.assessment.metrics import decimals
 from seqtrack.errors import UserError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
@@ -116,10 +117,11 @@ def to_csv(found: Mapping[str, Any]) -> str:
     return buffer.getvalue()
 
 
-def score(row: Mapping[str, Any]) -> str:
+def score(row: Mapping[str, Any], metric: str) -> str:
     if row["mean"] is None:
         return "-"
-    return f"{row['mean']:.3f}" + ("" if row["std"] is None else f" ± {row['std']:.3f}")
+    places = decimals(metric)
+    return f"{row['mean']:.{places}f}" + ("" if row["std"] is None else f" ± {row['std']:.{places}f}")
 
 
 def to_text(found: Mapping[str, Any]) -> str:
@@ -129,7 +131,7 @@ def to_text(found: Mapping[str, Any]) -> str:
     for row in found["rows"]:
         rank = "-" if row["rank"] is None else str(row["rank"])
         values = [spelled(row["values"][name]) for name in names]
-        cells.append([rank, *values, score(row), f"{row['n']}/{row['asked']}", row["run_id"]])
+        cells.append([rank, *values, score(row, found["metric"]), f"{row['n']}/{row['asked']}", row["run_id"]])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
     lines.append(f"{found['done']} of {found['asked']} trials completed")
@@ -142,4 +144,4 @@ def best(found: Mapping[str, Any]) -> str:
     if row["mean"] is None:
         return ""
     values = ", ".join(f"{name}={spelled(row['values'][name])}" for name in _names(found))
-    return f"{found['metric']} {score(row)} (n = {row['n']}; {values}; run {row['run_id']})"
+    return f"{found['metric']} {score(row, found['metric'])} (n = {row['n']}; {values}; run {row['run_id']})"

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from html import escape
 from typing import Any
 
+from seqtrack.assessment.metrics import decimals
 from seqtrack.reporting.page import count
 from seqtrack.reporting.report.markup import (
     NOTHING,
@@ -21,7 +22,7 @@ from seqtrack.reporting.report.markup import (
     table,
     text,
 )
-from seqtrack.reporting.report.subject import Subject, arrow, definition, digits
+from seqtrack.reporting.report.subject import Subject, arrow, definition
 from seqtrack.runs.identity import digest
 
 CODE_DIGITS = 8
@@ -70,6 +71,7 @@ def _overview(subject: Subject, eval_ids: list[str], metrics: tuple[str, ...]) -
     rows = []
     for eval_id in eval_ids:
         best = {metric: subject.best(eval_id, metric) for metric in metrics}
+        places = {metric: subject.decimals(eval_id, metric) for metric in metrics}
         for k, name in enumerate(subject.names):
             cells = {metric: subject.cell(k, eval_id, metric) for metric in metrics}
             trials = max((cell["n"] for cell in cells.values() if cell), default=0)
@@ -79,7 +81,7 @@ def _overview(subject: Subject, eval_ids: list[str], metrics: tuple[str, ...]) -
             row += [] if subject.is_single else [Cell(name, swatch=k)]
             row.append(number(trials, 0))
             row += [
-                score(cell["mean"], cell["std"], digits(metric), k in best[metric]) if cell else number(None)
+                score(cell["mean"], cell["std"], places[metric], k in best[metric]) if cell else number(None)
                 for metric, cell in cells.items()
             ]
             rows.append(row)
@@ -111,9 +113,10 @@ def _every_seed(subject: Subject) -> str:
                 if cell is None:
                     continue
                 row = [text(eval_id), text(metric), *([] if subject.is_single else [Cell(name, swatch=k)])]
-                row.append(score(cell["mean"], cell["std"], digits(metric), k in best))
-                row += [interval(cell, digits(metric)), number(cell["n"], 0)]
-                row += [number(cell["per_seed"].get(str(seed)), digits(metric)) for seed in seeds]
+                row.append(score(cell["mean"], cell["std"], subject.decimals(eval_id, metric), k in best))
+                row += [interval(cell, decimals(metric)), number(cell["n"], 0)]
+                places = decimals(metric, cell["per_seed"].values())
+                row += [number(cell["per_seed"].get(str(seed)), places) for seed in seeds]
                 rows.append(row)
     return table(columns, rows, "Scores of every seed", "eval set, metric or run")
 

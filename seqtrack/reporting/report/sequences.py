@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqtrack.assessment.attributes import AttributeTable, attribute_table
+from seqtrack.assessment.metrics import decimals
 from seqtrack.assessment.supervised import EMPTY
 from seqtrack.reporting import plots
 from seqtrack.reporting.report.markup import (
@@ -25,7 +26,7 @@ from seqtrack.reporting.report.markup import (
     text,
 )
 from seqtrack.reporting.report.material import Material
-from seqtrack.reporting.report.subject import Subject, arrow, best_of, definition, digits
+from seqtrack.reporting.report.subject import Subject, arrow, best_of, definition
 
 
 def attributes(subject: Subject, material: Mapping[str, Material | str]) -> str:
@@ -64,9 +65,9 @@ def _attributes(subject: Subject, eval_id: str, names: list[str], known: Attribu
         scores = [_mean_std(values[members]) for values in by_seed]
         best = best_of({k: mean for k, (mean, _) in enumerate(scores)}, metric)
         row = [text(name), number(int(members.sum()), 0)]
-        row += [score(mean, std, digits(metric), k in best) for k, (mean, std) in enumerate(scores)]
+        row += [score(mean, std, decimals(metric), k in best) for k, (mean, std) in enumerate(scores)]
         if len(scores) == 2:
-            row.append(signed(scores[1][0] - scores[0][0], digits(metric)))
+            row.append(signed(scores[1][0] - scores[0][0], decimals(metric)))
         rows.append(row)
         drawn.append((f"{name} ({int(members.sum())})", scores))
     terms = [(name, known.definition(name)) for name in known.members]
@@ -115,10 +116,13 @@ def by_tag(subject: Subject) -> str:
         rows = []
         for tag in tags:
             values = {m: {k: _value(of_run, tag, m) for k, of_run in enumerate(found)} for m in metrics}
+            means = {m: [mean for mean, _ in of_metric.values()] for m, of_metric in values.items()}
+            alone = all(math.isnan(std) for of_metric in values.values() for _, std in of_metric.values())
+            places = {m: decimals(m, means[m] if alone else ()) for m in metrics}
             best = {m: best_of({k: mean for k, (mean, _) in values[m].items()}, m) for m in metrics}
             for k, name in enumerate(subject.names):
                 row = [text(tag), *([] if subject.is_single else [Cell(name, swatch=k)])]
-                rows.append(row + [score(*values[m][k], digits(m), k in best[m]) for m in metrics])
+                rows.append(row + [score(*values[m][k], places[m], k in best[m]) for m in metrics])
         parts.append(heading(eval_id) + table(columns, rows, f"Scores by tag on {eval_id}", "tag or run"))
     lead = (
         "VOT's scores over the frames with a tag, whatever their sequence, ± their standard deviation over seeds; "
@@ -154,13 +158,15 @@ def _one_run(subject: Subject, eval_id: str) -> str:
     columns = [Column("sequence"), *(Column(metric, definition(metric), is_number=True) for metric in scores)]
     names = list(dict.fromkeys(name for rows in scores.values() for name in rows.index))
     values = {metric: rows.to_dict("index") for metric, rows in scores.items()}
-    rows = [[text(name), *(_of(values[metric].get(name), metric) for metric in scores)] for name in names]
+    places = {metric: _places(metric, [rows]) for metric, rows in values.items()}
+    rows = [[text(name), *(_of(values[metric].get(name), places[metric]) for metric in scores)] for name in names]
     return table(columns, rows, f"Scores of each sequence of {eval_id}", "sequence")
 
 
 def _side_by_side(subject: Subject, eval_id: str) -> str:
     metric = subject.of_sequence(eval_id)
     scores = [subject.sequence_scores(k, eval_id, metric).to_dict("index") for k in range(len(subject.runs))]
+    places = _places(metric, scores)
     columns = [Column("sequence")]
     columns += [Column(name, f"{metric}: {definition(metric)}", True, k) for k, name in enumerate(subject.names)]
     columns += [Column("difference", "the second less the first", is_number=True)] * (len(scores) == 2)
@@ -168,15 +174,21 @@ def _side_by_side(subject: Subject, eval_id: str) -> str:
     for name in dict.fromkeys(name for found in scores for name in found):
         means = {k: found[name]["mean"] for k, found in enumerate(scores) if name in found}
         best = best_of(means, metric)
-        row = [text(name), *(_of(found.get(name), metric, k in best) for k, found in enumerate(scores))]
+        row = [text(name), *(_of(found.get(name), places, k in best) for k, found in enumerate(scores))]
         if len(scores) == 2:
-            row.append(signed(means[1] - means[0] if len(means) == 2 else None, digits(metric)))
+            row.append(signed(means[1] - means[0] if len(means) == 2 else None, places))
         rows.append(row)
     return paragraph(metric) + table(columns, rows, f"{metric} of each sequence of {eval_id}", "sequence")
 
 
-def _of(row: Mapping[str, float] | None, metric: str, is_best: bool = False) -> Cell:
-    return score(row["mean"], row["std"], digits(metric), is_best) if row else number(None)
+def _places(metric: str, found: list[dict[str, Mapping[str, float]]]) -> int:
+    """Decimals of a column, whole where there are no means over seeds in it."""
+    rows = [row for of_run in found for row in of_run.values()]
+    return decimals(metric, [row["mean"] for row in rows] if all(math.isnan(row["std"]) for row in rows) else ())
+
+
+def _of(row: Mapping[str, float] | None, places: int, is_best: bool = False) -> Cell:
+    return score(row["mean"], row["std"], places, is_best) if row else number(None)
 
 
 def _seeds_by_sequence(subject: Subject, run: int, eval_id: str, metric: str, names: list[str]) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from seqtrack.assessment.metrics import METRICS
+from seqtrack.assessment.metrics import METRICS, decimals
 from seqtrack.assessment.protocols import dataset_of
 from seqtrack.assessment.results import load_track
 from seqtrack.reporting.frames import RunFrames
@@ -130,6 +130,11 @@ class Subject:
         found = self.results(run).get(eval_id, {}).get(metric)
         return found if found and found.get("mean") is not None else None
 
+    def decimals(self, eval_id: str, metric: str) -> int:
+        """Of the means over trials; none of counts where no run has more than one trial."""
+        cells = [cell for k in range(len(self.runs)) if (cell := self.cell(k, eval_id, metric))]
+        return decimals(metric, [cell["mean"] for cell in cells] if all(cell["n"] == 1 for cell in cells) else ())
+
     def best(self, eval_id: str, metric: str) -> set[int]:
         """The run whose mean is best; none where there is only one to choose from. Equal means are all best."""
         means = {k: c["mean"] for k in range(len(self.runs)) if (c := self.cell(k, eval_id, metric)) is not None}
@@ -166,12 +171,6 @@ def higher_is_better(metric: str) -> bool:
 def arrow(metric: str) -> str:
     """Its name, and that lower is better where it is."""
     return metric if higher_is_better(metric) else f"{metric} ↓"
-
-
-def digits(metric: str) -> int:
-    """Decimals that its means are printed with."""
-    found = METRICS.get(_plain(metric))
-    return 3 if found is None else found.digits
 
 
 def definition(metric: str) -> str:

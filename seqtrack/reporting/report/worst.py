@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrack.assessment.metrics import decimals
 from seqtrack.assessment.protocols import Sequence
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.geometry import iou
@@ -23,7 +24,7 @@ from seqtrack.reporting.film_strip import small_picture
 from seqtrack.reporting.page import picture
 from seqtrack.reporting.report.markup import heading, paragraph, score_text, section, swatch
 from seqtrack.reporting.report.material import Material
-from seqtrack.reporting.report.subject import Subject, digits, higher_is_better
+from seqtrack.reporting.report.subject import Subject, higher_is_better
 
 Floats = NDArray[np.float64]
 LOST, FOUND = 0.1, 0.5  # overlap below which a target counts as lost, above which as followed
@@ -140,7 +141,7 @@ def _article(subject: Subject, eval_id: str, name: str, found: Material | str, l
     runs = [one for k in range(len(subject.runs)) if (one := _follow(subject, k, eval_id, name, sequence))]
     scores = "".join(
         f"<span>{'' if subject.is_single else swatch(one.run)}{_named(subject, one)} {metric} "
-        f"{score_text(one.mean, one.std, digits(metric))}</span>"
+        f"{score_text(one.mean, one.std, decimals(metric, (one.mean,) if np.isnan(one.std) else ()))}</span>"
         for one in runs
     )
     head = f"<h4>{escape(name)}</h4><p>{scores}</p>"
