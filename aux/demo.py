@@ -67,10 +67,11 @@ def still_auc() -> float:
     from seqtrack.pipeline.track_runs import run_sequence
     from seqtrack.tracking.static import StaticTracker
 
-    dataset = open_dataset(parse_dataset_name("otb:sample_eval"), Locations(tar_dir=Path("demo_data/tars")))
+    name = parse_dataset_name("otb:sample_eval")
+    dataset = open_dataset(name, Locations(tar_dir=Path("demo_data/tars")))
     found = runs(sequences(dataset.index), "full")
     tracked = [run_sequence(StaticTracker(), dataset, run, None) for run in found]
-    return float(score_runs(found, tracked, "ope", "otb", "sample_eval").statistics["AUC"].value())
+    return float(score_runs(found, tracked, "ope", "otb", name).statistics["AUC"].value())
 
 
 def main() -> int:

@@ -119,7 +119,7 @@ def write_assessment(
         "train": to_dict(request.train), "assess": keyed(request.assess), "data": {"index": item.dataset.folder},
         "code": {"seqtrack/tracking/siamfc.py": "0" * 64},
     }  # fmt: skip
-    what = {"eval_id": item.eval_id, "dataset": item.dataset.folder, "step": step, "protocol": item.protocol}
+    what = {"eval_id": item.eval_id, "dataset": item.dataset, "step": step, "protocol": item.protocol}
     results.write_files(folder, runs, tracks, config_then, convention=item.convention, **what)
     return folder
 

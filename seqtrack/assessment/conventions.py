@@ -108,7 +108,7 @@ class Convention:
 
     Attributes:
         metrics: names in ``metrics.METRICS``, in the order of tables.
-        datasets: beginnings of the names of the data sets it is for; "" is all.
+        datasets: how the ``benchmark_of`` those data sets begins that it is for; "" is all.
         frames: the rules of one pass; None for other protocols, whose modules know what the name means.
     """
 
@@ -228,7 +228,7 @@ def names(protocol: str) -> tuple[str, ...]:
 
 
 def default(dataset: str, protocol: str) -> str:
-    """The name of the benchmark's own convention."""
+    """The name of the benchmark's own convention; ``dataset``: its ``benchmark_of``."""
     if protocol != "ope":
         return _OWN[protocol]
     own = (name for beginning, name in _OWN_ONE_PASS.items() if dataset.startswith(beginning))
@@ -236,7 +236,11 @@ def default(dataset: str, protocol: str) -> str:
 
 
 def find(protocol: str, name: str | None = None, dataset: str = "") -> Convention:
-    """The convention ``name`` (None: the benchmark's own) as it is on ``dataset``; UserError names the nearest."""
+    """The convention ``name`` (None: the benchmark's own) as it is on ``dataset`` (``benchmark_of``).
+
+    Raises:
+        UserError: names the nearest.
+    """
     wanted = default(dataset, protocol) if name is None else name
     for convention in CONVENTIONS:
         same = convention.protocol == protocol and convention.name == wanted

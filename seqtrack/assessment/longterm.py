@@ -87,7 +87,7 @@ def score(
     for truth, found, sure in zip(labels, boxes, confidences, strict=True):
         if not len(truth.boxes) == len(found) == len(sure):
             raise ValueError(f"{truth.name}: expected {len(truth.boxes)} rows, got {len(found)} and {len(sure)}")
-    expected = stack([np.where(truth.present[:, None], truth_of(truth), np.nan) for truth in labels])
+    expected = stack([np.where(truth.in_view[:, None], truth_of(truth), np.nan) for truth in labels])
     found = stack(boxes)
     sure = np.concatenate([np.asarray(values, np.float64) for values in confidences])
     ends = np.cumsum([len(truth.boxes) for truth in labels])

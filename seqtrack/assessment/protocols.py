@@ -43,8 +43,6 @@ class TrackView(Protocol):
     @property
     def boxes(self) -> NDArray[np.float64]: ...
     @property
-    def present(self) -> NDArray[np.bool_]: ...
-    @property
     def visibility(self) -> NDArray[np.float16]: ...
 
 
@@ -86,7 +84,7 @@ class Sequence:
     @property
     def present(self) -> NDArray[np.bool_]:
         """(T,) the target is in view and has a box with area: a tracker can be started there."""
-        return self.labels.present & _has_area(self.labels.boxes)
+        return self.labels.in_view
 
 
 @dataclass(frozen=True)
@@ -128,11 +126,11 @@ def runs(sequences: Iterable[Sequence], sampler: str, tre_num: int = 1, repeats:
     return found
 
 
-def own_sampler(layout: str, folder: str) -> str:
-    """The sampler by which a data set's authors assess: what ``benchmark`` stands for."""
-    if folder.endswith("_longterm"):
+def own_sampler(benchmark: str) -> str:
+    """The sampler by which a data set's authors assess: what ``benchmark`` stands for. Takes its ``benchmark_of``."""
+    if benchmark.endswith(("_longterm", "-lt")):  # pysot's JSON is called VOT2018-LT
         return "longterm"
-    return "supervised" if layout == "vot" else "full"
+    return "supervised" if benchmark.startswith("vot") else "full"
 
 
 def eval_id(dataset: str, sampler: str) -> str:
@@ -181,28 +179,26 @@ def sequences(
 
 
 def _whole_track(index: IndexView, video: int, number: int) -> Sequence:
-    track = index.track(number)
-    present = np.asarray(track.present, np.bool_)
-    visibility: NDArray[np.float64] | None = np.asarray(track.visibility, np.float64)
-    # An index has a visibility for every data set; where the benchmark has none it repeats the presence.
-    if index.layout != "got10k" and np.array_equal(track.visibility, present):
-        visibility = None
-    frames, boxes = np.asarray(track.frames, np.int64), np.asarray(track.boxes, np.float64)
+    frames, labels = np.asarray(index.track(number).frames, np.int64), labels_of(index, video, number)
     if index.layout in FIRST_ONLY and len(frames) == 1 < index.video_length(video):
         # The truth is on a server, which wants the whole track.
         frames = np.arange(frames[0], index.video_length(video), dtype=np.int64)
-        boxes = np.concatenate([boxes, np.full((len(frames) - 1, 4), np.nan)])
-        present = np.arange(len(frames)) == 0
-        visibility = None
-    labels = Labels(
-        name=index.track_name(number),
-        boxes=boxes,
-        present=present,
-        size=index.video_size(video),
-        regions=index.polygons(number),
-        visibility=visibility,
-    )
+        boxes = np.concatenate([labels.boxes, np.full((len(frames) - 1, 4), np.nan)])
+        labels = replace(labels, boxes=boxes, present=np.arange(len(frames)) == 0)
     return Sequence(labels.name, video, number, frames, labels)
+
+
+def labels_of(index: IndexView, video: int, number: int) -> Labels:
+    """The truth of a track as its index has it, in coordinates that count from 0."""
+    track, regions = index.track(number), index.polygons(number)
+    return Labels(
+        name=index.track_name(number),
+        boxes=np.asarray(track.boxes, np.float64),
+        # An index has a visibility for every data set: what the benchmark says of it without asking for a box.
+        present=np.asarray(track.visibility > 0, np.bool_),
+        size=index.video_size(video),
+        regions=None if regions is None else np.asarray(regions, np.float64),
+    )
 
 
 def rows_of(labels: Labels, picks: NDArray[np.int64] | slice) -> Labels:
@@ -212,7 +208,6 @@ def rows_of(labels: Labels, picks: NDArray[np.int64] | slice) -> Labels:
         boxes=labels.boxes[picks],
         present=labels.present[picks],
         regions=None if labels.regions is None else labels.regions[picks],
-        visibility=None if labels.visibility is None else labels.visibility[picks],
         tags={name: rows[picks] for name, rows in labels.tags.items()},
     )
 
@@ -264,8 +259,3 @@ def _choose_videos(dataset: str, videos: Iterable[int], max_videos: int | None) 
         raise UserError(f"--max_eval_videos: at least 1 expected, got {max_videos}")
     order = generator(_SEED, "assessment-videos", dataset).permutation(len(there))
     return sorted(there[video] for video in order[:max_videos])
-
-
-def _has_area(boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    # NaN compares false. OTB has rows of zeros (Board, Twinnings): truth to be measured, no place to start at.
-    return np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))

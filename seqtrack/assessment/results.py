@@ -34,10 +34,12 @@ import yaml
 from numpy.typing import NDArray
 
 from seqtrack.assessment import conventions
+from seqtrack.assessment.benchmark import benchmark_of
 from seqtrack.assessment.longterm import BestF
 from seqtrack.assessment.protocols import OPE, Run
 from seqtrack.assessment.run_scores import score_runs
 from seqtrack.assessment.scores import Floats, Ratio, Statistic, Total
+from seqtrack.data.formats import DatasetName
 from seqtrack.errors import DataError
 from seqtrack.runs import atomic
 
@@ -129,7 +131,7 @@ def finish(
     config: Mapping[str, Any],
     *,
     eval_id: str,
-    dataset: str,
+    dataset: DatasetName,
     step: int,
     protocol: str,
     convention: str,
@@ -138,9 +140,8 @@ def finish(
 ) -> dict[str, Any]:
     """Scores all runs, publishes the finished folder as a whole, removes the partial one, and answers the summary.
 
-    runs: in the order of the files' rows; ValueError if one is not there yet. dataset: the name of its folder, by
-    which a convention knows its bounds. A ``final`` that is finished already stays as it is; one that a version
-    before made is replaced. ``guard`` is called right before the publication.
+    runs: in the order of the files' rows; ValueError if one is not there yet. A ``final`` that is finished already
+    stays as it is; one that a version before made is replaced. ``guard`` is called right before the publication.
     """
     if not is_finished(final):
         found = read_sequences(partial)
@@ -176,7 +177,7 @@ def write_files(
     config: Mapping[str, Any],
     *,
     eval_id: str,
-    dataset: str,
+    dataset: DatasetName,
     step: int,
     protocol: str,
     convention: str,
@@ -190,7 +191,7 @@ def write_files(
         "step": step,
         "protocol": protocol,
         "convention": convention,
-        "definition": conventions.find(protocol, convention, dataset).definition,
+        "definition": conventions.find(protocol, convention, benchmark_of(dataset)).definition,
         "tre_num": tre_num if protocol == OPE else 1,
         "num_sequences": len({result.name for result in results}),
         "num_frames": num_frames,

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrack.assessment import conventions, longterm, scoring, supervised
+from seqtrack.assessment.benchmark import benchmark_of, first_pixel
 from seqtrack.assessment.metrics import tre_name
 from seqtrack.assessment.protocols import OPE, SUPERVISED, Run
-from seqtrack.assessment.scores import Floats, Labels, Ratio, SetScores, Statistic
+from seqtrack.assessment.scores import Floats, Labels, Ratio, SetScores, Statistic, moved
 from seqtrack.assessment.scoring import overlap
 from seqtrack.assessment.supervised import SupervisedRun
+from seqtrack.data.formats import DatasetName
 from seqtrack.tracking.courses import FAILED, TRACKED
 
 
@@ -51,21 +53,24 @@ class RunScores:
 
 
 def score_runs(
-    runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, dataset: str, tre_num: int = 1
+    runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, name: DatasetName, tre_num: int = 1
 ) -> RunScores:
     """Scores the runs of one tracker on one set, all at once; ``tracked``: what came of each.
 
-    Where no sequence has a truth (``Labels.has_truth``) every score is NaN: tracked, but not scored."""
+    One pass is scored in the publisher's coordinates, for conventions ask on which side of 0 these are; restarts and
+    confidences in pixels of the images. Where no sequence has a truth (``Labels.has_truth``) every score is NaN:
+    tracked, but not scored."""
+    dataset = benchmark_of(name)
     if not any(run.labels.has_truth for run in runs):
         return _unknown(runs, conventions.find(protocol, convention, dataset).metrics)
     if protocol == SUPERVISED:
         return _supervised(runs, tracked, convention, dataset)
-    every = _one_pass(runs, tracked, protocol, convention, dataset)
+    every = _one_pass(runs, tracked, protocol, convention, name)
     starts = {run.sequence.name: run.start for run in runs if run.number == 0}
     first = [k for k, run in enumerate(runs) if run.start == starts[run.sequence.name]]
     from_first = every
     if len(first) < len(runs):
-        from_first = _one_pass([runs[k] for k in first], [tracked[k] for k in first], protocol, convention, dataset)
+        from_first = _one_pass([runs[k] for k in first], [tracked[k] for k in first], protocol, convention, name)
     statistics = _by_sequence(from_first, [runs[k] for k in first])
     if protocol == OPE and tre_num > 1:
         statistics |= {tre_name(tre_num, name): item for name, item in _by_sequence(every, runs).items()}
@@ -80,11 +85,15 @@ def _unknown(runs: Rows[Run], metrics: Rows[str]) -> RunScores:
     return RunScores(statistics, per_run, {}, [np.full(len(run.frames), np.nan) for run in runs])
 
 
-def _one_pass(runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, dataset: str) -> SetScores:
+def _one_pass(
+    runs: Rows[Run], tracked: Rows[Tracked], protocol: str, convention: str, name: DatasetName
+) -> SetScores:
     """Scores whose rows are the runs."""
-    labels, boxes = [run.labels for run in runs], [found.boxes for found in tracked]
+    labels, boxes, dataset = [run.labels for run in runs], [found.boxes for found in tracked], benchmark_of(name)
     if protocol == OPE:
-        return scoring.score(labels, boxes, convention, dataset)
+        first = first_pixel(name)
+        own = [truth.moved(first) for truth in labels]
+        return scoring.score(own, [moved(found, first) for found in boxes], convention, dataset)
     return longterm.score(labels, boxes, [found.scores for found in tracked], convention, dataset)
 
 

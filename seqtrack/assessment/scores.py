@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,10 +20,10 @@ class Labels:
 
     Attributes:
         boxes: (T, 4) float64 x y w h in pixels of the original image; NaN where the benchmark gives no numbers.
-        present: (T,) bool, the target is in view (LaSOT: neither of its two flag files says otherwise).
+        present: (T,) bool, the benchmark says that something of the target is in view, whatever its box: LaSOT's two
+            flags, GOT-10k's ``cover.label`` > 0.
         size: (width, height) of the images, where known: VOT and GOT-10k clip to it.
         regions: (T, 8) corners x1 y1 … x4 y4, where the truth is more than a box.
-        visibility: (T,) in [0, 1], GOT-10k's ``cover.label`` / 8; None where the benchmark has none.
         tags: name -> (T,) bool, per frame (VOT).
         attributes: names of what holds for the whole sequence (OTB's IV, SV, …).
     """
@@ -33,14 +33,31 @@ class Labels:
     present: Bools
     size: tuple[int, int] | None = None
     regions: Floats | None = None
-    visibility: Floats | None = None
     tags: Mapping[str, Bools] = field(default_factory=dict)
     attributes: tuple[str, ...] = ()
+
+    @property
+    def in_view(self) -> Bools:
+        """(T,) present, with a box that has an area: there is something to find, and to start a tracker on."""
+        # NaN compares false. OTB has rows of zeros (Board, Twinnings): truth to be measured, no place to start at.
+        return np.asarray(self.present & np.isfinite(self.boxes).all(axis=1) & (self.boxes[:, 2:] > 0).all(axis=1))
+
+    def moved(self, by: float) -> Labels:
+        """The same truth where the first pixel is called ``by`` more: coordinates of a publisher, or of an index."""
+        regions = None if self.regions is None else moved(self.regions, by)
+        return replace(self, boxes=moved(self.boxes, by), regions=regions)
 
     @property
     def has_truth(self) -> bool:
         """Whether there is anything to compare with: of what a server keeps only the first box is known."""
         return len(self.boxes) < 2 or bool(np.isfinite(self.boxes[1:]).any())
+
+
+def moved(regions: Floats, by: float) -> Floats:
+    """(T, 4) boxes x y w h, or (T, 8) corners, with ``by`` added to each coordinate."""
+    if not by:
+        return regions
+    return np.asarray(regions + np.array([by, by, 0.0, 0.0] if regions.shape[1] == 4 else by), np.float64)
 
 
 class Statistic(Protocol):

@@ -48,7 +48,7 @@ def score(labels: Sequence[Labels], boxes: Sequence[Floats], convention: str, da
         labels: S truths. One may occur several times (repetitions).
         boxes: S arrays (T, 4), x y w h in pixels of the original image; NaN is a miss. They are left as they are.
         convention: a name for ``conventions.find``.
-        dataset: the name of the data set; some toolkits count LaSOT, UAV123 or GOT-10k otherwise.
+        dataset: the data set's ``benchmark_of``; some toolkits count LaSOT, UAV123 or GOT-10k otherwise.
 
     Raises:
         UserError: unknown convention.
@@ -167,8 +167,7 @@ def _count(labels: Sequence[Labels], boxes: Sequence[Floats], lengths: Ints, rul
 def _counted(labels: Sequence[Labels], truth: Floats, starts: Ints, rules: OnePass) -> Bools:
     if not rules.pooled:
         return np.ones(truth.shape[1], np.bool_) if rules.counted is None else rules.counted(truth)
-    seen = [each.present if each.visibility is None else np.asarray(each.visibility) > 0 for each in labels]
-    counted = np.concatenate(seen)
+    counted = np.concatenate([each.present for each in labels])
     counted[starts] = False
     return counted
 

@@ -75,9 +75,12 @@ _Fragment = tuple[int, int, bool]
 
 
 def _fragments_pysot(codes: Codes) -> Iterator[_Fragment]:
-    """Each reaches up to and with the next start, which is looked for five frames after a failure. A failure too
-    near the end for another start ends none: the fragment counts as one that the video ended."""
-    points = [0, *(int(f) + VOT_RESTART for f in np.flatnonzero(codes == FAILED) if f + VOT_RESTART <= len(codes))]
+    """Each reaches up to and with the next start: five frames after a failure, or as much later as the target is out
+    of view then (pysot, whose benchmarks know of no such frames, looks nowhere else). A failure too near the end for
+    another start ends none: the fragment counts as one that the video ended."""
+    starts = [*np.flatnonzero(codes == START).tolist(), len(codes)]
+    due = [int(f) + VOT_RESTART for f in np.flatnonzero(codes == FAILED) if f + VOT_RESTART <= len(codes)]
+    points = [0, *(next(start for start in starts if start >= at) for at in due)]
     yield from ((start, stop + 1, True) for start, stop in itertools.pairwise(points))
     yield points[-1], len(codes), False
 
@@ -106,7 +109,7 @@ def score(
     Args:
         runs: for each sequence its repetitions, at least one, each as long as the labels.
         convention: ``pysot`` or ``vot``.
-        dataset: decides the interval of lengths (``INTERVALS``).
+        dataset: its ``benchmark_of``, which decides the interval of lengths (``INTERVALS``).
 
     Statistics:
         EAO: NaN where no sequence is as long as the interval's start.
@@ -151,7 +154,7 @@ def by_tag(
 
 def lengths(convention: str, dataset: str = "") -> slice:
     """The lengths that EAO averages over, as columns of ``expected_overlap``. pysot counts from 1: one frame less."""
-    low, high = next(interval for name, interval in INTERVALS.items() if dataset.lower().startswith(name))
+    low, high = next(interval for name, interval in INTERVALS.items() if dataset.startswith(name))
     return slice(low - 1, high) if convention == "pysot" else slice(low, high + 1)
 
 

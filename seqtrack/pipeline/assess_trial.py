@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from seqtrack.assessment import protocols, results
 from seqtrack.assessment.marked import marked
-from seqtrack.assessment.protocols import Run
+from seqtrack.assessment.protocols import SUPERVISED, Run
 from seqtrack.assessment.results import SequenceResult
 from seqtrack.config import to_dict
 from seqtrack.data import datasets
@@ -81,7 +81,7 @@ def assess(request: Request, attempt: Attempt, assessment: Assessment, should_st
             runs,
             config,
             eval_id=item.eval_id,
-            dataset=item.dataset.folder,
+            dataset=item.dataset,
             step=assessment.step,
             protocol=item.protocol,
             convention=item.convention,
@@ -125,16 +125,20 @@ def _measured_before(
         if not results.is_finished(folder):
             continue
         other = results.load_config(folder)
-        if _what_a_track_depends_on(other) == _what_a_track_depends_on(config):
+        if what_a_track_depends_on(other) == what_a_track_depends_on(config):
             has_same_starts = other["assess"]["eval_tre_num"] == request.assess.eval_tre_num
             found += [r for r in results.load_results(folder) if r.start == 0 or has_same_starts]
     return found
 
 
-def _what_a_track_depends_on(config: dict[str, Any]) -> dict[str, Any]:
+def what_a_track_depends_on(config: dict[str, Any]) -> dict[str, Any]:
+    """Of the ``config.yaml`` of an assessment."""
     assess = config.get("assess", {})
     how = [assess.get("tracker_params"), assess.get("eval_preproc")]
-    return {**config, "assess": how, "convention": None, "dataset": None}  # eval_id and data say which it is
+    # Restarts are where the convention sees an overlap of 0.
+    restarts = str(config.get("eval_id")).endswith(f"-{SUPERVISED}")
+    convention = config.get("convention") if restarts else None
+    return {**config, "assess": how, "convention": convention, "dataset": None}  # eval_id and data say which it is
 
 
 class _Progress:
@@ -178,6 +182,7 @@ def _track(
         trial.seed,
         request.view_size,
         deterministic,
+        assessment.eval_set.convention,
     )
     if device.type == "cpu":
         yield from on_cpu(setup, runs, assessment_processes(execution), execution.eval_workers is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seqtrack.assessment import conventions, metrics
+from seqtrack.assessment.benchmark import benchmark_of
 from seqtrack.assessment.metrics import Metric
 from seqtrack.assessment.protocols import BENCHMARK, OPE, PROTOCOLS, Sequence, eval_id, own_sampler, sequences
 from seqtrack.config import AssessConfig
@@ -44,7 +45,7 @@ class EvalSet:
 
     @property
     def _own_metrics(self) -> tuple[str, ...]:
-        return conventions.find(self.protocol, self.convention, self.dataset.folder).metrics
+        return conventions.find(self.protocol, self.convention, benchmark_of(self.dataset)).metrics
 
     def _tre_num(self, assess: AssessConfig) -> int:
         return assess.eval_tre_num if self.protocol == OPE else 1
@@ -61,9 +62,9 @@ def eval_set(dataset: DatasetName, sampler: str, convention: str | None) -> Eval
         UserError: the convention is none of the sampler's protocol.
     """
     if sampler == BENCHMARK:
-        sampler = own_sampler(dataset.layout, dataset.folder)
+        sampler = own_sampler(benchmark_of(dataset))
     try:
-        found = conventions.find(PROTOCOLS[sampler], convention, dataset.folder)
+        found = conventions.find(PROTOCOLS[sampler], convention, benchmark_of(dataset))
     except UserError as error:
         raise UserError(f"--eval_convention: {eval_id(dataset.label, sampler)}: {error}") from error
     return EvalSet(dataset, sampler, found.name)

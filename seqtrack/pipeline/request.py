@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from seqtrack import config as configuration
 from seqtrack.assessment import conventions
+from seqtrack.assessment.benchmark import benchmark_of
 from seqtrack.assessment.metrics import Metric
 from seqtrack.config import AssessConfig, Config, ExecutionConfig, TrainConfig, to_dict
 from seqtrack.data.formats import DatasetName
@@ -289,8 +290,8 @@ def complete(config: Config, run_id: str, files: Mapping[str, NamedFile], source
     execution = _absolute(config.execution)
     request = Request(train, assess, execution, run_id, files, sources=sources or Sources(run_id))
     _check(request)
-    convention = assess.eval_convention
-    if all(convention == conventions.default(item.dataset.folder, item.protocol) for item in request.eval_sets):
+    own = (conventions.default(benchmark_of(item.dataset), item.protocol) for item in request.eval_sets)
+    if all(assess.eval_convention == convention for convention in own):
         request = dataclasses.replace(request, assess=dataclasses.replace(assess, eval_convention=None))
     return request
 

@@ -52,6 +52,8 @@ class Setup:
     seed: int
     view_size: tuple[int, int] | None = None
     deterministic: bool = True
+    rule: str = "pysot"
+    """Of the supervised protocol: the convention by whose overlaps a tracker has failed."""
 
     def begin(self, run: Run) -> TrackedRun:
         video = run.sequence.video
@@ -79,7 +81,7 @@ class Setup:
         labels, (width, height) = run.labels, self.dataset.index.video_size(run.sequence.video)
         truth = labels.boxes if labels.regions is None else labels.regions
         last = (width - 1, height - 1)
-        return lambda at, box: float(overlaps(box[None], truth[at : at + 1], last)[0])
+        return lambda at, box: float(overlaps(box[None], truth[at : at + 1], last, self.rule)[0])
 
 
 def on_cpu(setup: Setup, runs: Iterable[Run], processes: int, at_once: bool) -> Generator[Advance]:

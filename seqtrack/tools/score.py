@@ -131,10 +131,12 @@ def _guess(found: Sequence[TrackerFiles]) -> str:
 
 def _of_one_protocol(found: list[TrackerFiles], benchmark: DatasetName) -> list[TrackerFiles]:
     """VOT's folders may hold results of several experiments: those of the benchmark's own count."""
+    from seqtrack.assessment.benchmark import benchmark_of
     from seqtrack.assessment.exchange.scored import PROTOCOL_OF
+    from seqtrack.assessment.protocols import PROTOCOLS, own_sampler
 
-    own = "vot_longterm" if benchmark.folder.endswith("_longterm") else "vot" if benchmark.layout == "vot" else ""
-    found = [files for files in found if files.layout == own] or found
+    own = PROTOCOLS[own_sampler(benchmark_of(benchmark))]
+    found = [files for files in found if PROTOCOL_OF.get(files.layout) == own] or found
     protocols = {PROTOCOL_OF.get(files.layout, "ope") for files in found}
     if len(protocols) > 1:
         layouts = ", ".join(sorted({files.layout for files in found}))

@@ -18,11 +18,18 @@ from seqtrack.assessment.conventions import find
 from seqtrack.assessment.protocols import Run, Sequence
 from seqtrack.assessment.results import SequenceResult, finish, read_sequences, write_sequence
 from seqtrack.assessment.scores import Labels
+from seqtrack.data.formats import parse_dataset_name
 from seqtrack.errors import DataError, SupersededError
 from seqtrack.tracking.courses import FAILED, SKIPPED, START, TRACKED
 
 CONFIG = {"eval_sampler": "full", "tracker": {"num_scales": 3, "sizes": (127, 255)}}
-WHAT = {"eval_id": "bag-full", "dataset": "bag", "step": 300, "protocol": "ope", "convention": "otb"}
+WHAT = {
+    "eval_id": "bag-full",
+    "dataset": parse_dataset_name("otb:bag"),
+    "step": 300,
+    "protocol": "ope",
+    "convention": "otb",
+}
 TOTAL = 5
 TRUTH = np.array([[10.0, 10.0, 20.0, 20.0]] * TOTAL)
 HITS = (True, False, True, False, False)  # where the tracker is right to the bit; elsewhere it is far away
@@ -265,7 +272,7 @@ def test_frames_weigh_the_same_on_got10k_and_repetitions_join_them(tmp_path: Pat
         write_sequence(
             tmp_path / "p", replace(a_result(run.sequence.name, hits=hits[run.sequence.name]), start=run.number)
         )
-    what = {**WHAT, "dataset": "got10k_val", "convention": "got10k"}
+    what = {**WHAT, "dataset": parse_dataset_name("got10k_val"), "convention": "got10k"}
     summary = finish(tmp_path / "p", tmp_path / "f", runs, CONFIG, **what)  # type: ignore[arg-type]
     # in view but not the first: 13 of 21 frames and 3 of 5
     assert summary["metrics"] == pytest.approx(dict.fromkeys(("AO", "SR_50", "SR_75"), 13 / 16))

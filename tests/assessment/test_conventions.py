@@ -6,7 +6,10 @@ import re
 
 import pytest
 
+from seqtrack.assessment.benchmark import benchmark_of, first_pixel
 from seqtrack.assessment.conventions import CONVENTIONS, PROTOCOLS, default, find, names
+from seqtrack.assessment.supervised import lengths
+from seqtrack.data.formats import parse_dataset_name
 from seqtrack.errors import UserError
 
 
@@ -32,6 +35,29 @@ from seqtrack.errors import UserError
 def test_the_benchmarks_own(dataset: str, protocol: str, name: str) -> None:
     assert default(dataset, protocol) == name
     assert find(protocol, None, dataset) == find(protocol, name, dataset)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "convention", "interval"),
+    [
+        ("lasot:videos", "lasot", 100), ("got10k:my", "got10k", 100), ("pysot:LaSOT", "lasot", 100),
+        ("clean:got10k_val", "got10k", 100), ("otb:lasot", "otb", 100), ("vot:VOT2019", "otb", 46),
+        ("pysot:VOT2016", "otb", 108), ("otb:vot2019", "otb", 100),
+    ],
+)  # fmt: skip
+def test_a_folder_of_ones_own_goes_by_its_layout_and_else_by_its_name_in_any_case(
+    dataset: str, convention: str, interval: int
+) -> None:
+    benchmark = benchmark_of(parse_dataset_name(dataset))
+    assert default(benchmark, "ope") == convention
+    assert lengths("vot", benchmark).start == interval
+
+
+@pytest.mark.parametrize(
+    ("dataset", "first"), [("otb:my", 1), ("pysot:UAV20L", 1), ("pysot:LaSOT", 0), ("vot:my", 0)]
+)
+def test_the_first_pixel(dataset: str, first: int) -> None:
+    assert first_pixel(parse_dataset_name(dataset)) == first
 
 
 def test_the_names_of_each_protocol() -> None:

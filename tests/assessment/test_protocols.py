@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqtrack.assessment.benchmark import benchmark_of
 from seqtrack.assessment.protocols import (
     SAMPLERS,
     SAMPLING_MAX_FRAMES,
@@ -23,6 +24,7 @@ from seqtrack.assessment.protocols import (
     tre_starts,
 )
 from seqtrack.assessment.scores import Labels
+from seqtrack.data.formats import parse_dataset_name
 from seqtrack.errors import DataError, UserError
 
 
@@ -158,20 +160,14 @@ def test_sampling_keeps_frames_boxes_and_flags_together() -> None:
 
 
 def test_the_truth_is_all_that_the_index_has_of_the_same_frames() -> None:
-    track = replace(a_track([True, False] * 100), visibility=np.tile([0.5, 0.0], 100).astype(np.float16))
+    """What a benchmark says of the view counts, whatever its presence, which asks for a box too."""
+    track = replace(a_track([False] * 200), visibility=np.tile([0.5, 0.0], 100).astype(np.float16))
     corners = np.arange(1600.0).reshape(200, 8)
     (clip,) = sequences(AnIndex([track], layout="vot", corners=corners), "sampling")
-    assert clip.labels.regions is not None and clip.labels.visibility is not None
+    assert clip.labels.regions is not None
     assert clip.labels.regions.tolist() == corners[clip.frames].tolist()
-    assert clip.labels.visibility.tolist() == [0.0 if frame % 2 else 0.5 for frame in clip.frames]
+    assert clip.labels.present.tolist() == [frame % 2 == 0 for frame in clip.frames]
     assert clip.labels.size == (640, 480)
-
-
-def test_a_visibility_that_repeats_the_presence_is_none_but_where_the_benchmark_has_it() -> None:
-    track = a_track([True, False, True])
-    (otb,), (got,) = (sequences(AnIndex([track], layout=layout)) for layout in ("otb", "got10k"))
-    assert otb.labels.visibility is None and got.labels.visibility is not None
-    assert got.labels.visibility.tolist() == [1.0, 0.0, 1.0]
 
 
 def test_a_run_goes_on_from_its_start_and_knows_the_truth_from_there() -> None:
@@ -188,16 +184,20 @@ def test_other_protocols_start_once(sampler: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("layout", "folder", "sampler"),
+    ("dataset", "sampler"),
     [
-        ("otb", "otb_100", "full"),
-        ("vot", "vot2018", "supervised"),
-        ("vot", "mine", "supervised"),
-        ("vot", "vot2018_longterm", "longterm"),
+        ("otb_100", "full"),
+        ("vot2018", "supervised"),
+        ("vot:mine", "supervised"),
+        ("pysot:VOT2019", "supervised"),
+        ("otb:vot2018", "full"),
+        ("vot2018_longterm", "longterm"),
+        ("vot:My_Longterm", "longterm"),
+        ("pysot:VOT2018-LT", "longterm"),
     ],
 )
-def test_the_benchmarks_own_protocol(layout: str, folder: str, sampler: str) -> None:
-    assert own_sampler(layout, folder) == sampler and sampler in SAMPLERS
+def test_the_benchmarks_own_protocol(dataset: str, sampler: str) -> None:
+    assert own_sampler(benchmark_of(parse_dataset_name(dataset))) == sampler and sampler in SAMPLERS
 
 
 def test_a_box_without_area_or_numbers_is_no_place_to_start_at() -> None:

@@ -159,8 +159,8 @@ def test_a_box_of_no_size_does_not_reach_back_into_the_sequence_before() -> None
 
 def test_got10k_pools_the_frames_of_all_sequences_but_the_first_and_those_with_nothing_visible() -> None:
     box = [10.0, 10.0, 40.0, 20.0]
-    short = labels([box] * 3, size=(200, 100), visibility=np.array([1.0, 1.0, 0.0]))
-    long = labels([box] * 5, name="run", size=(200, 100), visibility=np.ones(5))
+    short = labels([box] * 3, size=(200, 100), present=np.array([True, True, False]))
+    long = labels([box] * 5, name="run", size=(200, 100))
     far = [150.0, 10.0, 40.0, 20.0]
     found = score(
         [short, long], [np.array([box, far, box]), np.array([far, box, box, box, far])], "got10k", "got10k_val"
@@ -179,10 +179,10 @@ def test_got10k_clips_boxes_to_the_image_and_moves_x_without_shrinking_the_width
 def test_got10k_needs_the_size_of_the_images_and_a_frame_that_counts() -> None:
     with pytest.raises(DataError, match="sequence 'walk': the size of its images is not known"):
         score([labels([[1, 1, 2, 2]] * 2)], [np.ones((2, 4))], "got10k", "got10k_val")
-    hidden = labels([[1, 1, 2, 2]] * 2, size=(9, 9), visibility=np.zeros(2))
+    hidden = labels([[1, 1, 2, 2]] * 2, size=(9, 9), present=np.zeros(2, bool))
     with pytest.raises(DataError, match="sequence 'walk': no frame with a valid truth"):
         score([hidden], [np.ones((2, 4))], "got10k", "got10k_val")
-    seen = labels([[1, 1, 2, 2]] * 2, name="run", size=(9, 9), visibility=np.ones(2))
+    seen = labels([[1, 1, 2, 2]] * 2, name="run", size=(9, 9))
     found = score([hidden, seen], [np.ones((2, 4)), seen.boxes], "got10k", "got10k_val")
     assert found.overall["AO"] == 1.0 and np.isnan(found.per_sequence["AO"][0])
 
@@ -211,7 +211,7 @@ def test_got10ks_own_package_gives_the_same_scores(tmp_path: Path) -> None:
         for repetition in range(1, 4):
             pred = np.round(truth + rng.normal(0, 9, truth.shape), 3)
             np.savetxt(results / name / f"{name}_{repetition:03}.txt", pred, delimiter=",", fmt="%.3f")
-            truths.append(labels(truth, name=name, size=(120, 80), visibility=cover / 8))
+            truths.append(labels(truth, name=name, size=(120, 80), present=cover > 0))
             boxes.append(pred)
     (folder / "list.txt").write_text("\n".join(sorted(path.name for path in folder.iterdir())))
 

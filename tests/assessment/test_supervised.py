@@ -168,6 +168,17 @@ def test_a_failure_too_near_the_end_for_another_start() -> None:
     assert score([still(60)], [[run(60, [57])]], "vot", "vot2019").overall["EAO"] == 1.0
 
 
+@pytest.mark.parametrize("again", [60, 300])
+def test_a_start_that_waits_for_the_target_begins_the_next_fragment_of_pysot(again: int) -> None:
+    """Perfect but for a failure at frame 30, after which the target is out of view until frame 60, or to the end."""
+    own = run(300, [30])
+    own.codes[35:again] = SKIPPED
+    own.codes[again : again + 1] = START
+    left = 300 - again - 1
+    expected = [(29 / k + 1) / 2 if k <= left else 29 / k for k in range(45, 291)]
+    assert score([still(300)], [[own]], "pysot", "vot2019").overall["EAO"] == pytest.approx(np.mean(expected))
+
+
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_tags_count_frames(convention: str) -> None:
     tagged = np.zeros(60, bool)

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 from seqtrack.assessment import protocols
 from seqtrack.assessment.protocols import OPE, SUPERVISED, Run
 from seqtrack.assessment.results import SequenceResult
+from seqtrack.assessment.scores import Labels
 from seqtrack.data.datasets import Dataset, open_dataset
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations
@@ -27,6 +29,7 @@ from seqtrack.errors import DataError, TrialError
 from seqtrack.models.params import parse_model_params
 from seqtrack.models.siamfc import SiamFC
 from seqtrack.pipeline import track_runs
+from seqtrack.pipeline.assess_trial import what_a_track_depends_on
 from seqtrack.pipeline.track_runs import Advance, Setup, on_cpu, on_device
 from seqtrack.tracking.courses import FAILED
 from seqtrack.tracking.siamfc import SiamFCBatchTracker, SiamFCTracker
@@ -133,6 +136,31 @@ def test_two_processes_find_to_the_last_bit_what_one_does(
     assert_equal(alone, gathered(on_cpu(setup, runs[::-1], 1, at_once=True), runs))
     if protocol == SUPERVISED:
         assert any((result.codes == FAILED).any() for result in alone.values())
+
+
+class Beside(StaticTracker):
+    """Not half a pixel from losing the target: one column is shared by pysot's count, none by vot-toolkit's."""
+
+    def update(self, frame: Any) -> Any:
+        return self._box + np.array([9.6, 0, 0, 0]), 1.0
+
+
+def test_a_restart_is_where_the_convention_sees_no_overlap(dataset: Dataset, runs: list[Run]) -> None:
+    sequence, total = runs[0].sequence, len(runs[0].sequence.frames)
+    still = Labels(sequence.name, np.tile([4.0, 4.0, 10.0, 10.0], (total, 1)), np.ones(total, bool))
+    run = Run(replace(sequence, labels=still), 0, 0)
+    for rule, has_failed in (("pysot", False), ("vot", True)):
+        setup = replace(set_up(Beside, dataset, SUPERVISED), rule=rule)
+        found = gathered(on_cpu(setup, [run], 1, at_once=False), [run])[run.key]
+        assert (found.codes == FAILED).any() == has_failed, rule
+
+
+def test_tracks_with_restarts_are_those_of_their_convention_others_of_any() -> None:
+    def same(eval_id: str) -> bool:
+        one, other = ({"eval_id": eval_id, "convention": name, "assess": {}} for name in ("pysot", "vot"))
+        return what_a_track_depends_on(one) == what_a_track_depends_on(other)
+
+    assert [same(f"vot2018-{sampler}") for sampler in ("supervised", "longterm", "full")] == [False, True, True]
 
 
 def test_so_does_a_process_that_starts_from_nothing(

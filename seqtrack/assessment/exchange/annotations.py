@@ -21,8 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from seqtrack.assessment.exchange.benchmarks import SERVED, first_pixel, in_order, window
+from seqtrack.assessment.benchmark import first_pixel
+from seqtrack.assessment.exchange.benchmarks import SERVED, in_order, window
 from seqtrack.assessment.exchange.publishers import flags_of, read_own
+from seqtrack.assessment.protocols import labels_of
 from seqtrack.assessment.scores import Bools, Floats, Labels
 from seqtrack.data.datasets import open_index_of
 from seqtrack.data.formats import DatasetName, Tree
@@ -64,13 +66,11 @@ def from_data(benchmark: DatasetName, locations: Locations) -> list[Labels]:
     source = locate(benchmark, locations)
     if source.preproc == ORIGINAL and (labels := read_own(source.tree(locations.cache_dir), benchmark)) is not None:
         return labels
-    index = open_index_of(benchmark, locations, lambda text: None)
-    shift = np.array([first_pixel(benchmark)] * 2 + [0.0] * 2)
-    videos = benchmark.videos(index)
+    index, first = open_index_of(benchmark, locations, lambda text: None), first_pixel(benchmark)
     tree = source.tree(locations.cache_dir) if source.preproc == ORIGINAL else None
     return [
-        _marked(_labels_of(index, video, track, shift), benchmark, tree, index, video, track)
-        for video in videos
+        _marked(labels_of(index, video, track).moved(first), benchmark, tree, index, video, track)
+        for video in benchmark.videos(index)
         for track in index.tracks_of(video)
     ]
 
@@ -81,19 +81,6 @@ def _marked(labels: Labels, name: DatasetName, tree: Tree | None, index: Index, 
     frames = np.asarray(index.track(track).frames, np.int64)
     marks = read_marks(name.layout, name.part, tree, index.video_name(video), labels.name, frames)
     return dataclasses.replace(labels, tags=marks.tags, attributes=marks.attributes)
-
-
-def _labels_of(index: Index, video: int, track: int, shift: Floats) -> Labels:
-    known, regions = index.track(track), index.polygons(track)
-    boxes = np.asarray(known.boxes, np.float64)
-    return Labels(
-        name=index.track_name(track),
-        boxes=boxes + shift,
-        present=np.asarray(known.present, np.bool_),
-        size=index.video_size(video),
-        regions=None if regions is None else np.asarray(regions, np.float64),
-        visibility=np.asarray(known.visibility, np.float64),
-    )
 
 
 def _check_served(benchmark: DatasetName) -> None:

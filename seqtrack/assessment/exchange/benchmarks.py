@@ -1,4 +1,4 @@
-"""What is known of a benchmark without its data: its sequences, and where its publisher counts pixels from."""
+"""What is known of a benchmark without its data: its sequences and which of their frames are labelled."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from seqtrack.assessment.exchange.names import match
-from seqtrack.data.formats import DatasetName, lasot, otb, parse_dataset_name, pysot, uav123
+from seqtrack.data.formats import DatasetName, lasot, otb, parse_dataset_name, uav123
 from seqtrack.data.formats.published import PUBLISHED
 from seqtrack.errors import DataError
 
-_ONE_BASED = ("otb", "tc128", "uav123", "dtb70")
 _TWO_TARGETS = {
     "Jogging": ("Jogging-1", "Jogging-2"),
     "Skating2": ("Skating2-1", "Skating2-2"),
@@ -20,14 +19,6 @@ _NUMBERED = {"got10k_val": ("GOT-10k_Val_{:06d}", 180), "got10k_test": ("GOT-10k
 
 SERVED = ("got10k_test", "trackingnet_test")
 """Benchmarks whose labels are their servers' secret."""
-
-
-def first_pixel(name: DatasetName) -> float:
-    """What the publisher calls the first pixel: 1 where the benchmark was made with MATLAB, else 0."""
-    one_based = name.layout in _ONE_BASED or (
-        name.layout == "pysot" and name.folder.lower().startswith(pysot.ONE_BASED)
-    )
-    return 1.0 if one_based else 0.0
 
 
 def sequences_of(name: DatasetName) -> tuple[str, ...] | None:

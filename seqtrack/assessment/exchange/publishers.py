@@ -1,7 +1,6 @@
 """LaSOT's and GOT-10k's annotations from the publisher's own folders, exactly and without the frames.
 
-An index holds what training needs: presence, which is what LaSOT's flags and the area of a box say together, and a
-visibility that GOT-10k's two files give together. Toolkits ask each file alone.
+An index, which needs the frames, gives the same (``protocols.labels_of``); the annotations are a thousandth of them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from seqtrack.data.formats.rows import parse_rows
 from seqtrack.errors import DataError
 
 _SIZE = re.compile(rb"^resolution:[ \t]*\((\d+), *(\d+)\)", re.MULTILINE)
-_EIGHTHS = 8.0
 
 
 def read_own(tree: Tree, benchmark: DatasetName) -> list[Labels] | None:
@@ -67,7 +65,6 @@ def _got10k(tree: Tree, folder: str) -> Labels | None:
         boxes,
         cover > 0,
         size=(int(size[1]), int(size[2])),
-        visibility=cover / _EIGHTHS,
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from seqtrack.assessment.exchange.benchmarks import guesses, window
 from seqtrack.assessment.exchange.layouts import TrackerFiles
 from seqtrack.assessment.exchange.names import match
-from seqtrack.assessment.scores import Floats, Labels
+from seqtrack.assessment.scores import Floats, Labels, moved
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.formats.rows import parse_rows
 from seqtrack.data.geometry import polygon_hull
@@ -44,6 +44,11 @@ class Run:
     regions: Floats | None = None
     scores: Floats | None = None
     codes: NDArray[np.uint8] | None = None
+
+    def moved(self, by: float) -> Run:
+        """As ``Labels.moved``."""
+        regions = None if self.regions is None else moved(self.regions, by)
+        return replace(self, boxes=moved(self.boxes, by), regions=regions)
 
 
 @dataclass

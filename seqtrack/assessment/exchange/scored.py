@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from seqtrack.assessment import conventions, longterm, scoring, supervised
+from seqtrack.assessment.benchmark import benchmark_of, first_pixel
 from seqtrack.assessment.conventions import Convention
 from seqtrack.assessment.exchange.reading import Results, Run
 from seqtrack.assessment.scores import Floats, Labels
@@ -44,12 +46,17 @@ def convention_of(layout: str, benchmark: DatasetName, name: str | None) -> Conv
     Raises:
         UserError: it is none for their protocol; names the nearest.
     """
-    return conventions.find(PROTOCOL_OF.get(layout, "ope"), name, str(benchmark))
+    return conventions.find(PROTOCOL_OF.get(layout, "ope"), name, benchmark_of(benchmark))
 
 
 def score_results(results: Results, labels: Sequence[Labels], benchmark: DatasetName, name: str | None) -> Scored:
-    """The scores of what ``read_results`` gave for these labels."""
-    convention, dataset = convention_of(results.layout, benchmark, name), str(benchmark)
+    """The scores of what ``read_results`` gave for these labels, both in coordinates of the publisher."""
+    convention, dataset = convention_of(results.layout, benchmark, name), benchmark_of(benchmark)
+    if convention.protocol != "ope":
+        # These count pixels of the images, from 0.
+        first = first_pixel(benchmark)
+        labels = [truth.moved(-first) for truth in labels]
+        results = dataclasses.replace(results, runs=[[run.moved(-first) for run in runs] for runs in results.runs])
     by_tag: Mapping[str, Mapping[str, float]] = {}
     if convention.protocol == "ope":
         scores = scoring.score(

@@ -24,8 +24,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrack.assessment.exchange.benchmarks import first_pixel
-from seqtrack.assessment.scores import Floats
+from seqtrack.assessment.benchmark import first_pixel
+from seqtrack.assessment.scores import Floats, moved
 from seqtrack.data.formats import DatasetName
 from seqtrack.errors import UserError
 from seqtrack.runs import atomic
@@ -179,9 +179,7 @@ class _Writer:
         return _rows(self._in_own_coordinates(run.boxes), delimiter)
 
     def _in_own_coordinates(self, boxes: Floats) -> Floats:
-        first = first_pixel(self.dataset)
-        moved: Floats = boxes + np.array([first, first, 0.0, 0.0])
-        return moved
+        return moved(boxes, first_pixel(self.dataset))
 
     def _of_vot(self, name: str, runs: Sequence[Tracked]) -> dict[str, str]:
         files = {}

@@ -10,8 +10,9 @@
 
 Coordinates are taken as they are: the publisher's toolkit (got-10k/toolkit, ``datasets/got10k.py``) subtracts
 nothing, and its metrics clip boxes to [0, width]. ``cut_by_image.label`` is not kept. The unpacked archives may lie
-in their own folders (``GOT-10k_Train_split_01/``). The target is present where its cover is not 0, which are the
-frames that the toolkit's evaluation counts.
+in their own folders (``GOT-10k_Train_split_01/``). The target is present where its cover is not 0 and it is not
+flagged as absent. The visibility is the cover alone, as it stands: the toolkit's evaluation counts the frames where
+it is not 0, and asks no flag.
 
 Huang, Zhao, Huang: GOT-10k, PAMI 2019.
 """
@@ -90,10 +91,11 @@ def read(tree: Tree, entry: str, sizes: Sizes) -> VideoAnnotation:
     absent = _labels(tree, entry, "absence.label", files, labelled, highest=1)
     cover = _labels(tree, entry, "cover.label", files, labelled, highest=_EIGHTHS)
     lost = None if absent is None else absent == 1
-    visibility = None
+    visibility = occluded = None
     if cover is not None:
         lost = cover == 0 if lost is None else lost | (cover == 0)
-        visibility = np.where(lost, 0, cover / _EIGHTHS)
+        visibility = cover / _EIGHTHS
+        occluded = ~lost & (cover < _EIGHTHS)
     return video_of_one_target(
         tree,
         video,
@@ -103,7 +105,7 @@ def read(tree: Tree, entry: str, sizes: Sizes) -> VideoAnnotation:
         sizes,
         positions=first_only,
         lost=lost,
-        occluded=None if visibility is None else (visibility > 0) & (visibility < 1),
+        occluded=occluded,
         category=_category(tree, entry, files),
         visibility=None if visibility is None else visibility.astype(np.float16),
     )

@@ -8,8 +8,9 @@
 
 The target is absent where it is fully occluded or out of view, as in LaSOT's own flags (pytracking,
 ``ltr/dataset/lasot.py``); boxes stay as they are written, also there, and two with a negative side (lion-5, tiger-6)
-are of absent targets. Coordinates are taken as they are: neither LaSOT's evaluation nor pytracking, pysot or got10k
-subtracts anything. ``nlp.txt`` (a sentence on the target) is not kept.
+are of absent targets. The visibility is what the flags alone say: three empty boxes of the test part are not flagged,
+and LaSOT's evaluation asks the flags. Coordinates are taken as they are: neither LaSOT's evaluation nor pytracking,
+pysot or got10k subtracts anything. ``nlp.txt`` (a sentence on the target) is not kept.
 
 Fan et al.: LaSOT, CVPR 2019, whose ``testing_set.txt`` is the source of ``TEST``; the extension: IJCV 2021.
 """
@@ -115,6 +116,7 @@ def read(tree: Tree, entry: str, sizes: Sizes) -> VideoAnnotation:
         frames=np.arange(len(frames)),
         boxes=boxes,
         present=present & ~occluded & ~outside,
+        visibility=np.where(occluded | outside, 0, 1).astype(np.float16),
         occluded=occluded,
         category=category,
     )

@@ -26,6 +26,9 @@ class Published:
     licence: str = ""
 
 
+ONE_BASED = ("otb", "cvpr13", "uav", "tc128", "dtb70")
+"""How the names of pysot's JSONs begin whose benchmark was made with MATLAB, which counts pixels from 1."""
+
 _OTB = "http://cvlab.hanyang.ac.kr/tracker_benchmark/datasets.html"
 _TC128 = "https://www.dabi.temple.edu/~hbling/data/TColor-128/TColor-128.html"
 _UAV = "https://cemse.kaust.edu.sa/ivul/uav123"

@@ -25,13 +25,11 @@ from numpy.typing import NDArray
 
 from seqtrack.data.formats import MANIFEST, Sizes, Tree, VideoAnnotation
 from seqtrack.data.formats.common import exists, frames_in, join, read_json, video_of_one_target
+from seqtrack.data.formats.published import ONE_BASED
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.errors import DataError
 
 EXPECTED = "<Name>.json with {sequence: {video_dir, img_names, gt_rect}} beside the folders of frames"
-
-ONE_BASED = ("otb", "cvpr13", "uav", "tc128", "dtb70")
-"""How the names of JSONs begin whose benchmark was made with MATLAB."""
 
 _COPY = re.compile(r"(.+)[-_.]\d")
 

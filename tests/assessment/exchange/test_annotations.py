@@ -174,4 +174,3 @@ def test_lasot_and_got10k_as_published_need_no_frames(tmp_path: Path) -> None:
     (folder / "meta_info.ini").write_text("[METAINFO]\nurl: x\nresolution: (1920, 1080)\n")
     (got10k,) = read_annotations(tmp_path / "GOT-10k", parse_dataset_name("got10k_val"))
     assert (got10k.size, got10k.present.tolist()) == ((1920, 1080), [True, False, True])
-    assert got10k.visibility is not None and got10k.visibility.tolist() == [1, 0, 0.5]

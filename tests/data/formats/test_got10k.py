@@ -92,6 +92,13 @@ def test_cover_of_0_means_absent_even_where_absence_says_nothing(tmp_path: Path)
     assert read("got10k", tmp_path, "val")[0].tracks[0].present.tolist() == [True, False, True]
 
 
+def test_the_visibility_is_the_cover_alone_which_the_toolkit_counts_by(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "GOT-10k_Val_000001", "1,2,3,4\n" * 3, absence="0\n1\n1\n", cover="8\n5\n0\n")
+    track = read("got10k", tmp_path, "val")[0].tracks[0]
+    assert track.visibility is not None and track.visibility.tolist() == [1, 5 / 8, 0]
+    assert track.present.tolist() == [True, False, False] and not track.occluded.any()
+
+
 def test_the_box_of_an_absent_target_may_be_anything(tmp_path: Path) -> None:
     rows = "1,2,3,4\n-1,-1,-1,-1\n0,0,999,999\n"
     write_sequence(tmp_path / "GOT-10k_Val_000001", rows, absence="0\n1\n1\n", cover="8\n0\n0\n")

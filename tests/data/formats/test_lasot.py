@@ -74,6 +74,13 @@ def test_absent_when_out_of_view_or_fully_occluded_with_boxes_as_written(lasot: 
     assert track.occluded.tolist() == [False, True, False, False]
 
 
+def test_the_visibility_is_what_the_flags_alone_say(tmp_path: Path) -> None:
+    write_sequence(tmp_path / "cat/cat-1", "1,2,3,4\n0,0,0,0\n0,0,0,0\n", occluded="0,0,0", outside="0,0,1")
+    track = read("lasot", tmp_path)[0].tracks[0]
+    assert track.visibility is not None and track.visibility.tolist() == [1, 1, 0]
+    assert track.present.tolist() == [True, False, False]
+
+
 def test_the_test_part_has_280_sequences_in_the_publishers_order(tmp_path: Path) -> None:
     assert len(set(TEST)) == 280
     for name in TEST:
