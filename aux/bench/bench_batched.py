@@ -53,7 +53,8 @@ def rows() -> Iterator[Row]:
         dataset = generated(Path(folder), 64 if is_gpu else SLOTS, 100 if is_gpu else 4, (640, 480))
         runs = protocols.runs(protocols.sequences(dataset.index), "full")
         frames = sum(len(run.frames) for run in runs)
-        setup = Setup(lambda: SiamFCTracker(model, device=device), dataset, protocols.OPE, 0, deterministic=False)
+        single = SiamFCTracker(model, device=device)
+        setup = Setup(lambda: lambda: single, dataset, protocols.OPE, 0, deterministic=False)
         batch = SiamFCBatchTracker(model, device=device, slots=SLOTS)
 
         alone = {result.name: result.boxes for _, done in on_device(setup, runs, None) for result in done}

@@ -23,6 +23,8 @@ from seqtrack.errors import SeqtrackError, TrialError
 log = logging.getLogger(__name__)
 
 _JOBS_PER_PROCESS = 4  # at work or done, and not yet taken
+# What kills more than that (a fault in a tracker, no memory) will kill the next one too.
+_MOST_REPLACED = 2
 
 Context = TypeVar("Context")
 Job = TypeVar("Job")
@@ -96,8 +98,9 @@ def _do(job: Any) -> Any:
 class Crew(Generic[Job, Report]):
     """Processes that take a job each and report while they are at it, beside whatever this one does meanwhile.
 
-    Each has a pipe of its own, so that one that is killed takes nothing with it but its job. They write nothing, and
-    are killed when this one has enough. Signals are this process's business: they ignore those that ask to stop.
+    Each has a pipe of its own, so that one that is killed takes nothing with it but its job, which waits again, and
+    another process is started. They write nothing, and are killed when this one has enough. Signals are this
+    process's business: they ignore those that ask to stop.
 
     Args:
         prepare: called with ``context`` in each process; what it returns does a job and yields reports.
@@ -111,62 +114,82 @@ class Crew(Generic[Job, Report]):
         processes: int,
         method: str | None = None,
     ) -> None:
-        start = multiprocessing.get_context(method)
+        self._start = multiprocessing.get_context(method)
+        self._task = prepare, context
         self._members: dict[Connection, BaseProcess] = {}
-        self._busy: set[Connection] = set()
+        self._jobs: dict[Connection, Job] = {}
+        self._replaced = 0
         for _ in range(processes):
-            mine, theirs = start.Pipe()
-            process = start.Process(target=_serve, args=(theirs, prepare, context), daemon=True)  # type: ignore[attr-defined]
-            process.start()
-            theirs.close()  # only the process itself holds it now: its end is the pipe's
-            self._members[mine] = process
+            self._add()
+
+    def _add(self) -> None:
+        mine, theirs = self._start.Pipe()
+        process = self._start.Process(target=_serve, args=(theirs, *self._task), daemon=True)  # type: ignore[attr-defined]
+        process.start()
+        theirs.close()  # only the process itself holds it now: its end is the pipe's
+        self._members[mine] = process
 
     @property
     def is_busy(self) -> bool:
-        return bool(self._busy)
+        return bool(self._jobs)
 
-    def poll(self, waiting: deque[Job], timeout: float = 0.0) -> list[Report]:
+    def poll(self, waiting: deque[Job], timeout: float = 0.0) -> list[tuple[Job, Report | None]]:
         """Hands out jobs from the left of ``waiting``, and collects what was reported within ``timeout`` seconds.
 
+        Returns:
+            (job, report) pairs; None in place of a report if whoever had the job was killed, and it waits again.
+
         Raises:
-            TrialError: a process was killed. Whatever a job raised.
+            TrialError: processes are killed again and again. Whatever a job raised.
         """
         self._hand_out(waiting)
-        reports: list[Report] = []
-        for member in wait(list(self._busy), timeout):
+        reports: list[tuple[Job, Report | None]] = []
+        for member in wait(list(self._jobs), timeout):
             assert isinstance(member, Connection)
             try:
-                while member in self._busy and member.poll():
+                while member in self._jobs and member.poll():
                     is_over, value = member.recv()
                     if isinstance(value, BaseException):
                         raise value
                     if is_over:
-                        self._busy.discard(member)
+                        del self._jobs[member]
                     else:
-                        reports.append(value)
+                        reports.append((self._jobs[member], value))
             except (EOFError, ConnectionError):
-                raise TrialError(self._why_gone(member)) from None
+                job = self._jobs.pop(member)
+                reports.append((job, None))
+                waiting.appendleft(job)
+                self._replace(member)
         self._hand_out(waiting)
         return reports
 
     def _hand_out(self, waiting: deque[Job]) -> None:
-        for member in self._members:
-            if waiting and member not in self._busy:
+        for member in list(self._members):
+            if waiting and member not in self._jobs:
                 try:
                     member.send(waiting[0])
                 except ConnectionError:
-                    raise TrialError(self._why_gone(member)) from None
-                waiting.popleft()
-                self._busy.add(member)
+                    self._replace(member)  # which is given a job the next time
+                    continue
+                self._jobs[member] = waiting.popleft()
 
-    def _why_gone(self, member: Connection) -> str:
-        process = self._members[member]
+    def _replace(self, member: Connection) -> None:
+        """Starts another process in place of one that is gone, unless that has been done too often."""
+        process = self._members.pop(member)
+        member.close()
         process.join(1)
         code = process.exitcode or 0
         how = (
             f"was killed by {signal.Signals(-code).name} (out of memory?)" if code < 0 else f"ended with code {code}"
         )
-        return f"a process that helps this trial {how}; give the same command again to go on from what is done"
+        if self._replaced == _MOST_REPLACED:
+            raise TrialError(
+                f"a process that helps this trial {how}, as {_MOST_REPLACED} others were gone before; give the same"
+                " command again to go on from what is done"
+            )
+        log.warning("a process that helps this trial %s; another takes its place", how)
+        self._replaced += 1
+        self._add()
 
     def close(self) -> None:
         """Ends all of them at once, whatever they are at."""
@@ -175,7 +198,7 @@ class Crew(Generic[Job, Report]):
         for connection, process in self._members.items():
             process.join()
             connection.close()
-        self._members, self._busy = {}, set()
+        self._members, self._jobs = {}, {}
 
 
 def _serve(connection: Connection, prepare: Callable[[Any], Callable[[Any], Iterator[Any]]], context: Any) -> None:
@@ -202,7 +225,8 @@ def _sendable(error: BaseException) -> BaseException:
         pickle.loads(pickle.dumps(error))
     except Exception:
         return TrialError(f"{type(error).__name__}: {error}")
-    return error
+    # One that ends a program ends the helper alone.
+    return error if isinstance(error, Exception) else TrialError(f"{type(error).__name__}: {error}")
 
 
 def leave_signals_to_parent() -> None:

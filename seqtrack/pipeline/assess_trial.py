@@ -176,7 +176,7 @@ def _track(
     how: dict[str, Any] = {"train": request.train, "tracker_params": request.assess.tracker_params, "device": device}
     load = functools.partial(_load, trial, assessment.step)
     setup = Setup(
-        functools.partial(load, functools.partial(loaded_tracker.make, **how)),
+        functools.partial(load, functools.partial(loaded_tracker.maker, **how)),
         dataset,
         protocols.PROTOCOLS[assessment.eval_set.sampler],
         trial.seed,

@@ -71,7 +71,7 @@ class ExternalFamily:
 
         try:
             inner = self.tracker_class(**params)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = " ".join(str(error).split())[:200]
             raise UserError(f"{self.name} cannot be made: {type(error).__name__}: {text}") from error
         return ExternalTracker(inner, self.name)
@@ -81,7 +81,7 @@ def _find(name: str) -> Any:
     module, _, class_name = name.partition(":")
     try:
         imported = importlib.import_module(module)
-    except Exception as error:  # whatever a person's module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a person's module does when it is imported
         text = " ".join(str(error).split())[:200]
         raise UserError(f"--tracker: cannot import {module!r} ({type(error).__name__}: {text})") from error
     found = getattr(imported, class_name, None)

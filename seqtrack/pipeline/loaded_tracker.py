@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +45,7 @@ def load_tracker(
     train = read_train_config(run)
     params = families.find(train.model).resolve_tracker_params(dict(tracker_params or {}))
     try:
-        tracker = make(folder, train, params, find_device(device))
+        tracker = maker(folder, train, params, find_device(device))()
     except DamagedCheckpoint as error:
         raise UserError(f"--checkpoint: {error}") from error
     return _Resized(tracker, train) if _resizes(train) else tracker
@@ -81,16 +83,26 @@ def read_train_config(run: RunFolder) -> TrainConfig:
     return configuration.build(content["train"]).train
 
 
-def make(
+def maker(
     folder: CheckpointFolder, train: TrainConfig, tracker_params: dict[str, Any], device: torch.device
-) -> Tracker:
-    """The tracker with the weights of a checkpoint. Raises ``checkpoints.DamagedCheckpoint``."""
+) -> Callable[[], Tracker]:
+    """What makes a tracker for each run, with the weights of a checkpoint, which is read here and now.
+
+    Raises ``checkpoints.DamagedCheckpoint``.
+    """
     import torch
 
     family = families.find(train.model)
     task = _task(family, folder, train, device)
-    with torch.inference_mode():
-        return family.tracker(task, tracker_params, device, train.precision)
+
+    def make() -> Tracker:
+        with torch.inference_mode():
+            return family.tracker(task, tracker_params, device, train.precision)
+
+    if isinstance(family, families.BatchFamily):
+        # Whatever was tracked in a slot before, and whoever is in the others, has no say: one will do for all runs.
+        return functools.cache(make)
+    return make
 
 
 def make_batch(

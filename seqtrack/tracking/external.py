@@ -51,7 +51,7 @@ class ExternalTracker:
     def _call(self, what: str, method: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return method(*arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # nor has it to end the program
             log.exception("%s raised in %s", self._name, what)
             text = " ".join(str(error).split())[:200]
             raise TrackerError(f"{self._name} raised {type(error).__name__} in {what}: {text}") from error

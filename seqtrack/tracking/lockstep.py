@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -26,16 +26,15 @@ MOST_AHEAD = 4
 def track_in_lockstep(
     tracker: BatchTracker, runs: Iterable[TrackedRun], decoders: int
 ) -> Generator[tuple[int, list[TrackedRun]]]:
-    """Runs ``tracker`` over all runs, which are begun in this order (the longest first keeps the batch full).
+    """Runs ``tracker`` over all runs, which are begun in this order (the longest first keeps the batch full), each
+    taken from ``runs`` when its turn comes.
 
     Yields after each tick by how many frames all runs together advanced, and which of them are done. The time of a
     tick is shared equally among its runs; resizing to the view is done by the ``decoders`` threads and not in it.
     """
-    given = list(runs)
-    if nothing_to_do := [run for run in given if run.course.next() is None]:
-        yield sum(run.length for run in nothing_to_do), nothing_to_do
+    nothing_to_do: list[TrackedRun] = []
     with ThreadPoolExecutor(max(1, decoders), "decode") as pool:
-        lanes = (_Lane(run, pool, _ahead(run, tracker.slots)) for run in given if run.course.next() is not None)
+        lanes = _lanes(runs, pool, tracker.slots, nothing_to_do)
         # One run stands ready, its first frames being decoded, so that a free slot need not wait for them.
         ready = next(lanes, None)
         at_work: dict[int, _Lane] = {}
@@ -44,6 +43,9 @@ def track_in_lockstep(
                 for slot in range(tracker.slots):
                     if slot not in at_work and ready is not None:
                         at_work[slot], ready = ready, next(lanes, None)
+                if nothing_to_do:
+                    yield sum(run.length for run in nothing_to_do), [*nothing_to_do]
+                    nothing_to_do.clear()
                 if not at_work:
                     return
                 yield _tick(tracker, at_work)
@@ -51,15 +53,26 @@ def track_in_lockstep(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
+def _lanes(
+    runs: Iterable[TrackedRun], pool: ThreadPoolExecutor, slots: int, nothing_to_do: list[TrackedRun]
+) -> Iterator[_Lane]:
+    """Of those runs that have a first step; the others are put aside."""
+    for run in runs:
+        if run.course.next() is None:
+            nothing_to_do.append(run)
+        else:
+            yield _Lane(run, pool, _ahead(run, slots))
+
+
 def _tick(tracker: BatchTracker, at_work: dict[int, _Lane]) -> tuple[int, list[TrackedRun]]:
     """One frame for each; lanes that have ended are taken out."""
     taken = {slot: lane.take() for slot, lane in sorted(at_work.items())}
     starts = [(slot, view, step.init_box) for slot, (step, view) in taken.items() if step.init_box is not None]
     others = [(slot, view) for slot, (step, view) in taken.items() if step.init_box is None]
+    for slot, _, _ in starts:
+        at_work[slot].run.prepare_once()
     clock = time.perf_counter()
     if starts:
-        for slot, _, _ in starts:
-            at_work[slot].run.prepare_once()
         boxes = [at_work[slot].run.to_view(box, view) for slot, view, box in starts]
         with at_work[starts[0][0]].run.at_work():  # of one: nobody else's tracker is in a larger batch
             tracker.init([view for _, view, _ in starts], boxes, [slot for slot, _, _ in starts])

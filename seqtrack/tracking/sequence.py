@@ -27,7 +27,8 @@ class TrackedRun:
         read: the frame at a position of the course, (H, W, 3) uint8 RGB as stored. May be called by several threads.
         original_size: (width, height) of the original image.
         view_size: each frame is resized to this first, if given.
-        prepare: called before the tracker is started for the first time, but not again after a failure.
+        prepare: called before the tracker is started for the first time, but not again after a failure; takes no part
+            in ``seconds``.
         describe: what messages call the frame at a position.
         seconds: that the tracker has taken, resizing to the view included where it is done in turn, reading and
             decoding not.
@@ -87,10 +88,11 @@ def track(tracker: Tracker, run: TrackedRun) -> Iterator[int]:
     before = 0
     while (step := run.course.next()) is not None:
         frame = run.read(step.position)
+        if step.init_box is not None:
+            run.prepare_once()
         start = time.perf_counter()
         view = run.view(frame)
         if step.init_box is not None:
-            run.prepare_once()
             with run.at_work():
                 tracker.init(view, run.to_view(step.init_box, view))
             run.course.answer(step.init_box, float("nan"))

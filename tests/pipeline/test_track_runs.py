@@ -6,7 +6,6 @@ import contextlib
 import functools
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -78,7 +77,11 @@ def siamfc() -> SiamFCTracker:
 
 def set_up(make_tracker: Callable[[], Any], dataset: Dataset, protocol: str = OPE, seed: int = 5) -> Setup:
     # Deterministic algorithms take seconds to ask for, and nothing here knows of others.
-    return Setup(make_tracker, dataset, protocol, seed, deterministic=False)
+    return Setup(functools.partial(as_it_is, make_tracker), dataset, protocol, seed, deterministic=False)
+
+
+def as_it_is(make_tracker: Callable[[], Any]) -> Callable[[], Any]:
+    return make_tracker
 
 
 class Gambler(StaticTracker):
@@ -91,6 +94,19 @@ class Gambler(StaticTracker):
         return super().update(frame)
 
 
+class Moody(StaticTracker):
+    """Draws lots from a generator of its own, which is seeded when it is made, and remembers what it has seen."""
+
+    def __init__(self) -> None:
+        self._mood = np.random.default_rng(0)
+        self._seen = float(np.random.random())  # of the run's own lots
+
+    def update(self, frame: Any) -> Any:
+        self._seen += 1
+        self._box += [self._mood.normal(), self._seen / 100, 0, 0]
+        return super().update(frame)
+
+
 class Slow(StaticTracker):
     def update(self, frame: Any) -> Any:
         time.sleep(0.005)
@@ -100,7 +116,7 @@ class Slow(StaticTracker):
 class Failing(StaticTracker):
     """Fails in any process but the one that made the test."""
 
-    def __init__(self, home: int, error: Exception) -> None:
+    def __init__(self, home: int, error: BaseException) -> None:
         self._home, self._error = home, error
 
     def update(self, frame: Any) -> Any:
@@ -126,7 +142,9 @@ def assert_equal(a: dict[tuple[str, int], SequenceResult], b: dict[tuple[str, in
             np.testing.assert_array_equal(getattr(result, name), getattr(b[key], name))
 
 
-@pytest.mark.parametrize(("make_tracker", "protocol"), [(siamfc, OPE), (Gambler, OPE), (Gambler, SUPERVISED)])
+@pytest.mark.parametrize(
+    ("make_tracker", "protocol"), [(siamfc, OPE), (Gambler, OPE), (Gambler, SUPERVISED), (Moody, OPE)]
+)
 def test_two_processes_find_to_the_last_bit_what_one_does(
     dataset: Dataset, runs: list[Run], make_tracker: Callable[[], Any], protocol: str
 ) -> None:
@@ -134,6 +152,11 @@ def test_two_processes_find_to_the_last_bit_what_one_does(
     alone = gathered(on_cpu(setup, runs, 1, at_once=True), runs)
     assert_equal(alone, gathered(on_cpu(setup, runs, 3, at_once=True), runs))
     assert_equal(alone, gathered(on_cpu(setup, runs[::-1], 1, at_once=True), runs))
+    if make_tracker is Moody:
+        assert_equal(alone, gathered(on_device(setup, runs, None), runs))
+        first = {key: result.boxes[1] - result.boxes[0] for key, result in alone.items()}
+        assert len({step[0].round(9) for step in first.values()}) == 1  # whatever was tracked before
+        assert len({step[1].round(9) for step in first.values()}) == len(runs)
     if protocol == SUPERVISED:
         assert any((result.codes == FAILED).any() for result in alone.values())
 
@@ -202,18 +225,51 @@ def test_little_work_is_done_here(dataset: Dataset, runs: list[Run], monkeypatch
     assert max(len(helpers()) for _ in on_cpu(setup, runs, 4, at_once=False)) == 3
 
 
-def test_a_helper_that_is_killed_is_said_so(dataset: Dataset, runs: list[Run]) -> None:
-    advances = on_cpu(set_up(Slow, dataset), runs, 2, at_once=True)
-    with contextlib.closing(advances):
-        next(advances)
-        next(advances)
-        helpers()[0].send_signal(signal.SIGSTOP)  # so that it is not done before it is killed
-        helpers()[0].kill()
-        with pytest.raises(
+def test_the_run_of_a_helper_that_is_killed_is_done_again(
+    dataset: Dataset, runs: list[Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    def attacked() -> Iterator[Advance]:
+        for number, advance in enumerate(on_cpu(set_up(Slow, dataset), runs, 2, at_once=True)):
+            yield advance
+            if number == 3:
+                helpers()[0].kill()
+
+    found = gathered(attacked(), runs)  # which adds up its frames
+    assert_equal(found, gathered(on_cpu(set_up(Slow, dataset), runs, 1, at_once=True), runs))
+    said = "a process that helps this trial was killed by SIGKILL (out of memory?); another takes its place"
+    assert [record.getMessage() for record in caplog.records].count(said) == 1
+
+
+def test_where_helpers_are_killed_again_and_again_it_ends(dataset: Dataset, runs: list[Run]) -> None:
+    killed: set[int] = set()
+    with (
+        contextlib.closing(on_cpu(set_up(Slow, dataset), runs, 2, at_once=True)) as advances,
+        pytest.raises(
             TrialError,
-            match=r"^a process that helps this trial was killed by SIGKILL \(out of memory\?\); give the same",
-        ):
-            list(advances)
+            match=r"^a process that helps this trial was killed by SIGKILL \(out of memory\?\), as 2 others were",
+        ),
+    ):
+        for _ in advances:
+            for helper in helpers():
+                helper.kill()
+                killed.add(helper.pid)
+    assert len(killed) == 3
+
+
+def test_a_run_is_begun_when_its_turn_comes(
+    dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has arrays as long as itself, and there may be thousands."""
+    begin, begun = Setup.begin, []
+
+    def counted(setup: Setup, run: Run, tracker: Any) -> Any:
+        begun.append(run.key)
+        return begin(setup, run, tracker)
+
+    monkeypatch.setattr(Setup, "begin", counted)
+    with contextlib.closing(on_device(set_up(StaticTracker, dataset), runs, None)) as advances:
+        next(advances)
+        assert len(begun) == 2  # and the next, whose first frames are being decoded
 
 
 def test_who_stops_leaves_nobody_behind(dataset: Dataset, runs: list[Run]) -> None:
@@ -232,4 +288,10 @@ def test_who_stops_leaves_nobody_behind(dataset: Dataset, runs: list[Run]) -> No
 def test_what_a_helper_meets_is_raised_here(dataset: Dataset, runs: list[Run], error: Exception) -> None:
     setup = set_up(functools.partial(Failing, os.getpid(), error), dataset)
     with pytest.raises(type(error), match=str(error)):
+        list(on_cpu(setup, runs, 2, at_once=True))
+
+
+def test_a_helper_that_somebody_ends_from_within_is_a_fault(dataset: Dataset, runs: list[Run]) -> None:
+    setup = set_up(functools.partial(Failing, os.getpid(), SystemExit(0)), dataset)
+    with pytest.raises(TrialError, match=r"^SystemExit: 0$"):
         list(on_cpu(setup, runs, 2, at_once=True))

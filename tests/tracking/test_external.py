@@ -20,7 +20,7 @@ class Saying:
         assert image is FRAME and box.tolist() == [1, 2, 3, 4]
 
     def update(self, image: Any) -> Any:
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
@@ -70,3 +70,8 @@ def test_what_it_raises_is_one_line_and_its_traceback_is_logged(caplog: pytest.L
     with pytest.raises(TrackerError, match=r"^mine:Saying raised ValueError in update: no idea$"):
         told(ValueError("no\nidea"))
     assert "raise self.answer" in caplog.text
+
+
+def test_it_has_not_to_end_the_program() -> None:
+    with pytest.raises(TrackerError, match=r"^mine:Saying raised SystemExit in update: 0$"):
+        told(SystemExit(0))

@@ -84,6 +84,17 @@ def test_frames_are_decoded_a_few_ahead_and_no_more(monkeypatch: pytest.MonkeyPa
     ticks.close()  # type: ignore[attr-defined]
 
 
+def test_runs_without_a_start_are_done_wherever_they_stand() -> None:
+    def unseen() -> TrackedRun:
+        course = Supervised(np.zeros((3, 4)), [False] * 3, lambda position, box: 1.0)
+        return TrackedRun(course, lambda position: np.zeros((8, 8, 3), np.uint8), (8, 8))
+
+    runs = [numbered(0, 2), unseen(), numbered(1, 1), unseen(), unseen()]
+    ticks = list(track_in_lockstep(Reader(1), iter(runs), 1))
+    assert sum(frames for frames, _ in ticks) == 12
+    assert sorted(runs.index(run) for _, finished in ticks for run in finished) == [0, 1, 2, 3, 4]
+
+
 def test_a_run_without_a_start_is_done_at_once() -> None:
     unseen = Supervised(np.zeros((3, 4)), [False] * 3, lambda position, box: 1.0)
     nothing = TrackedRun(unseen, lambda position: np.zeros((8, 8, 3), np.uint8), (8, 8))
