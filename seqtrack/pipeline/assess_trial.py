@@ -185,7 +185,9 @@ def _track(
         assessment.eval_set.convention,
     )
     if device.type == "cpu":
-        yield from on_cpu(setup, runs, assessment_processes(execution), execution.eval_workers is not None)
+        trials_left = sum(not plan.is_complete(request, request.run.trial(seed)) for seed in request.seeds)
+        processes = assessment_processes(execution, trials_left)
+        yield from on_cpu(setup, runs, processes, execution.eval_workers is not None)
     else:
         batch = load(functools.partial(loaded_tracker.make_batch, slots=execution.eval_batch, **how))
         yield from on_device(setup, runs, batch)

@@ -13,8 +13,11 @@ def trials_at_a_time(execution: ExecutionConfig) -> int:
     return execution.max_parallel or max(1, usable_cores() // execution.cpu_threads)
 
 
-def assessment_processes(execution: ExecutionConfig) -> int:
-    """Processes that track for one trial, its own included: its share of the cores, unless a person said."""
+def assessment_processes(execution: ExecutionConfig, trials_left: int) -> int:
+    """Processes that track for one trial, its own included: its share of the cores, unless a person said.
+
+    ``trials_left``: those that have something to do, this one among them.
+    """
     if execution.eval_workers is not None:
         return execution.eval_workers
-    return max(1, usable_cores() // min(execution.num_trials, trials_at_a_time(execution)))
+    return max(1, usable_cores() // max(1, min(trials_left, trials_at_a_time(execution))))

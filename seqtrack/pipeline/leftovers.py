@@ -24,9 +24,10 @@ from seqtrack.runs.paths import RunFolder, TrialFolder
 
 # From the command until a trial has an owner: indexes of large data sets are made in between.
 SECONDS_UNTIL_AT_WORK = 600.0
-CHECKPOINTS, CODE, REPRODUCED, STAGED = "checkpoints", "code", "reproduced", "staged"
+CHECKPOINTS, PARTIAL, CODE, REPRODUCED, STAGED = "checkpoints", "partial", "code", "reproduced", "staged"
 KINDS: Mapping[str, str] = {
     CHECKPOINTS: "of complete trials, but the selected, the last, and those that another run began from",
+    PARTIAL: "assessments that were begun with other code, data or flags, of complete trials",
     CODE: "checked out for jobs; git has it",
     REPRODUCED: "what seqtrack reproduce made",
     STAGED: "copies of tars on this machine that nobody uses",
@@ -78,14 +79,14 @@ def find(cache_dir: Path, tmp_data_dir: str | None = None) -> tuple[list[Leftove
         try:
             request = read_submission(run)
             reason = _in_use(run, request)
-            checkpoints = [one for trial in run.trials() for one in _checkpoints(request, trial)]
+            of_trials = [one for trial in run.trials() for one in _of_trial(request, trial)]
         except (SeqtrackError, OSError, LookupError, TypeError, ValueError) as error:
             kept.append(f"run {run.run_id}: its newest command, or what came of it, cannot be read ({error})")
             continue
         if reason:
             kept.append(f"run {run.run_id}: {reason}")
             continue
-        found += [one for one in checkpoints if one.path.absolute() not in wanted]
+        found += [one for one in of_trials if one.path.absolute() not in wanted]
     for path in again:
         if reason := _is_being_made(path):
             kept.append(f"reproduced {path.name}: {reason}")
@@ -149,13 +150,15 @@ def _starting_points(run: RunFolder) -> Iterator[Path]:
             yield Path(file["path"]).parent
 
 
-def _checkpoints(request: Request, trial: TrialFolder) -> Iterator[Leftover]:
+def _of_trial(request: Request, trial: TrialFolder) -> Iterator[Leftover]:
     if trial.seed not in request.seeds or not plan.is_complete(request, trial):
         return
     needed = {plan.selected_step(request, trial), request.train.num_steps}
     for step, folder in trial.checkpoints().items():
         if step not in needed and not folder.path.is_symlink():
             yield Leftover(CHECKPOINTS, folder.path, f"{trial.path.parent.name} seed {trial.seed}")
+    for path in sorted((trial.path / "assess").glob("*/.partial-*")):
+        yield Leftover(PARTIAL, path, f"{trial.path.parent.name} seed {trial.seed}")
 
 
 def _trees(cache_dir: Path) -> list[Path]:

@@ -13,7 +13,7 @@ from seqtrack.tools import cli
 if TYPE_CHECKING:
     from seqtrack.pipeline.leftovers import Leftover
 
-KINDS = ("checkpoints", "code", "reproduced", "staged")
+KINDS = ("checkpoints", "partial", "code", "reproduced", "staged")
 EPILOG = """examples:
   seqtrack clean                               # what would go, of cache/ and of this machine's staged copies
   seqtrack clean --yes
@@ -23,6 +23,7 @@ kinds:
   checkpoints  of trials that are complete: all but the selected and the last one, and those that a run of this folder
                began from (--init_from). What was assessed stays; a later --optimize_metric still chooses among all, a
                later --optimize_dataset or --assess_all no longer can
+  partial      sequences of assessments that were begun with other code, data or flags, of trials that are complete
   code         cache/code/<tree>/, checked out for jobs; git has it, and it is checked out again when needed
   reproduced   what seqtrack reproduce made
   staged       copies of tars on this machine (--tmp_data_dir, shared memory) that nobody uses at this moment

@@ -29,6 +29,9 @@ def test_checkpoints_of_complete_trials_go_but_those_that_tables_need(continued:
     kept_code = continued.cache / "code" / "fedcba9876543210"  # git does not have this one
     kept_code.mkdir()
     (continued.cache / "reproduced" / "abc-def").mkdir(parents=True)
+    partial = next((run.trial(0).path / "assess").iterdir()) / ".partial-step_00000040-0123-4567"
+    partial.mkdir()
+    (partial / "Eval001.npz").write_bytes(b"tracked by code that was edited before it was done")
     before, table = files(continued.cache), results_of(run)
     steps = {trial.seed: list(trial.checkpoints()) for trial in run.trials()}
     assert min(len(found) for found in steps.values()) >= 3
@@ -38,14 +41,14 @@ def test_checkpoints_of_complete_trials_go_but_those_that_tables_need(continued:
     assert shown.code == 0, shown
     assert files(continued.cache) == before
     assert "nothing was removed: give --yes" in shown.out
-    for word in ("checkpoints: ", "code: 1", "reproduced: 1"):
+    for word in ("checkpoints: ", "partial: 1", "code: 1", "reproduced: 1"):
         assert word in shown.out
 
     done = continued.run("clean", tmp, "--yes")
     assert done.code == 0 and "removed " in done.out, done
     assert {trial.seed: list(trial.checkpoints())[-1] for trial in run.trials()} == {0: 40, 1: 40}
     assert all(len(trial.checkpoints()) <= 2 for trial in run.trials())
-    assert not code.exists() and kept_code.exists()
+    assert not code.exists() and not partial.exists() and kept_code.exists()
     assert continued.run("clean", tmp).out == "nothing to remove\n"
     # The same command finds everything that it needs.
     again = continued.train("--num_trials=2")
@@ -56,9 +59,14 @@ def test_checkpoints_of_complete_trials_go_but_those_that_tables_need(continued:
 def test_what_is_unfinished_is_left_alone(continued: Workbench) -> None:
     run = continued.run_folder()
     shutil.rmtree(run.trial(1).path / "assess")
+    partial = run.trial(1).path / "assess" / "sample_eval-full" / ".partial-step_00000040-0123-4567"
+    partial.mkdir(parents=True)
     before = files(continued.cache)
-    result = continued.run("clean", f"--tmp_data_dir={continued.folder / 'tmp'}", "--only", "checkpoints", "--yes")
+    result = continued.run(
+        "clean", f"--tmp_data_dir={continued.folder / 'tmp'}", "--only", "checkpoints", "partial", "--yes"
+    )
     assert result.code == 0, result
+    assert partial.exists()  # a repeat goes on there, if it is of the same code
     gone = before - files(continued.cache)
     assert gone and all("/seed_0/" in f"/{name}" for name in gone)
 
