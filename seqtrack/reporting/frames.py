@@ -300,7 +300,13 @@ class RunFrames:
             if item.eval_id == eval_id:
                 with contextlib.suppress(KeyError, TypeError):
                     return from_plain(results.load_config(item.path)["dataset"])
-        return parse_dataset_name(dataset_of(eval_id))
+        folder = dataset_of(eval_id).partition("@")[0]
+        for record in reversed(events.read(self._folder.submissions)):  # of assessments that did not record it yet
+            for text in record.get("assess", {}).get("eval_datasets", ()):
+                with contextlib.suppress(UserError):
+                    if (name := parse_dataset_name(text.partition("@")[0])).folder == folder:
+                        return name
+        return parse_dataset_name(folder)
 
     @cached_property
     def _summaries(self) -> list[tuple[Assessed, dict[str, Any]]]:
