@@ -49,10 +49,12 @@ class SupervisedRun:
 
     codes: (T,) uint8, of ``tracking.courses``: what became of each frame.
     regions: (T, 4) boxes x y w h or (T, K) as in ``data.regions``; only rows with the code TRACKED are read.
+    is_missing: there are no results, so that its accuracy is 0 in every frame (of none it would not count).
     """
 
     codes: Codes
     regions: Floats
+    is_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,13 @@ def measure(
     ends = np.cumsum([len(run.codes) for _, run in flat])[:-1]
     parts = zip(flat, np.split(overlap, ends), np.split(accuracy, ends), strict=True)
     return [
-        Outcome(s, 1 / len(runs[s]), run.codes, part, np.where(_counts(run.codes), own, np.nan))
+        Outcome(
+            s,
+            1 / len(runs[s]),
+            run.codes,
+            part,
+            np.zeros(len(own)) if run.is_missing else np.where(_counts(run.codes), own, np.nan),
+        )
         for (s, run), part, own in parts
     ]
 

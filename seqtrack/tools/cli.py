@@ -26,7 +26,10 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
     A person's mistake gives 2, a failure of the work 1, Ctrl-C 130. Anything else is a bug and keeps its traceback.
     """
     try:
-        return main(argv)
+        code = main(argv)
+        if sys.stdout is not None:  # closed by who called
+            sys.stdout.flush()  # while what goes wrong can still be said
+        return code
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_MISTAKE
@@ -37,9 +40,22 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has gone (`… | head`): not an error; keep the interpreter from saying so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output has gone (`… | head`): not an error.
+        _discard_output()
         return 0
+    except OSError as error:
+        try:
+            print(flush=True)
+        except OSError:  # it is our output that cannot be written
+            _discard_output()
+            print(f"error: cannot write standard output ({error.strerror}); make room", file=sys.stderr)
+            return EXIT_FAILURE
+        raise
+
+
+def _discard_output() -> None:
+    """Keeps the interpreter from trying, and complaining, once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

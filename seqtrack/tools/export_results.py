@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from seqtrack.assessment.results import SequenceResult
     from seqtrack.reporting.frames import Assessed, RunFrames
 
-_FORMATS = ("otb", "pytracking", "got10k", "lasot", "trackingnet", "vot")
+_FORMATS = ("otb", "pysot", "pytracking", "got10k", "lasot", "trackingnet", "vot")
 _EPILOG = """\
 formats (each seed is a tracker of its own, NAME_seed0, …):
-  otb, lasot    {out}/{dataset}/NAME_seed0/{seq}.txt, x,y,w,h; pysot reads the same
+  otb, pysot,   {out}/{dataset}/NAME_seed0/{seq}.txt, x,y,w,h: three names of one layout
+    lasot
   trackingnet   the same; with --zip what its server takes
   got10k        {out}/GOT-10k/NAME_seed0/{seq}/{seq}_001.txt and _time.txt; with --zip what its server takes;
                 of other benchmarks what the toolkit's experiments read: {out}/OTB2015/NAME_seed0/{seq}.txt
@@ -124,6 +125,8 @@ def _at_step(frames: RunFrames, eval_id: str, seed: int, step: int | None) -> As
     found = next((item for item in mine if item.step == wanted), None)
     if found is None:
         steps = ", ".join(str(item.step) for item in mine)
+        if step is not None:
+            raise UserError(f"--step {step}: seed {seed} has no {eval_id} there; there are {steps}")
         what = "its trial is not complete, so no step is selected" if wanted is None else f"not at step {wanted}"
         raise UserError(f"--step: seed {seed} has {eval_id} at step {steps}; {what}: give --step")
     return found

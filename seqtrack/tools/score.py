@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtrack.errors import UserError
 from seqtrack.tools import places
 from seqtrack.tools.cli import Parser, run
+from seqtrack.tools.score_tables import print_scores, screen_width
 
 if TYPE_CHECKING:
     from seqtrack.assessment.exchange.layouts import TrackerFiles
@@ -20,13 +22,16 @@ if TYPE_CHECKING:
     from seqtrack.data.formats import DatasetName
 
 _EPILOG = f"""\
-RESULTS is a tracker's folder (or zip) of result files, a folder of several trackers, or several of those:
+RESULTS is a tracker's folder (or zip, or uncompressed tar) of result files, a folder of several trackers, wherever
+below it they lie, or several of those:
   {{seq}}.txt                                 OTB, pysot, LaSOT, TrackingNet; with commas, tabs or spaces
   {{param}}_{{run:03d}}/{{seq}}.txt             pytracking; its runs are repetitions
   {{seq}}/{{seq}}_{{rep:03d}}.txt               the got10k toolkit and server
   baseline/{{seq}}/{{seq}}_{{rep:03d}}.txt      VOT, supervised; longterm/… and unsupervised/… likewise
 Names may be spelled in any toolkit's way (Jogging-1, Jogging_1, Jogging.1, uav_bike1). A missing or short result is
-an error that lists all of them, unless they are to count as failures.
+an error that lists all of them, unless they are to count as failures: --allow_missing takes a sequence without
+results as lost in every frame (VOT, supervised: as failed in the frame after each start, with an accuracy of 0);
+--allow_short does so with the rows that are missing at the end, of one pass only.
 
 --annotations is a folder of {{seq}}.txt, pysot's JSON, or the publisher's own folder; without it the data set is
 looked for as everywhere. Boxes and annotations are compared as they are written: both count pixels from where the
@@ -56,7 +61,11 @@ def build_parser() -> Parser:
     add("--annotations", metavar="PATH", type=Path, help="the truth, where the data set itself is not here")
     add("--layout", metavar="NAME", help="take only files that lie so [whichever is there]")
     add("--allow_missing", action="store_true", help="sequences without results are failures")
-    add("--allow_short", action="store_true", help="rows that are missing at the end are failures")
+    add(
+        "--allow_short",
+        action="store_true",
+        help="rows that are missing at the end are failures; not of restarts",
+    )
     add("--per_sequence", action="store_true", help="show every sequence")
     add("--by_tag", action="store_true", help="show VOT's scores over the frames with each tag")
     add("--csv", metavar="FILE", type=Path, help="write a row per tracker and sequence")
@@ -69,16 +78,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     from seqtrack.assessment.exchange.annotations import from_data, read_annotations
     from seqtrack.assessment.exchange.benchmarks import SERVED
+    from seqtrack.assessment.exchange.doubts import doubts
     from seqtrack.assessment.exchange.layouts import find_trackers
     from seqtrack.assessment.exchange.reading import read_results
     from seqtrack.assessment.exchange.scored import convention_of, score_results
     from seqtrack.data.formats import parse_dataset_name
     from seqtrack.data.locations import located
 
-    found = [files for path in args.results for files in find_trackers(path, args.layout)]
+    found = [files for path in args.results for files in find_trackers(path, args.layout, args.annotations)]
     if args.benchmark is None:
         raise UserError(f"--benchmark: of which benchmark are these results? {_guess(found)}")
-    benchmark = parse_dataset_name(args.benchmark)
+    benchmark = parse_dataset_name(_published(args.benchmark))
     found = _of_one_protocol(found, benchmark)
     convention_of(found[0].layout, benchmark, args.convention)  # a mistake in it need not wait for the files
     locations = places.places_of(args)
@@ -95,11 +105,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             "note: no annotation says where the target is absent, so it counts as in view everywhere", file=sys.stderr
         )
+    if args.annotations is not None and _is_above(args.results, args.annotations):
+        trackers = ", ".join(files.tracker for files in found)
+        print(f"note: {args.annotations} is the truth and no tracker; found are {trackers}", file=sys.stderr)
     scored = []
     for files in _of_benchmark(found, labels):
         results = read_results(
             files, labels, benchmark, allow_missing=args.allow_missing, allow_short=args.allow_short
         )
+        for doubt in doubts(results, labels):
+            print(f"note: {results.tracker}: {doubt}", file=sys.stderr)
         scored.append(score_results(results, labels, benchmark, args.convention))
     names = _names(scored)
     if args.csv is not None:
@@ -113,11 +128,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _is_above(folders: Sequence[Path], path: Path) -> bool:
+    above = path.expanduser().resolve().parents
+    return path.is_dir() and any(folder.expanduser().resolve() in above for folder in folders)
+
+
+def _published(name: str) -> str:
+    """The name; UserError with what it may be short for (lasot: lasot_test), where that can be scored."""
+    from seqtrack.assessment.exchange.benchmarks import sequences_of
+    from seqtrack.data.formats import parse_dataset_name
+    from seqtrack.data.formats.published import PUBLISHED
+
+    if name in PUBLISHED or ":" in name:
+        return name
+    longer = [of for of, known in PUBLISHED.items() if of.startswith(name.lower()) and known.part != "train"]
+    if likely := [of for of in longer if sequences_of(parse_dataset_name(of))] or longer:
+        raise UserError(f"--benchmark: {name!r} is not known; did you mean {' or '.join(likely)}?")
+    return name
+
+
 def _guess(found: Sequence[TrackerFiles]) -> str:
-    from seqtrack.assessment.exchange.benchmarks import guesses
+    from seqtrack.assessment.exchange.benchmarks import VOT, guesses
 
     likely = guesses(found[0].files)
     if found[0].layout.startswith("vot"):
+        years = [name for name, sequences in VOT.items() if sequences == found[0].files.keys()]
+        if years:
+            return f"they are on the sequences of {' and '.join(years)}: --benchmark {years[-1]}"
         return "they lie as VOT's do: --benchmark vot2018 or another year"
     if not likely:
         return "their names are those of no benchmark whose sequences are known; name it, or LAYOUT:FOLDER"
@@ -139,9 +176,10 @@ def _of_one_protocol(found: list[TrackerFiles], benchmark: DatasetName) -> list[
     found = [files for files in found if PROTOCOL_OF.get(files.layout) == own] or found
     protocols = {PROTOCOL_OF.get(files.layout, "ope") for files in found}
     if len(protocols) > 1:
-        layouts = ", ".join(sorted({files.layout for files in found}))
+        layouts = sorted({files.layout for files in found})
         raise UserError(
-            f"--layout: there are results in several ({layouts}), which are scored in other ways; give one"
+            f"--layout: there are results in several ({', '.join(layouts)}), which are scored in other ways; give"
+            f" {' or '.join(f'--layout {layout}' for layout in layouts)}"
         )
     return found
 
@@ -212,62 +250,32 @@ def _write_csv(path: Path, names: Sequence[str], scored: Sequence[Scored]) -> No
 def _show(
     names: Sequence[str], scored: Sequence[Scored], benchmark: DatasetName, all_sequences: bool, tags: bool
 ) -> None:
-    from rich.console import Console
+    from seqtrack.assessment.exchange.names import counted
 
-    from seqtrack.assessment.metrics import decimals
-
-    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 250)
     first = scored[0]
     convention = first.convention
-    print(f"{benchmark}: {len(first.sequences)} sequences, {sum(first.frames):,} frames")
-    print(f"convention {convention.name}: {convention.definition}\n")
+    print(f"{benchmark}: {counted(len(first.sequences), 'sequence')}, {counted(sum(first.frames), 'frame')}")
+    print(textwrap.fill(f"convention {convention.name}: {convention.definition}", screen_width()) + "\n")
     rows = {name: one.overall for name, one in zip(names, scored, strict=True)}
-    console.print(_table_of("tracker", list(first.overall), rows))
+    print_scores("tracker", list(first.overall), rows)
     for name, one in zip(names, scored, strict=True):
         for what, sequences in (("without results", one.results.missing), ("short of rows", one.results.short)):
             if sequences:
                 print(f"\n{name}: {what}, counted as failures: {', '.join(dict.fromkeys(sequences))}")
-        order = range(len(one.sequences)) if all_sequences else _worst(one)
         if all_sequences or len(scored) == 1:
             print(f"\n{name}: {'all' if all_sequences else 'the worst'} sequences")
-            table = _table("sequence", "frames", *one.per_sequence)
-            places = {metric: decimals(metric, values) for metric, values in one.per_sequence.items()}
-            for k in order:
-                values = (_text(of_metric[k], places[metric]) for metric, of_metric in one.per_sequence.items())
-                table.add_row(one.sequences[k], str(one.frames[k]), *values)
-            console.print(table)
+            order = range(len(one.sequences)) if all_sequences else _worst(one)
+            rows = {
+                one.sequences[k]: {metric: float(values[k]) for metric, values in one.per_sequence.items()}
+                for k in order
+            }
+            frames = [one.frames[k] for k in order]
+            print_scores("sequence", list(one.per_sequence), rows, {"frames": frames}, of=one.per_sequence)
         if tags and one.by_tag:
             print(f"\n{name}: by tag")
-            console.print(_table_of("tag", list(one.overall), one.by_tag))
+            print_scores("tag", list(one.overall), one.by_tag)
     if tags and not any(one.by_tag for one in scored):
         print("\nno scores by tag: they belong to VOT's restarts, and to annotations with tags (*.tag, pysot's JSON)")
-
-
-def _table(name: str, *columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(name)
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _table_of(name: str, metrics: Sequence[str], rows: Mapping[str, Mapping[str, float]]) -> Any:
-    """A row each; a metric that a row does not have is ``-``."""
-    from seqtrack.assessment.metrics import decimals
-
-    shown = [metric for metric in metrics if any(metric in values for values in rows.values())]
-    table = _table(name, *shown)
-    places = {metric: decimals(metric, [row.get(metric) for row in rows.values()]) for metric in shown}
-    for label, values in rows.items():
-        table.add_row(label, *(_text(values.get(metric, math.nan), places[metric]) for metric in shown))
-    return table
-
-
-def _text(value: float, places: int) -> str:
-    return f"{value:.{places}f}" if math.isfinite(value) else "-"
 
 
 def _worst(scored: Scored) -> list[int]:

@@ -77,7 +77,7 @@ def test_zips_for_a_server(made: RunFolder, tmp_path: Path, capsys: pytest.Captu
             "--eval_set: run {id} has no results of 'otb50-full'; did you mean otb_50-full?",
         ),
         (["--seed", "7"], "--seed: run {id} has no results of seed 7; there are 0, 1"),
-        (["--step=30"], "--step: seed 0 has lasot_test-full at step 10, 20; not at step 30: give --step"),
+        (["--step=30"], "--step 30: seed 0 has no lasot_test-full there; there are 10, 20"),
         (["--name=a/b"], "--name: 'a/b': expected letters, digits"),
     ],
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from seqtrack.tools import cli
 from seqtrack.tools.main import main
+from seqtrack.tools.score_tables import fitted
 
 AGREES = 1e-6
 # What other toolkits call our metrics.
@@ -163,7 +166,8 @@ def test_without_a_benchmark_it_says_what_the_files_look_like(
         " there; all of otb_cvpr13, otb_50 is there too): --benchmark otb_100"
     )
     assert mistake(capsys, shared / "results/uav123/trackers").endswith("--benchmark uav123")
-    assert "they lie as VOT's do" in mistake(capsys, shared / "results/vot2018/trackers")
+    said = mistake(capsys, shared / "results/vot2018/trackers")
+    assert said.endswith("they are on the sequences of vot2017 and vot2018: --benchmark vot2018")
 
 
 def test_misspelt_names_give_the_nearest(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,6 +175,9 @@ def test_misspelt_names_give_the_nearest(shared: Path, capsys: pytest.CaptureFix
     anno = f"--annotations={shared}/results/otb100/anno"
     assert "did you mean otb_100?" in mistake(capsys, files, "--benchmark=otb100", anno)
     assert "did you mean pysot?" in mistake(capsys, files, "--benchmark=otb_100", "--convention=pysott", anno)
+    for short, longer in {"LaSOT": "lasot_test", "uav": "uav123 or uav20l", "nfs": "nfs_30 or nfs_240"}.items():
+        expected = f"--benchmark: {short!r} is not known; did you mean {longer}?"
+        assert mistake(capsys, files, f"--benchmark={short}", anno) == expected
     said = mistake(capsys, files, "--benchmark=uav123", f"--annotations={shared}/results/uav123/anno")
     assert said.endswith("they look like otb_100: give --benchmark otb_100")
 
@@ -203,6 +210,105 @@ def test_sequences_without_results_may_count_as_failures(
     whole = score(capsys, shared / "results/otb100/trackers/KCF", *words[1:], "--convention=pysot")
     lost = sum(whole["per_sequence"][name]["auc"] for name in ("Biker", "Woman")) / 100
     assert found["auc"] == pytest.approx(whole["auc"] - lost, abs=1e-12)
+
+
+def test_the_truth_below_the_results_is_no_tracker(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shared / "results/otb100"
+    words = [str(folder), "--benchmark=otb_50", f"--annotations={folder}/anno", "--json"]
+    assert cli.run(main, ["score", *words]) == 0
+    said = capsys.readouterr()
+    assert list(json.loads(said.out)) == ["KCF", "SiamFC-3s", "Staple"]
+    assert said.err == f"note: {folder}/anno is the truth and no tracker; found are KCF, SiamFC-3s, Staple\n"
+
+
+def test_annotations_of_another_year(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shared / "results/vot2018"
+    words = [folder / "trackers", f"--annotations={folder}/VOT2018.json"]
+    said = mistake(capsys, *words, "--benchmark=vot2019")
+    assert (
+        said.startswith("--benchmark vot2019: the sequences of ") and "VOT2018.json are those of vot2017 and" in said
+    )
+    assert mistake(capsys, *words, "--benchmark=vot2018", "--allow_short").startswith(
+        "--allow_short: of VOT's superv"
+    )
+
+
+@pytest.mark.parametrize("convention", ["pysot", "vot"])
+def test_a_missing_sequence_of_vot_never_pays(
+    shared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, convention: str
+) -> None:
+    folder = shared / "results/vot2018"
+    truth = json.loads((folder / "VOT2018.json").read_text())
+    few = {name: truth[name] for name in ("ants1", "fish1", "hand")}  # two that NanoTrack fails on, one it does not
+    (tmp_path / "few.json").write_text(json.dumps(few))
+    for name in few:
+        shutil.copytree(folder / f"trackers/NanoTrack/baseline/{name}", tmp_path / f"T/baseline/{name}")
+    words = [
+        tmp_path / "T",
+        "--benchmark=vot2018",
+        f"--annotations={tmp_path}/few.json",
+        f"--convention={convention}",
+    ]
+    whole = score(capsys, *words)
+    for name in few:
+        (tmp_path / f"T/baseline/{name}").rename(tmp_path / name)
+        less = score(capsys, *words, "--allow_missing")
+        (tmp_path / name).rename(tmp_path / f"T/baseline/{name}")
+        assert less["missing"] == [name] and less["per_sequence"][name]["accuracy"] == 0
+        assert less["per_sequence"][name]["failures"] == -(-(len(few[name]["gt_rect"]) - 1) // 6)
+        assert less["eao"] < whole["eao"] and less["accuracy"] < whole["accuracy"]
+        assert less["robustness"] > whole["robustness"] and less["failures"] > whole["failures"]
+
+
+@pytest.mark.parametrize("convention", ["pysot", "vot"])
+def test_a_missing_sequence_of_long_term_never_pays(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, convention: str
+) -> None:
+    words = [tmp_path / "T", "--benchmark=vot2018_longterm", f"--annotations={tmp_path}/anno"]
+    truth = "10,10,20,20\n" * 3 + "nan,nan,nan,nan\n"
+    (tmp_path / "anno").mkdir()
+    for name, row in {"a": "10,10,20,20", "b": "10,12,20,20", "bad": "90,90,9,9"}.items():
+        (tmp_path / f"anno/{name}.txt").write_text(truth)
+        folder = tmp_path / f"T/longterm/{name}"
+        folder.mkdir(parents=True)
+        (folder / f"{name}_001.txt").write_text("1\n" + f"{row}\n" * 3)
+        (folder / f"{name}_001_confidence.value").write_text("\n0.9\n0.8\n0.1\n")
+    whole = score(capsys, *words, f"--convention={convention}")
+    for name in ("b", "bad"):
+        (tmp_path / f"T/longterm/{name}").rename(tmp_path / name)
+        less = score(capsys, *words, f"--convention={convention}", "--allow_missing")
+        assert less["per_sequence"][name]["f_score"] == 0
+        assert all(less[m] <= whole[m] for m in ("f_score", "lt_recall"))
+        (tmp_path / name).rename(tmp_path / f"T/longterm/{name}")
+
+
+def test_a_narrow_screen_cuts_no_name_and_no_number() -> None:
+    columns = {
+        "sequence": ["a", "Jogging-1"],
+        **{name: ["0.123", "-"] for name in ("success_50", "success_75", "AUC")},
+    }
+    assert fitted(columns, 80) == [
+        "sequence   success_50  success_75    AUC",
+        "─" * 40,
+        "a               0.123       0.123  0.123",
+        "Jogging-1           -           -      -",
+    ]
+    assert fitted(columns, 39)[:2] == ["           success_  success_", "sequence         50        75    AUC"]
+    assert fitted(columns, 30)[1] == "sequence         50        75"
+    assert fitted(columns, 30)[-1] == "(too narrow for AUC; --csv and --json have all)"
+
+
+def test_output_that_cannot_be_written_is_one_line(shared: Path) -> None:
+    folder = shared / "results/otb100"
+    words = [f"{folder}/trackers/KCF", "--benchmark=otb_100", f"--annotations={folder}/anno"]
+    for extra in (["--json"], []):
+        with Path("/dev/full").open("w") as full:
+            code = "import sys; from seqtrack.tools.main import console; console()"
+            answer = subprocess.run(
+                [sys.executable, "-c", code, "score", *words, *extra], stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        expected = "error: cannot write standard output (No space left on device); make room\n"
+        assert (answer.returncode, answer.stderr) == (1, expected)
 
 
 def test_folders_of_several_benchmarks(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from seqtrack.assessment.benchmark import first_pixel
-from seqtrack.assessment.exchange.benchmarks import SERVED, in_order, window
+from seqtrack.assessment.exchange.benchmarks import SERVED, in_order, same_sequences, window
 from seqtrack.assessment.exchange.publishers import flags_of, read_own
 from seqtrack.assessment.protocols import labels_of
 from seqtrack.assessment.scores import Bools, Floats, Labels
@@ -35,9 +35,11 @@ from seqtrack.data.geometry import polygon_hull
 from seqtrack.data.indexing.index import Index
 from seqtrack.data.locations import ORIGINAL, Locations, locate
 from seqtrack.data.storage.files import read_file
-from seqtrack.errors import DataError, UserError
+from seqtrack.errors import DataError, SeqtrackError, UserError
 
 _ABSENT = ("absent", "../absent")
+_BELOW = ("anno", "annos", "annotations", "gt", "groundtruth")
+_EXPECTED = "expected a folder of {seq}.txt, pysot's JSON, or the publisher's own folder"
 
 
 def read_annotations(path: Path, benchmark: DatasetName, locations: Locations | None = None) -> list[Labels]:
@@ -51,11 +53,33 @@ def read_annotations(path: Path, benchmark: DatasetName, locations: Locations | 
     """
     path = path.expanduser()
     if not path.exists():
-        raise UserError(f"--annotations: {path} is not there; expected a folder of {{seq}}.txt, or pysot's JSON")
+        raise UserError(f"--annotations: {path} is not there; {_EXPECTED}")
+    labels = _read(path, benchmark, locations)
+    if others := same_sequences(benchmark, (one.name for one in labels)):
+        raise UserError(
+            f"--benchmark {benchmark}: the sequences of {path} are those of {' and '.join(others)}, whose scores are"
+            f" others; give --benchmark {others[-1]}, or the annotations of {benchmark}"
+        )
+    return labels
+
+
+def _read(path: Path, benchmark: DatasetName, locations: Locations | None) -> list[Labels]:
     if path.suffix.lower() == ".json":
         return _from_json(path, benchmark)
-    if path.is_dir() and any(_truths(path)):
-        return _from_files(path, benchmark)
+    if path.is_file() and path.suffix.lower() not in (".tar", ".zip"):
+        raise UserError(f"--annotations: {path} is no folder; {_EXPECTED}")
+    try:
+        return _from_files(path, benchmark) if any(_truths(path)) else _from_own(path, benchmark, locations)
+    except SeqtrackError as error:
+        below = next((path / name for name in _BELOW if any(_truths(path / name))), None)
+        if below is None:
+            raise
+        raise UserError(
+            f"--annotations: {path} holds no {{seq}}.txt of {benchmark}; did you mean {below}?"
+        ) from error
+
+
+def _from_own(path: Path, benchmark: DatasetName, locations: Locations | None) -> list[Labels]:
     locations = dataclasses.replace(locations or Locations(), data_paths={benchmark.folder: path}, preproc=ORIGINAL)
     return from_data(benchmark, locations)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from seqtrack.assessment.benchmark import benchmark_of
 from seqtrack.assessment.exchange.names import match
 from seqtrack.data.formats import DatasetName, lasot, otb, parse_dataset_name, uav123
 from seqtrack.data.formats.published import PUBLISHED
@@ -16,6 +17,36 @@ _TWO_TARGETS = {
     "Human4": ("Human4-2",),
 }
 _NUMBERED = {"got10k_val": ("GOT-10k_Val_{:06d}", 180), "got10k_test": ("GOT-10k_Test_{:06d}", 180)}
+
+_VOT_ALL = """
+    ball2 basketball birds1 bolt1 book butterfly car1 dinosaur fernando fish1 fish2 girl glove godfather
+    graduate gymnastics1 gymnastics2 gymnastics3 hand handball1 handball2 helicopter iceskater1 iceskater2
+    leaves matrix motocross1 nature pedestrian1 rabbit road shaking singer2 singer3 soccer1 soccer2 soldier
+    tiger wiper
+"""
+_VOT_15 = """
+    bag ball1 birds2 blanket bmx bolt2 car2 crossing fish3 fish4 gymnastics4 marching motocross2 octopus
+    pedestrian2 racing sheep singer1 sphere traffic tunnel
+"""
+_VOT_17 = """
+    ants1 ants3 bag ball1 blanket bmx bolt2 conduction1 crabs1 crossing drone1 drone_across drone_flip fish3
+    flamingo1 frisbee motocross2 racing sheep traffic zebrafish1
+"""
+_VOT_19 = """
+    agility ants1 ball3 conduction1 crabs1 dribble drone1 drone_across drone_flip flamingo1 frisbee hand2
+    lamb marathon monkey polo rabbit2 rowing surfing wheel zebrafish1
+"""
+VOT: dict[str, frozenset[str]] = {
+    name: frozenset(f"{_VOT_ALL} {own}".split())
+    for name, own in (
+        ("vot2015", _VOT_15),
+        ("vot2016", _VOT_15),
+        ("vot2017", _VOT_17),
+        ("vot2018", _VOT_17),
+        ("vot2019", _VOT_19),
+    )
+}
+"""The sequences of VOT's challenges, to tell them apart; subsets are scored as any other set."""
 
 SERVED = ("got10k_test", "trackingnet_test")
 """Benchmarks whose labels are their servers' secret."""
@@ -66,6 +97,19 @@ def window(name: DatasetName, sequence: str) -> tuple[int, int] | None:
     return next((range_ for known, range_ in otb.LABELLED.items() if known.lower() == sequence.lower()), None)
 
 
+def same_sequences(name: DatasetName, there: Iterable[str]) -> list[str]:
+    """Published benchmarks that have exactly these sequences, where the one named has not: wrong annotations.
+
+    VOT2015 and 2016 have the same ones, and so have VOT2017 and 2018.
+    """
+    own, names, published = benchmark_of(name), frozenset(there), {of: parse_dataset_name(of) for of in PUBLISHED}
+    known = {of: frozenset(sequences_of(other) or ()) for of, other in published.items()} | VOT
+    found = [of for of, sequences in known.items() if sequences == names]
+    # All that lies in OTB's folder is otb_100, and as well scored under the name otb.
+    is_whole = name.layout != "vot" and any(published[of].layout == name.layout for of in found) and not name.part
+    return [] if own not in PUBLISHED or own in found or is_whole else found
+
+
 def in_order(name: DatasetName, there: Sequence[str], where: str, what: str) -> dict[str, str]:
     """Sequence -> name of its file, of all that belong to the benchmark.
 
@@ -77,8 +121,11 @@ def in_order(name: DatasetName, there: Sequence[str], where: str, what: str) -> 
         return {entry: entry for entry in there}
     found = match(known, there, where)
     if missing := [sequence for sequence in known if sequence not in found]:
+        if not found:
+            raise DataError(f"{where}: none of the {len(known)} sequences of {name} is there; is it the right place?")
+        have = "has" if len(missing) == 1 else "have"
         raise DataError(
-            f"{where}: {len(missing)} of the {len(known)} sequences of {name} have no {what}"
+            f"{where}: {len(missing)} of the {len(known)} sequences of {name} {have} no {what}"
             f" ({', '.join(missing)}); add them, or name another benchmark"
         )
     return found

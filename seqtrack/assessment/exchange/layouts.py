@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from seqtrack.data.formats import Listing
 from seqtrack.data.storage.trees import DirectoryTree, TarTree
 from seqtrack.errors import UserError
 from seqtrack.schema import nearest
@@ -25,7 +26,8 @@ LAYOUTS = ("otb", "pytracking", "got10k", "vot", "vot_longterm", "vot_unsupervis
 SAME_AS = {"pysot": "otb", "lasot": "otb", "trackingnet": "otb"}
 
 _EXPERIMENTS = {"baseline": "vot", "longterm": "vot_longterm", "unsupervised": "vot_unsupervised"}
-_IGNORED = ("realtime", "times")
+_IGNORED = ("realtime", "times", "absent")
+_NAMELESS = re.compile(r"default(_\d{3})?")
 _RUN = re.compile(r"(.+)_(\d{3})")
 _DEEPEST = 6
 _ARCHIVES = (".zip", ".tar")
@@ -52,6 +54,7 @@ class TrackerFiles:
         layout: one of LAYOUTS.
         files: sequence as the files spell it -> one file per repetition, in order; relative to ``tree``.
         where: names the folder in messages.
+        above: what the folder above is called.
     """
 
     tracker: str
@@ -59,13 +62,15 @@ class TrackerFiles:
     files: Mapping[str, tuple[str, ...]]
     tree: Tree
     where: str
+    above: str = ""
 
 
-def find_trackers(path: Path, layout: str | None = None) -> list[TrackerFiles]:
-    """Every tracker whose files lie in a folder, zip or tar, in the order of names.
+def find_trackers(path: Path, layout: str | None = None, annotations: Path | None = None) -> list[TrackerFiles]:
+    """Every tracker whose files lie in a folder, zip or tar, or in zips and tars in a folder, in the order of names.
 
     Args:
         layout: only files that lie so (one of LAYOUTS or SAME_AS); None: whichever is there.
+        annotations: where the truth lies; a folder below ``path`` that is this one holds no results.
 
     Raises:
         UserError: nothing is there, or nothing that looks like results.
@@ -75,11 +80,14 @@ def find_trackers(path: Path, layout: str | None = None) -> list[TrackerFiles]:
     if not path.exists():
         raise UserError(f"{path}: is not there; expected a folder (or zip) of a tracker's result files")
     if path.is_file() and path.suffix.lower() not in _ARCHIVES:
-        raise UserError(f"{path}: expected a folder, zip or tar of a tracker's result files, one per sequence")
+        raise UserError(
+            f"{path}: expected a folder, zip or uncompressed tar of a tracker's result files, one per sequence"
+        )
     tree: Tree = DirectoryTree(path, path.name) if path.is_dir() else _Archive(path)
     # The folder that was named may be anything: a tracker's, its experiment's, or one of many trackers.
     name = path.absolute().name if path.is_dir() else path.stem
-    found = list(_search(tree, "", name, path.absolute().parent.name))
+    truth = None if annotations is None else annotations.expanduser().resolve()
+    found = list(_search(tree, "", name, path.absolute().parent.name, truth))
     if wanted is not None:
         found = [one for one in found if one.layout == wanted or (wanted == "pytracking" and one.layout == "otb")]
     if not found:
@@ -99,22 +107,40 @@ def _layout(layout: str | None) -> str | None:
     raise UserError(f"--layout: {layout!r} is not known; {nearest(layout, [*LAYOUTS, *SAME_AS])}")
 
 
-def _search(tree: Tree, folder: str, name: str, above: str, depth: int = 0) -> Iterator[TrackerFiles]:
-    """What lies in ``folder``, called ``name``, and below it."""
+def _search(
+    tree: Tree, folder: str, name: str, above: str, truth: Path | None, depth: int = 0
+) -> Iterator[TrackerFiles]:
+    """What lies in ``folder``, called ``name``, and below it, but for the folder ``truth``."""
     listing = tree.list(folder)
     prefix = f"{folder}/" if folder else ""
     if repeated := _repeated(tree, prefix, listing.folders):
         experiment = _EXPERIMENTS.get(name.lower())
         yield TrackerFiles(
-            above if experiment else name, experiment or "got10k", repeated, tree, _where(tree, folder)
+            above if experiment else name, experiment or "got10k", repeated, tree, _where(tree, folder), above
         )
         return
-    if flat := {file[:-4]: (prefix + file,) for file in listing.files if _is_boxes(file)}:
-        yield TrackerFiles(name, "otb", flat, tree, _where(tree, folder))
-        return
-    for below in listing.folders if depth < _DEEPEST else ():
-        if below.lower() not in _IGNORED:
-            yield from _search(tree, prefix + below, below, name, depth + 1)
+    below = [] if depth == _DEEPEST else list(_below(tree, prefix, listing, name, truth, depth))
+    flat = {file[:-4]: (prefix + file,) for file in listing.files if _is_boxes(file)}
+    # A list of sequences or a readme beside the folders of trackers is no tracker's result.
+    if len(flat) > max((len(one.files) for one in below), default=0):
+        yield TrackerFiles(name, "otb", flat, tree, _where(tree, folder), above)
+    else:
+        yield from below
+
+
+def _below(
+    tree: Tree, prefix: str, listing: Listing, name: str, truth: Path | None, depth: int
+) -> Iterator[TrackerFiles]:
+    is_on_disk = isinstance(tree, DirectoryTree)
+    archives = [file for file in listing.files if is_on_disk and file.lower().endswith(_ARCHIVES)]
+    for entry in sorted([*listing.folders, *archives]):
+        path = Path(tree.describe(prefix + entry))
+        if entry.lower() in _IGNORED or (is_on_disk and truth is not None and path.resolve() == truth):
+            continue
+        if entry in archives:
+            yield from _search(_Archive(path), "", path.stem, name, truth, depth + 1)
+        else:
+            yield from _search(tree, prefix + entry, entry, name, truth, depth + 1)
 
 
 def _where(tree: Tree, folder: str) -> str:
@@ -156,12 +182,16 @@ def _with_repetitions(found: list[TrackerFiles], is_forced: bool) -> list[Tracke
         files = {s: tuple(run.files[s][0] for run in runs if s in run.files) for s in sequences}
         layout = "pytracking" if is_forced or runs[0].layout == "otb" else runs[0].layout
         where = runs[0].where if len(runs) == 1 else f"{runs[0].where} … {runs[-1].where.rpartition('/')[2]}"
-        merged.append(TrackerFiles(name, layout, files, runs[0].tree, where))
+        merged.append(TrackerFiles(name, layout, files, runs[0].tree, where, runs[0].above))
     return merged
 
 
 def _distinct(found: list[TrackerFiles]) -> list[TrackerFiles]:
-    """Trackers of one name by the folder above them (ATOM/default, DiMP/default)."""
+    """Trackers by names that tell them apart: default of pytracking's is called by the folder above, and so are those
+    of one name (ATOM/params, DiMP/params)."""
+    found = [
+        replace(one, tracker=one.above) if _NAMELESS.fullmatch(one.tracker) and one.above else one for one in found
+    ]
     names = [one.tracker for one in found]
     layouts = {one.layout for one in found}
     return [

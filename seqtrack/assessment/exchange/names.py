@@ -11,7 +11,7 @@ No file is ever taken for two sequences, and no sequence has two files: where it
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from seqtrack.errors import DataError
 
@@ -60,6 +60,20 @@ def match(sequences: Iterable[str], files: Iterable[str], where: str) -> dict[st
             found[names[key][0]] = spelled[key][0]
         there -= set(found.values())
     return {name: found[name] for name in wanted if name in found}
+
+
+def twins(found: Mapping[str, str], files: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """(sequence, its file, another) of files that ``match`` did not take, though they are spelled as one that it did
+    but for separators and the case of letters: Jogging_1 beside Jogging-1."""
+    taken = {_plain(file): (sequence, file) for sequence, file in found.items()}
+    for other in sorted(set(files) - set(found.values())):
+        if _plain(other) in taken:
+            sequence, file = taken[_plain(other)]
+            yield sequence, file, other
+
+
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _grouped(spelling: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]:

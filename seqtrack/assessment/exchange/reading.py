@@ -5,7 +5,7 @@ What is missing or of the wrong length is collected, so that one message names a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from seqtrack.assessment.exchange.benchmarks import guesses, window
 from seqtrack.assessment.exchange.layouts import TrackerFiles
-from seqtrack.assessment.exchange.names import match
+from seqtrack.assessment.exchange.names import counted, match, twins
 from seqtrack.assessment.scores import Floats, Labels, moved
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.formats.rows import parse_rows
 from seqtrack.data.geometry import polygon_hull
-from seqtrack.errors import DataError
-from seqtrack.tracking.courses import FAILED, SKIPPED, START
+from seqtrack.errors import DataError, UserError
+from seqtrack.tracking.courses import FAILED, SKIPPED, START, VOT_RESTART
 
 COLUMNS = (4, 5, 8)
 """x y w h; the same and a score; x1 y1 … x4 y4."""
@@ -29,6 +29,9 @@ _CODES = {
     **dict.fromkeys((b"1", b"1.0", b"1.0000"), START),
     **dict.fromkeys((b"2", b"2.0", b"2.0000"), FAILED),
 }
+
+# Frames from a start to the next, of a tracker that fails in the frame after each.
+_ROUND = 1 + VOT_RESTART
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,19 @@ def read_results(
     """The results of one tracker for these sequences.
 
     Raises:
-        DataError: a row is no region; or a message that lists every sequence that has no file, or one with another
-            number of rows.
+        DataError: a row is no region; two files are of one sequence; or a message that lists every sequence that has
+            no file, or one with another number of rows.
+        UserError: rows that are missing were allowed of results that have none missing.
     """
+    if allow_short and files.layout == "vot":
+        raise UserError(
+            "--allow_short: of VOT's supervised results nobody knows what rows that are missing would have been"
+            " (a start, a failure); leave it out, and mend what does not fit"
+        )
     found = match([one.name for one in labels], files.files, files.where)
     if not found or not (allow_missing or are_of(files, labels)):
         raise DataError(_no_match(files, labels, benchmark, len(found)))
+    _check_twins(files, found)
     missing = [one.name for one in labels if one.name not in found]
     if missing and not allow_missing:
         raise DataError(
@@ -107,7 +117,7 @@ def read_results(
         for name in names:
             read = _read(files, name)
             run = _windowed(read, window(benchmark, one.name), total)
-            if len(run.boxes) < total and allow_short and files.layout != "vot":
+            if len(run.boxes) < total and allow_short:
                 results.short.append(one.name)
                 run = _lengthened(run, total)
             elif files.layout == "vot_unsupervised" and len(run.boxes) == total:
@@ -118,20 +128,41 @@ def read_results(
         results.runs.append(runs or [_nothing(total, files.layout)] * repetitions)
     if misfits:
         may_be_short = not allow_short and files.layout != "vot" and any(" rows for " in line for line in misfits)
+        does, them = ("does", "it") if len(misfits) == 1 else ("do", "them")
         raise DataError(
-            f"{files.where}: {len(misfits)} result files do not fit {benchmark} ({'; '.join(misfits)}); mend them"
+            f"{files.where}: {counted(len(misfits), 'result file')} {does} not fit {benchmark}"
+            f" ({'; '.join(misfits)}); mend {them}"
             + (", or count rows that are missing as failures with --allow_short" if may_be_short else "")
+            + _one_run(files, misfits)
         )
     return results
 
 
+def _one_run(files: TrackerFiles, misfits: Sequence[str]) -> str:
+    """How to score a single run of pytracking's where another has fewer files."""
+    if files.layout != "pytracking" or not any(" repetitions" in line for line in misfits):
+        return ""
+    most = max(files.files.values(), key=len)
+    return f", or score one run alone ({files.tree.describe(most[0].rpartition('/')[0]).rstrip('/')})"
+
+
+def _check_twins(files: TrackerFiles, found: Mapping[str, str]) -> None:
+    for sequence, used, other in twins(found, files.files):
+        pair = [[files.tree.read(name) for name in files.files[stem]] for stem in (used, other)]
+        if pair[0] != pair[1]:
+            one, two = (files.files[stem][0] for stem in (used, other))
+            raise DataError(
+                f"{files.where}: {one} and {two} are both of {sequence}, and differ; leave the one that is meant"
+            )
+
+
 def _nothing(total: int, layout: str) -> Run:
     """Of a sequence without results: a miss in every frame; where trackers are started again, a failure right after
-    the start and no further start."""
+    each start, which is as bad as it can get."""
     codes = None
     if layout == "vot":
         codes = np.full(total, SKIPPED, np.uint8)
-        codes[:2] = START, FAILED
+        codes[::_ROUND], codes[1::_ROUND] = START, FAILED
     return Run(np.full((total, 4), np.nan), codes=codes)
 
 

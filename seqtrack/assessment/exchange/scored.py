@@ -66,11 +66,20 @@ def score_results(results: Results, labels: Sequence[Labels], benchmark: Dataset
             dataset,
         )
     elif convention.protocol == "supervised":
-        restarted = [[_restarted(run) for run in runs] for runs in results.runs]
+        restarted = [
+            [_restarted(run, truth.name in results.missing) for run in runs]
+            for truth, runs in zip(labels, results.runs, strict=True)
+        ]
         scores = supervised.score(labels, restarted, convention.name, dataset)
         by_tag = supervised.by_tag(labels, restarted, convention.name, dataset)
     else:
-        repeated = [(truth, run) for truth, runs in zip(labels, results.runs, strict=True) for run in runs]
+        known = [run.scores for runs in results.runs for run in runs if run.scores is not None]
+        surest = max((float(np.nanmax(own, initial=-np.inf)) for own in known), default=0.0)
+        repeated = [
+            (truth, _lost(truth, surest) if truth.name in results.missing else run)
+            for truth, runs in zip(labels, results.runs, strict=True)
+            for run in runs
+        ]
         scores = longterm.score(
             [truth for truth, _ in repeated],
             [run.boxes if run.regions is None else run.regions for _, run in repeated],
@@ -93,16 +102,21 @@ def _of_sequences(values: Floats, sequences: int) -> Floats:
     return values if len(values) == sequences else values.reshape(sequences, -1).mean(axis=1)
 
 
-def _restarted(run: Run) -> supervised.SupervisedRun:
+def _restarted(run: Run, is_missing: bool) -> supervised.SupervisedRun:
     assert run.codes is not None, "rows of VOT's supervised experiment have codes"
-    return supervised.SupervisedRun(run.codes, run.boxes if run.regions is None else run.regions)
+    return supervised.SupervisedRun(run.codes, run.boxes if run.regions is None else run.regions, is_missing)
+
+
+def _lost(truth: Labels, surest: float) -> Run:
+    """Of a long sequence without results: as sure as ever, of a place beside the image. To report nothing would be
+    precise."""
+    frames = len(truth.boxes)
+    return Run(np.tile([-1e3, -1e3, 1.0, 1.0], (frames, 1)), scores=np.full(frames, surest))
 
 
 def _confidences(results: Results, truth: Labels, run: Run) -> Floats:
     if run.scores is not None:
         return run.scores
-    if truth.name in results.missing:
-        return np.full(len(truth.boxes), np.nan)
     raise UserError(
         f"{results.where}: no confidences of {truth.name}, without which long-term results cannot be scored; add"
         f" {truth.name}_001_confidence.value beside its boxes"

@@ -1,6 +1,6 @@
 """Tracks written as the field's toolkits and servers read them.
 
-    otb, lasot       {dataset}/{tracker}/{seq}.txt                       x,y,w,h  (pysot reads the same)
+    otb, pysot, lasot   {dataset}/{tracker}/{seq}.txt                    x,y,w,h
     trackingnet      {dataset}/{tracker}/{seq}.txt                       the server takes a zip of them
     got10k           {GOT-10k}/{tracker}/{seq}/{seq}_{rep:03d}.txt       and {seq}_time.txt; the server takes a zip
                      {OTB2015}/{tracker}/{seq}.txt                       its other experiments: got10k's own names
@@ -31,7 +31,7 @@ from seqtrack.errors import UserError
 from seqtrack.runs import atomic
 from seqtrack.tracking.courses import FAILED, SKIPPED, START
 
-FORMATS = ("otb", "pytracking", "got10k", "lasot", "trackingnet", "vot")
+FORMATS = ("otb", "pysot", "pytracking", "got10k", "lasot", "trackingnet", "vot")
 
 # What VOT's files say of a frame without a region.
 _VOT_CODES = {START: "1", FAILED: "2", SKIPPED: "0"}

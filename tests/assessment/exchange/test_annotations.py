@@ -146,6 +146,19 @@ def test_what_only_a_server_knows_is_said(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    for name, content in {"anno/a.txt": "1,2,3,4\n", "small.yaml": "a: 1\n"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=r"^--annotations: .* holds no \{seq\}.txt of tlp; did you mean .*/anno\?$"):
+        read_annotations(tmp_path, parse_dataset_name("tlp"))
+    with pytest.raises(
+        UserError, match=r"^--annotations: .*/small.yaml is no folder; expected a folder of \{seq\}.txt"
+    ):
+        read_annotations(tmp_path / "small.yaml", parse_dataset_name("tlp"))
+    with pytest.raises(
+        DataError, match=r"anno: none of the 100 sequences of otb_100 is there; is it the right place"
+    ):
+        read_annotations(tmp_path / "anno", parse_dataset_name("otb_100"))
     with pytest.raises(UserError, match=r"^--annotations: .*/none is not there; expected a folder of"):
         read_annotations(tmp_path / "none", OWN)
 

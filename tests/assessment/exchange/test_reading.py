@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from seqtrack.assessment.exchange.annotations import read_annotations
+from seqtrack.assessment.exchange.doubts import doubts
 from seqtrack.assessment.exchange.layouts import find_trackers
 from seqtrack.assessment.exchange.reading import Results, read_results
 from seqtrack.assessment.scores import Labels
@@ -67,8 +70,14 @@ def test_runs_of_pytracking_are_repetitions(tmp_path: Path) -> None:
     for run in range(3):
         put(tmp_path / f"atom/default_{run:03d}", {"a.txt": text(BOXES + run, "\t"), "a_time.txt": "0.1\n" * 3})
     found = read(tmp_path / "atom", "a")
-    assert (found.tracker, found.layout, found.repetitions) == ("default", "pytracking", 3)
+    assert (found.tracker, found.layout, found.repetitions) == ("atom", "pytracking", 3)
     assert [run.boxes[0, 0] for run in found.runs[0]] == [1, 2, 3]
+    assert read(tmp_path / "atom/default_000", "a").tracker == "atom"
+    put(tmp_path / "atom/default_000", {"b.txt": text()})
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "atom", "a", "b")
+    alone = f"(b has 1 of 3 repetitions); mend it, or score one run alone ({tmp_path}/atom/default_000)"
+    assert str(caught.value).endswith(f"1 result file does not fit dtb70 {alone}")
 
 
 def got10k_files(tracker: str) -> dict[str, str]:
@@ -184,6 +193,59 @@ def test_bad_rows_of_vot_are_named(tmp_path: Path, content: str, message: str) -
     assert message in str(caught.value)
 
 
+def test_a_folder_of_zips_is_a_folder_of_trackers(tmp_path: Path) -> None:
+    for name in ("net_seed0", "net_seed1"):
+        with zipfile.ZipFile(tmp_path / f"{name}.zip", "w") as packed:
+            packed.writestr("a.txt", text())
+    assert [(one.tracker, list(one.files)) for one in find_trackers(tmp_path)] == [
+        ("net_seed0", ["a"]), ("net_seed1", ["a"]),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match="expected a folder, zip or uncompressed tar of a tracker's"):
+        find_trackers(put(tmp_path, {"x.tar.gz": ""}) / "x.tar.gz")
+
+
+def test_the_truth_and_lists_beside_trackers_are_none(tmp_path: Path) -> None:
+    files = {"readme.txt": "", "anno/a.txt": text(), "anno/b.txt": text(), "absent/a.txt": "0\n"}
+    put(tmp_path, files | {f"deep/trackers/{name}/{s}.txt": text() for name in ("KCF", "MOSSE") for s in "ab"})
+    assert [one.tracker for one in find_trackers(tmp_path, annotations=tmp_path / "anno")] == ["KCF", "MOSSE"]
+    assert [one.tracker for one in find_trackers(tmp_path)] == ["anno", "KCF", "MOSSE"]
+
+
+def test_two_files_of_one_sequence_have_to_be_the_same(tmp_path: Path) -> None:
+    put(tmp_path, {"Jogging-1.txt": text(), "Jogging_1.txt": text()})
+    assert len(read(tmp_path, "Jogging-1").runs) == 1
+    put(tmp_path, {"Jogging_1.txt": text(BOXES + 1)})
+    with pytest.raises(
+        DataError, match=r": Jogging-1.txt and Jogging_1.txt are both of Jogging-1, and differ; leave"
+    ):
+        read(tmp_path, "Jogging-1")
+
+
+@pytest.mark.parametrize(
+    ("meant", "doubt"),
+    [
+        (lambda b: b, "the results are identical to the annotations; are these the tracker's?"),
+        (lambda b: b + np.array([0.5, 0.5, 0, 0]), None),
+        (lambda b: np.c_[b[:, :2], b[:, :2] + b[:, 2:]], "{first} they look like x1 y1 x2 y2; write x y w h"),
+        (
+            lambda b: np.c_[b[:, :2] + b[:, 2:] / 2, b[:, 2:]],
+            "{first} x y look like the centre; write the left upper",
+        ),
+        (lambda b: b - [1, 1, 0, 0], "{first} x and y are off by -1 and -1 everywhere; count pixels from where the"),
+        (lambda b: b * [1, 2, 3, 4], "{first} are they x y x y, or counted from another pixel?"),
+        (lambda b: np.r_[b[:2], -b[2:]], "2 rows have a negative width or height (a, row 3), which overlaps nothing"),
+    ],
+)
+def test_what_looks_odd_is_said(tmp_path: Path, meant: Callable[[Any], Any], doubt: str | None) -> None:
+    truth = labels("a", "b")
+    put(tmp_path, {"a.txt": text(meant(truth[0].boxes)), "b.txt": text(meant(truth[1].boxes))})
+    (files,) = find_trackers(tmp_path)
+    found = doubts(read_results(files, truth, ANY), truth)
+    first = "the first boxes differ from the truth in 2 of 2 sequences:"
+    assert len(found) == (doubt is not None)
+    assert doubt is None or found[0].startswith(doubt.format(first=first))
+
+
 def test_all_that_is_missing_is_one_message(tmp_path: Path) -> None:
     put(tmp_path, {"b.txt": text()})
     with pytest.raises(DataError) as caught:
@@ -205,7 +267,7 @@ def test_all_that_do_not_fit_are_one_message(tmp_path: Path) -> None:
         " mend them, or count rows that are missing as failures with --allow_short"
     )
     with pytest.raises(
-        DataError, match=r"1 result files do not fit dtb70 \(c.txt has 6 rows for 3 frames\); mend them$"
+        DataError, match=r"1 result file does not fit dtb70 \(c.txt has 6 rows for 3 frames\); mend it$"
     ):
         read(tmp_path, "a", "b", "c", allow_short=True)
     found = read(tmp_path, "a", "b", allow_short=True)
@@ -214,7 +276,7 @@ def test_all_that_do_not_fit_are_one_message(tmp_path: Path) -> None:
 
 def test_repetitions_that_are_missing_are_named(tmp_path: Path) -> None:
     put(tmp_path, {"a/a_001.txt": text(), "a/a_002.txt": text(), "b/b_001.txt": text()})
-    with pytest.raises(DataError, match=r"\(b has 1 of 2 repetitions\); mend them$"):
+    with pytest.raises(DataError, match=r"\(b has 1 of 2 repetitions\); mend it$"):
         read(tmp_path, "a", "b")
 
 
