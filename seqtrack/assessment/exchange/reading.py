@@ -101,8 +101,9 @@ def read_results(
     _check_twins(files, found)
     missing = [one.name for one in labels if one.name not in found]
     if missing and not allow_missing:
+        have, all_ = "has" if len(missing) == 1 else "have", counted(len(labels), "sequence")
         raise DataError(
-            f"{files.where}: {len(missing)} of the {len(labels)} sequences of {benchmark} have no results"
+            f"{files.where}: {len(missing)} of the {all_} of {benchmark} {have} no results"
             f" ({', '.join(missing)}); add them, or count them as failures with --allow_missing"
         )
     results = Results(files.tracker, files.layout, files.where, [], missing)
@@ -178,7 +179,8 @@ def _no_match(files: TrackerFiles, labels: Sequence[Labels], benchmark: DatasetN
     hint = "is that the right --benchmark?"
     if likely != str(benchmark):
         hint = f"they look like {likely}: give --benchmark {likely}"
-    have = f"{found or 'none'} of its {total} files ({some}, …) {'have' if found > 1 else 'has'}"
+    more = ", …" if total > 3 else ""
+    have = f"{found or 'none'} of its {counted(total, 'file')} ({some}{more}) {'have' if found > 1 else 'has'}"
     return f"{files.where}: {have} the name of a sequence of {benchmark} ({labels[0].name}, …); {hint}"
 
 

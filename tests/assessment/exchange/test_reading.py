@@ -254,6 +254,10 @@ def test_all_that_is_missing_is_one_message(tmp_path: Path) -> None:
         f"{tmp_path}: 2 of the 3 sequences of dtb70 have no results (a, c); add them, or count them as failures with"
         " --allow_missing"
     )
+    with pytest.raises(DataError, match=r": 1 of the 2 sequences of dtb70 has no results \(c\); add them"):
+        read(tmp_path, "b", "c")
+    with pytest.raises(DataError, match=r": none of its 1 file \(b\) has the name of a sequence of dtb70 \(c, …\)"):
+        read(tmp_path, "c", "d")
     found = read(tmp_path, "a", "b", "c", allow_missing=True)
     assert found.missing == ["a", "c"] and np.isnan(found.runs[0][0].boxes).all()
 
