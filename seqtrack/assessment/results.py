@@ -298,9 +298,12 @@ def load_track(final: Path, name: str, start: int = 0) -> NDArray[np.void]:
     path = final / TRACKS
     try:
         with h5py.File(path, "r", locking=False) as file:
+            if _track_path(name, start) not in file:
+                raise DataError(f"{path}: has no track '{name}' from start {start}")
             return np.asarray(file[_track_path(name, start)][...], TRACK_ROW)
-    except (OSError, KeyError) as error:
-        raise DataError(f"{path}: has no track '{name}' from start {start} ({error})") from error
+    except (OSError, KeyError, ValueError) as error:
+        again = f"remove {final} and give the command again"
+        raise DataError(f"{path}: is damaged ({error}): {again}") from error
 
 
 def _partial_name(name: str, start: int) -> str:

@@ -91,8 +91,8 @@ class LocalScheduler:
         pids, waiting = self.pids(), self.unstarted()
         lines = ["left; give the same command again to come back"]
         if pids:
-            numbers = " ".join(map(str, pids))
-            lines.append(f"{len(pids)} trial(s) go on in the background; to stop them as well: kill {numbers}")
+            count = "1 trial goes" if len(pids) == 1 else f"{len(pids)} trials go"
+            lines.append(f"{count} on in the background; to stop that as well: {self.work.how_to_cancel}")
         if waiting:
             lines.append(f"{self.work.listed(waiting)} have not started and will not until then")
         return "\n".join(lines)

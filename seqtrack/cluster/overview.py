@@ -5,7 +5,6 @@ The disk is enough: with accounting off, with a dead controller, and on a machin
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -18,13 +17,15 @@ from seqtrack.cluster.causes import Cause
 from seqtrack.errors import SeqtrackError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request, read_submission
-from seqtrack.runs import events, jobs, lookup
+from seqtrack.runs import events, experiments, jobs, lookup
 from seqtrack.runs.jobs import INDEX, Job
 from seqtrack.runs.paths import RunFolder
 from seqtrack.runs.status import AT_WORK, STOPPED, Queue, TrialStatus, trial_status
 
 PATIENCE_SECONDS = 3.0  # a client of a dead controller hangs for ten
 SECONDS_BETWEEN_QUESTIONS = 15.0
+# What reading a file that is not ours, or of another version, gives.
+_DAMAGED = (SeqtrackError, ValueError, KeyError, TypeError, AttributeError)
 ONLY_DISK = "this is what the disk says"
 
 
@@ -55,6 +56,7 @@ class Overview:
 
     Attributes:
         submitted: when the newest command was given, seconds since the epoch.
+        names: every ``--name`` that it was given, the newest first.
         command: that command.
         trials: of that command, and every other one on disk, in order of seed.
         causes: by seed, why a trial that is at rest is not done.
@@ -90,13 +92,20 @@ class Overview:
 
 
 def look(run: RunFolder, slurm: Slurm) -> Overview:
-    """Reads all that there is to know about a run now."""
+    """Reads all that there is to know about a run now; of files that hold something else, says so in a note."""
+    try:
+        return _look(run, slurm)
+    except (OSError, *_DAMAGED) as error:
+        return Overview(run, notes=[f"{run.path}: cannot be read ({type(error).__name__}: {error})"])
+
+
+def _look(run: RunFolder, slurm: Slurm) -> Overview:
     last = events.read_last(run.submissions) or {}
     notes = []
     request: Request | None = None
     try:
         request = read_submission(run)
-    except (SeqtrackError, KeyError, TypeError) as error:
+    except _DAMAGED as error:
         notes.append(
             f"the newest command cannot be read ({error}): what it asks for beyond what is there is not known"
         )
@@ -110,10 +119,10 @@ def look(run: RunFolder, slurm: Slurm) -> Overview:
         trials = _trials(run, request, seeds, ledger, queue) if queue else trials
     return Overview(
         run,
-        tuple(sorted(lookup.names(run))),
+        tuple(lookup.names(run)),
         request.train.model if request else "",
-        float(last["time"]) if "time" in last else None,
-        _command(last.get("argv", ()), "sweep" if last.get("sweep") else "train"),
+        experiments.submitted(run) or None,
+        experiments.command(last),
         trials,
         _causes(run, trials, ledger, queue),
         notes,
@@ -148,12 +157,6 @@ def _causes(
     endings = slurm_queue.endings(wanted, PATIENCE_SECONDS) if queue and stopped else {}
     found = {status.seed: causes.cause(run, status.seed, ledger, endings) for status in stopped}
     return {seed: cause for seed, cause in found.items() if cause is not None}
-
-
-def _command(argv: Sequence[str], verb: str) -> str:
-    """The command line as it can be given again; the console command has its verb among its words."""
-    words = argv[1:] if argv[:1] == [verb] else argv
-    return shlex.join(["python", "-m", f"seqtrack.tools.{verb}", *words]) if argv else ""
 
 
 def to_json(overview: Overview) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,15 +61,24 @@ class Work:
     def how_to_look(self) -> list[str]:
         """What to tell a person who leaves it to itself."""
         lines = ["the same command comes back, repairs, or adds trials; to look at it:"]
-        cache = self.execution.cache_dir
-        where = "" if cache == Path("cache").absolute() else f" --cache_dir {cache}"
-        name = self.requests[0].run_id
+        name, where = self.requests[0].run_id, self._where
         verbs = {"status": "", "logs": " --seed 0", "cancel": ""}
         lines += [f"  seqtrack {verb} {name}{more}{where}" for verb, more in verbs.items()]
         if isinstance(self.folder, SweepFolder):
             table = f"  the table so far: {self.folder.csv}"
-            lines[-3:] = [table, f"{lines[-3]}  # a run of it", f"  seqtrack cancel {self.folder.name}{where}"]
+            lines[-3:] = [table, f"{lines[-3]}  # a run of it", f"  {self.how_to_cancel}"]
         return lines
+
+    @property
+    def how_to_cancel(self) -> str:
+        """The command that stops all of it."""
+        name = self.folder.name if isinstance(self.folder, SweepFolder) else self.folder.run_id
+        return f"seqtrack cancel {name}{self._where}"
+
+    @property
+    def _where(self) -> str:
+        cache = self.execution.cache_dir
+        return "" if cache == Path("cache").absolute() else f" --cache_dir {shlex.quote(str(cache))}"
 
     @cached_property
     def questions(self) -> Mapping[str, str]:

@@ -134,6 +134,9 @@ def videos_complete(request: Request, folder: Path) -> Path:
     return folder / (".complete-with-frames" if request.execution.keep_frames else ".complete")
 
 
+_OF_AN_ASSESSMENT = f"{record.ACCEPT}; if they are other data, name the set otherwise"
+
+
 def check_assessments(
     request: Request,
     trial: TrialFolder,
@@ -159,9 +162,9 @@ def check_assessments(
     changes = {change: what for change, what in changes.items() if not record.is_accepted(request.run, change)}
     for change, what in sorted(changes.items(), key=lambda item: item[1]):
         if not request.execution.accept_changes:
-            raise UserError(
-                f"seed {trial.seed} of run {request.run_id} was assessed before its {what}: {record.CHOICES}"
-            )
+            # Who names the steps (seqtrack assess) has no --variant.
+            choices = record.CHOICES if steps is None and request.train.num_steps else _OF_AN_ASSESSMENT
+            raise UserError(f"seed {trial.seed} of run {request.run_id} was assessed before its {what}: {choices}")
         record.accept(request.run, f"seed {trial.seed}: assessed before a change ({what})", change)
 
 

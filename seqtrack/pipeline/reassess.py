@@ -84,6 +84,8 @@ def _selected(run: RunFolder, trial: TrialFolder) -> Chosen:
         step = plan.selected_step(asked, trial) if trial.seed in asked.seeds else None
         if step is not None:
             return Chosen(trial.seed, step, len(plan.candidate_steps(asked, trial)), asked.selection.eval_id)
+    if not events.read(run.submissions):
+        raise UserError(f"{run.submissions}: is missing or damaged; give --step, or the command of the run again")
     raise UserError(
         f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or the"
         " command of the run again"

@@ -11,10 +11,8 @@ from seqtrack.pipeline.request import Request
 from seqtrack.runs import atomic, code, events
 from seqtrack.runs.paths import RunFolder, TrialFolder
 
-CHOICES = (
-    "give --accept_changes to reuse these results (the summary will say so),"
-    " or --variant NAME for fresh results beside them"
-)
+ACCEPT = "give --accept_changes to reuse these results (the summary will say so)"
+CHOICES = f"{ACCEPT}, or --variant NAME for fresh results beside them"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 from seqtrack.assessment.metrics import METRICS
 from seqtrack.errors import UserError
 from seqtrack.reporting.frames import RunFrames
+from seqtrack.reporting.run_comparison import meant
 from seqtrack.reporting.tables import TableRow, table_rows
 from seqtrack.runs import atomic
 from seqtrack.schema import nearest
@@ -55,11 +56,14 @@ class PaperTable:
         return [(eval_id, ids.count(eval_id)) for eval_id in dict.fromkeys(ids)]
 
 
-def write_table(runs: Sequence[RunFrames], path: Path, metrics: Collection[str] = ()) -> None:
+def write_table(
+    runs: Sequence[RunFrames], path: Path, metrics: Collection[str] = (), eval_sets: Collection[str] = ()
+) -> None:
     """Writes the table; ``path`` ends in .tex (booktabs), .md or .csv, which has every digit.
 
     Args:
         metrics: only these, in any case of letters (default: all that the summaries have).
+        eval_sets: only these; a data set's name stands for all its protocols.
 
     Raises:
         UserError: another ending, no run with a finished trial, an unknown metric.
@@ -68,10 +72,12 @@ def write_table(runs: Sequence[RunFrames], path: Path, metrics: Collection[str] 
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise UserError(f"--table: {path}: expected a name that ends in {', '.join(writers)}")
-    atomic.write_text(path, writer(paper_table(runs, metrics)))
+    atomic.write_text(path, writer(paper_table(runs, metrics, eval_sets)))
 
 
-def paper_table(runs: Sequence[RunFrames], metrics: Collection[str] = ()) -> PaperTable:
+def paper_table(
+    runs: Sequence[RunFrames], metrics: Collection[str] = (), eval_sets: Collection[str] = ()
+) -> PaperTable:
     """Raises UserError as ``write_table`` does."""
     rows = tuple(
         {(row.eval_id, row.metric): row for row in table_rows({"results": {}, **run.summary})} for run in runs
@@ -80,6 +86,13 @@ def paper_table(runs: Sequence[RunFrames], metrics: Collection[str] = ()) -> Pap
     if not there:
         ids = ", ".join(run.run_id for run in runs)
         raise UserError(f"--table: no trial of {ids} is complete yet: there is nothing to tabulate")
+    if eval_sets:
+        sets = list(dict.fromkeys(eval_id for eval_id, _ in there))
+        there = [column for column in there if any(meant(name, [column[0]]) for name in eval_sets)]
+        if not there:
+            raise UserError(
+                f"--table: of {', '.join(eval_sets)} the summaries have nothing; they have {', '.join(sets)}"
+            )
     known = {metric.lower(): metric for _, metric in there}
     for metric in metrics:
         if metric.lower() not in known:

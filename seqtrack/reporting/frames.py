@@ -69,8 +69,11 @@ def load_run(
 
     Raises:
         UserError: there is no such run, or more than one; names those that are like it.
+        TypeError: ``run`` is neither text nor a path.
     """
-    return RunFrames(lookup.locate(Path(cache_dir), os.fspath(run)), all_keys)
+    if not isinstance(run, (str, os.PathLike)):
+        raise TypeError(f"load_run: expected an id, a name or a path as text, got {run!r}")
+    return RunFrames(lookup.locate(Path(cache_dir), os.fspath(run)), all_keys, os.fspath(run))
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,9 @@ class RunFrames:
     yet, every one there is.
     """
 
-    def __init__(self, folder: RunFolder, all_keys: bool = False) -> None:
+    def __init__(self, folder: RunFolder, all_keys: bool = False, called: str = "") -> None:
         self._folder = folder
+        self._called = called
         self._all_keys = all_keys
         self.run_id = folder.run_id
         self.path = folder.path
@@ -128,10 +132,11 @@ class RunFrames:
         """The newest command: ``train``, ``assess``, ``execution``, ``argv``, ``time``; {} if it cannot be read."""
         return events.read_last(self._folder.submissions) or {}
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """What ``--name`` called it last; empty if nothing."""
-        return next((r for record in reversed(events.read(self._folder.submissions)) if (r := _name(record))), "")
+        """The ``--name`` that it was asked for by, or else what it was called last; empty if nothing."""
+        names = lookup.names(self._folder)
+        return self._called if self._called in names else next(iter(names), "")
 
     @property
     def config(self) -> dict[str, Any]:
@@ -266,6 +271,9 @@ class RunFrames:
         import pandas as pd
 
         item = self.find(eval_id, seed, step)
+        there = [run.name for run in results.load_sequences(item.path)]
+        if sequence not in there:
+            raise UserError(f"sequence: {eval_id} has no {sequence!r}; {nearest(sequence, dict.fromkeys(there))}")
         return pd.DataFrame(results.load_track(item.path, sequence, start))
 
     def find(self, eval_id: str, seed: int, step: int | None = None) -> Assessed:
@@ -288,7 +296,7 @@ class RunFrames:
     @cached_property
     def everything(self) -> RunFrames:
         """The same run with every assessment there is, however it was measured."""
-        return self if self._all_keys else RunFrames(self._folder, all_keys=True)
+        return self if self._all_keys else RunFrames(self._folder, all_keys=True, called=self._called)
 
     def dataset_name(self, eval_id: str) -> DatasetName:
         """The data set behind an eval id, with its layout and its list of sequences, as its assessments recorded it.
@@ -368,7 +376,3 @@ def _whole_rows(path: Path) -> list[dict[str, float]]:
         return []
     found = csv.DictReader(line for line in lines if line.endswith("\n"))
     return [{k: int(v) if k in _COUNTS else float(v) if v else np.nan for k, v in row.items()} for row in found]
-
-
-def _name(record: Mapping[str, Any]) -> str:
-    return str(record.get("execution", {}).get("name") or "")

@@ -36,7 +36,7 @@ class Column:
 
 
 def _step(status: TrialStatus) -> str:
-    return f"{status.step}/{status.total}" if status.total is not None else ""
+    return f"{status.step}/{status.total}" if status.total else ""  # some have nothing to learn
 
 
 def _loss(status: TrialStatus) -> str:
@@ -192,7 +192,9 @@ def describe(status: TrialStatus) -> str:
     parts += [f"loss {loss}"] if loss and is_training else []
     parts += [f"{rate} steps/s"] if rate and is_training else []
     parts += [f"{left} left"] if left else []
-    parts += [_score(status)] if status.score else []
+    # The last score of another set would look like that of the one at hand.
+    is_other = status.state == "assessing" and not (status.score and status.detail.startswith(f"{status.score[0]} "))
+    parts += [_score(status)] if status.score and not is_other else []
     parts += [status.detail] if status.detail else []
     return ", ".join(parts)
 

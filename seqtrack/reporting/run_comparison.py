@@ -89,10 +89,10 @@ def compare_runs(
     if not shared:
         raise UserError(f"{names[0]}, {names[1]}: there is no eval set that both have; {'; '.join(notes)}")
     for name in eval_ids:
-        if not _meant(name, shared):
+        if not meant(name, shared):
             alone = [note for note in notes if name in note]
             raise UserError(f"--eval_set: {name!r}: {alone[0] if alone else nearest(name, shared)}")
-    chosen = [e for e in shared if not eval_ids or any(_meant(name, [e]) for name in eval_ids)]
+    chosen = [e for e in shared if not eval_ids or any(meant(name, [e]) for name in eval_ids)]
     rows, known = [], {}
     for eval_id in chosen:
         loaded = _Loaded(mine[eval_id]), _Loaded(other[eval_id])
@@ -163,7 +163,8 @@ def _row(eval_id: str, metric: str, a: _Loaded, b: _Loaded) -> Row:
     return Row(eval_id, metric, str(a.summary["convention"]), found)
 
 
-def _meant(name: str, eval_ids: Collection[str]) -> bool:
+def meant(name: str, eval_ids: Collection[str]) -> bool:
+    """Whether one of these is called so, in full or by its data set."""
     return any(name in (eval_id, dataset_of(eval_id)) for eval_id in eval_ids)
 
 

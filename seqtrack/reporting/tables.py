@@ -128,15 +128,19 @@ def print_table(summary: Mapping[str, Any], console: Console) -> None:
         wide = (escape(row.eval_id) if new else "", row.metric)
         names_of_row = (f"{_INDENT}{row.metric}",) if headings else wide
         table.add_row(*names_of_row, row.score, str(row.n), _in_lines(row.pairs(), per_line))
-    console.print(table)
-    console.print()
+    if rows:
+        console.print(table)
+        console.print()
     for line in remarks(summary):
         console.print(line, markup=False, highlight=False)
 
 
 def to_text(summary: Mapping[str, Any]) -> str:
     """Aligned columns without colours, for logs and pipes: every row names its eval set."""
-    cells = [HEADER, *(row.cells() for row in table_rows(summary))]
+    rows = table_rows(summary)
+    if not rows:
+        return "\n".join(remarks(summary)) + "\n"
+    cells = [HEADER, *(row.cells() for row in rows)]
     widths = [max(len(line[k]) for line in cells) for k in range(len(HEADER))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells

@@ -56,12 +56,22 @@ def replacing(path: Path, guard: Callable[[], None] = no_guard) -> Iterator[Path
     """Yields a temporary path; on a clean exit its file replaces ``path``, on an error it is removed.
 
     ``guard`` is called right before that (flushing may have taken long) and prevents it by raising.
+
+    Raises UserError where ``path`` is a device, a pipe or a folder: renaming would do away with it.
     """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: is no regular file, and is not replaced by one; give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
     try:
         yield temporary
         publish(temporary, path, guard)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if error.filename is None or str(error.filename) == str(temporary):
+            error.filename = str(path)  # a disk that is full does not say where
+        raise
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -109,7 +109,7 @@ def is_alive(folder: AttemptFolder) -> bool:
 def ended(folder: AttemptFolder) -> dict[str, Any] | None:
     """The attempt's ``end`` event, or None while it has none (it runs, or was killed)."""
     last = events.read_last(folder.events)
-    return last if last is not None and last["event"] == "end" else None
+    return last if last is not None and last.get("event") == "end" else None
 
 
 def newest(trial: TrialFolder) -> AttemptFolder | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,19 @@ def submitted(run: RunFolder) -> float:
     last = events.read_last(run.submissions) or {}
     time = last.get("time")
     return float(time) if isinstance(time, (int, float)) else 0.0
+
+
+def command(record: Mapping[str, Any]) -> str:
+    """The command line of a submission, as it can be given again; empty if it is not recorded.
+
+    The console command has its verb among the words that are recorded, ``python -m seqtrack.tools.VERB`` has not.
+    """
+    words = [str(word) for word in record.get("argv") or ()]
+    if not words:
+        return ""
+    is_tracker = any(word == "--tracker" or word.startswith("--tracker=") for word in words)
+    verb = "sweep" if record.get("sweep") else "assess" if is_tracker else "train"
+    return shlex.join(["seqtrack", *([] if words[0] == verb else [verb]), *words])
 
 
 def code_of(run: RunFolder) -> Mapping[str, Any]:

@@ -131,7 +131,7 @@ def record_failed_node(folder: Path, node: str) -> None:
 def failed_nodes(folders: Iterable[Path]) -> list[str]:
     """Nodes that failed under a task that stands in one of these ledgers, in order of name."""
     records = [record for folder in folders for record in events.read(folder / LEDGER)]
-    return sorted({str(record["node"]) for record in records if record["event"] == "node_failed"})
+    return sorted({str(record["node"]) for record in records if record.get("event") == "node_failed"})
 
 
 def folders(runs: Iterable[RunFolder]) -> list[Path]:
@@ -156,7 +156,7 @@ def read_arrays(folders: Iterable[Path]) -> list[Array]:
     found: dict[str, Array] = {}
     for folder in folders:
         for record in events.read(folder / LEDGER):
-            match record["event"]:
+            match record.get("event"):
                 case "intent":
                     fields: dict[str, Any] = {name: value for name, value in record.items() if name != "event"}
                     trials = tuple(TrialKey(run, seed) for run, seed in fields["trials"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from seqtrack.errors import UserError
@@ -32,18 +33,34 @@ def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
         return runs[-1]
     found = [run for run in runs if text in names(run)] or [r for r in runs if r.run_id.startswith(text)]
     if not found:
-        known = {run.run_id for run in runs}.union(*(names(run) for run in runs))
-        raise UserError(f"{flag}: no run {text!r} in {cache_dir}; {nearest(text, known)}")
+        raise UserError(f"{flag}: no run {text!r} in {cache_dir}; {_nearest(text, runs)}")
     if len(found) > 1:
-        ids = ", ".join(run.run_id for run in found)
-        raise UserError(f"{flag}: {text!r} may mean {ids}; give more digits of the id")
+        ids = ", ".join(run.run_id for run in reversed(found))
+        more = "give the id" if any(text in names(run) for run in found) else "give more digits of the id"
+        raise UserError(f"{flag}: {text!r} may mean {ids}; {more}")
     return found[0]
 
 
-def names(run: RunFolder) -> set[str]:
-    """Every ``--name`` that a submission gave this run."""
-    given = (record.get("execution", {}).get("name") for record in events.read(run.submissions))
-    return {name for name in given if name}
+def _nearest(text: str, runs: Sequence[RunFolder]) -> str:
+    """What may be meant; or each run once, those that have a name first, the newest of them first."""
+    called = [(run, names(run)) for run in reversed(runs)]
+    ordered = [given[0] for _, given in called if given] + [run.run_id for run, given in called if not given]
+    everything = [*ordered, *(name for run, given in called for name in (*given, run.run_id))]
+    hint = nearest(text, dict.fromkeys(everything))
+    return hint if hint.startswith("did you mean") else nearest(text, dict.fromkeys(ordered))
+
+
+def names(run: RunFolder) -> list[str]:
+    """Every ``--name`` that a submission gave this run, the newest first."""
+    given = [record.get("execution") for record in reversed(events.read(run.submissions))]
+    found = [one.get("name") for one in given if isinstance(one, dict)]
+    return list(dict.fromkeys(str(name) for name in found if name))
+
+
+def namesakes(run: RunFolder, name: str) -> list[str]:
+    """Ids of the other runs beside it that were given this name, the newest first."""
+    others = reversed(all_runs(run.path.parent))
+    return [other.run_id for other in others if other.run_id != run.run_id and name in names(other)]
 
 
 def initial_weights(cache_dir: Path, text: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import socket
 from collections.abc import Iterable, Mapping, Sequence
@@ -212,17 +213,21 @@ def _told(attempt: AttemptFolder) -> Mapping[str, Any]:
 def _add_up(path: Path, size: int, _: int) -> Mapping[str, Any]:
     values: dict[str, Any] = {"state": "starting"}
     for event in events.read_tail(path):
-        _apply(values, event)
+        with contextlib.suppress(KeyError):  # not one of ours
+            _apply(values, event)
     if "total" not in values and size > events.TAIL_BYTES:  # so much was said of assessment since
         for event in events.read(path):
-            _apply(values, event)
+            with contextlib.suppress(KeyError):
+                _apply(values, event)
     return MappingProxyType(values)
 
 
 def _apply(values: dict[str, Any], event: dict[str, Any]) -> None:
     match event["event"]:
         case "train":
-            values.update(state="training", step=event["step"], total=event["total"])
+            # What has nothing to learn passes by here too.
+            state = "training" if event["total"] else "starting"
+            values.update(state=state, step=event["step"], total=event["total"])
         case "progress":
             values.update(state="training", **{key: event[key] for key in ("step", "total", "loss", "rate")})
         case "checkpoint":

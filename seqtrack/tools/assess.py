@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,7 @@ OF_A_TRACKER = ("num_trials", "first_seed", "name", "max_parallel")
 
 def build_parser() -> cli.Parser:
     parser = cli.Parser(
-        prog="python -m seqtrack.tools.assess",
+        prog="seqtrack assess",
         usage="%(prog)s [RUN | --checkpoint DIR | --tracker module:Class] --eval_datasets NAME … [FLAG …]",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -89,9 +91,14 @@ def _assess_tracker(given: dict[str, Any]) -> int:
     from seqtrack.pipeline.request import resolve
 
     name = given.pop("tracker")
-    if ":" not in name:
+    module, _, class_name = name.partition(":")
+    if module.endswith(".py"):
+        meant = ".".join(Path(module).with_suffix("").parts)
+        raise UserError(f"--tracker: {name!r}: expected module:Class; did you mean {meant}:{class_name or 'Class'}?")
+    if not (module and class_name):
         raise UserError(f"--tracker: {name!r}: expected module:Class")
-    params = given.pop("tracker_params", {})
+    # Here, so that what is wrong with it is said of the flag that was typed.
+    params = configuration.read_value("tracker_params", given.pop("tracker_params", {}))
     values = {"model": PREFIX + name, "num_steps": 0, "model_params": params}
     request = resolve(configuration.build({**configuration.machine_values(), **given, **values}))
     return train.carry_out(request)
@@ -113,10 +120,22 @@ def _assess_checkpoints(given: dict[str, Any]) -> int:
         run = lookup.locate(cache, given.pop("run"))
         chosen = reassess.selected(run, seeds) if step is None else reassess.at_step(run, seeds, step)
     request = reassess.request_for(run, given)
-    summary = reassess.assess(request, chosen, lambda line: print(line, flush=True), cli.progress_bar)
+    try:
+        summary = reassess.assess(request, chosen, lambda line: print(line, flush=True), _watch)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on with the sequences that are left", file=sys.stderr)
+        return cli.EXIT_INTERRUPTED
     train.print_summary(summary)
+    print(f"as a page: seqtrack report {os.path.relpath(run.path)}")
     print(f"results: {run.path}")
     return 0
+
+
+def _watch(title: str) -> contextlib.AbstractContextManager[Callable[[int, int], object]]:
+    """A bar on a terminal; elsewhere a line at once, and one now and then."""
+    if not sys.stderr.isatty():
+        print(title, file=sys.stderr, flush=True)
+    return cli.progress_bar(title)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from seqtrack.tools import cli
 from seqtrack.tools.runs import add_run, find_run, known_seed
 
 EPILOG = """examples:
-  python -m seqtrack.tools.cancel baseline             # all of it
-  python -m seqtrack.tools.cancel baseline --seed 3 4  # these trials; the others go on
-  python -m seqtrack.tools.cancel lr_search            # every run of a sweep
+  seqtrack cancel baseline             # all of it
+  seqtrack cancel baseline --seed 3 4  # these trials; the others go on
+  seqtrack cancel lr_search            # every run of a sweep
 
 SLURM's tasks of the run are taken out of the queue, running or not; trials that run on this machine are asked to
 stop. Both save first, and the command that started the run goes on from there. The summary job is taken out only
@@ -22,7 +22,7 @@ exit codes: 0 all stopped, or nothing to stop; 1 something could not be reached 
 
 
 def build_parser() -> cli.Parser:
-    parser = cli.Parser(prog="python -m seqtrack.tools.cancel", description=__doc__, epilog=EPILOG)
+    parser = cli.Parser(prog="seqtrack cancel", description=__doc__, epilog=EPILOG)
     add_run(parser, is_required=True)
     parser.add_argument("--seed", metavar="N", type=int, nargs="+", help="only these trials (unset: the whole run)")
     return parser

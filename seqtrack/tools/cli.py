@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -17,6 +18,7 @@ from seqtrack.schema import nearest
 EXIT_FAILURE = 1
 EXIT_MISTAKE = 2
 EXIT_INTERRUPTED = 130
+FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk: nobody's bug
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -44,6 +46,10 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         _discard_output()
         return 0
     except OSError as error:
+        if error.errno in FULL and error.filename is not None:
+            again = "make room, and give the same command again"
+            print(f"error: cannot write {error.filename} ({error.strerror}): {again}", file=sys.stderr)
+            return EXIT_FAILURE
         try:
             print(flush=True)
         except OSError:  # it is our output that cannot be written

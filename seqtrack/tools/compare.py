@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from seqtrack.reporting.run_differences import Difference
 
 EPILOG = """examples:
-  python -m seqtrack.tools.compare baseline wider
-  python -m seqtrack.tools.compare 3f2a 91bc --differs_in lr_init --eval_set otb_100 --metric AUC precision_20
-  python -m seqtrack.tools.compare baseline wider --eval_set otb_100 --out difference.svg
-  python -m seqtrack.tools.compare baseline wider --json | jq '.comparisons[] | {eval_set, verdict}'
+  seqtrack compare baseline wider
+  seqtrack compare 3f2a 91bc --differs_in lr_init --eval_set otb_100 --metric AUC precision_20
+  seqtrack compare baseline wider --eval_set otb_100 --out difference.svg
+  seqtrack compare baseline wider --json | jq '.comparisons[] | {eval_set, verdict}'
 
 how it is computed:
   A paired bootstrap, 10,000 times, seeded: sequences are drawn with replacement, the same for both runs, and trials
@@ -32,10 +33,13 @@ What code differs, line by line: seqtrack diff RUN_A RUN_B --patch.
 exit codes: 0 whatever the verdict; 2 if the runs cannot be compared."""
 
 WIDTH_OF_A_PIPE = 250
+HEADER = ("eval set", "metric", "A", "B", "B - A", "95 % interval", "for B", "sequences", "verdict")
+NUMBERS, IN_WORDS = 2, 7  # columns of HEADER where these begin
+GAP = "   "
 
 
 def build_parser() -> cli.Parser:
-    parser = cli.Parser(prog="python -m seqtrack.tools.compare", description=__doc__, epilog=EPILOG)
+    parser = cli.Parser(prog="seqtrack compare", description=__doc__, epilog=EPILOG)
     add = parser.add_argument
     for name in ("run_a", "run_b"):
         add(name, metavar=name.upper(), help="id prefix, --name, run folder, or latest")
@@ -58,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.out is not None:
         scatter.check_path(arguments.out)
     cache = Path(arguments.cache_dir)
-    a = RunFrames(lookup.locate(cache, arguments.run_a, "RUN_A"))
-    b = RunFrames(lookup.locate(cache, arguments.run_b, "RUN_B"))
+    a = RunFrames(lookup.locate(cache, arguments.run_a, "RUN_A"), called=arguments.run_a)
+    b = RunFrames(lookup.locate(cache, arguments.run_b, "RUN_B"), called=arguments.run_b)
     if a.path.resolve() == b.path.resolve():
         raise UserError(f"RUN_B: {arguments.run_b} is the same run as RUN_A, {a.run_id}; name another")
     # Two of one --name (--variant makes such) are told apart by their ids.
@@ -110,27 +114,16 @@ def _print(
     warnings: list[str],
     notes: list[str],
 ) -> None:
+    from rich import box
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
-    from seqtrack.assessment.metrics import decimals
-
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=WIDTH_OF_A_PIPE, highlight=False)
+    width = shutil.get_terminal_size((WIDTH_OF_A_PIPE, 0)).columns  # COLUMNS, or the terminal's
     for letter, run in (("A", a), ("B", b)):
         print(f"{letter}: {' '.join(filter(None, (run.run_id, run.name)))}")
     print()
-    table = _table("eval set", "metric", "A", "B", "B - A", "95 % interval", "for B", "sequences", "verdict")
-    for row in rows:
-        found = row.comparison
-        won, lost = found.wins[1], found.wins[0]
-        places = decimals(row.metric)
-        low, high = (f"{bound:+.{places}f}" for bound in found.interval)
-        table.add_row(
-            row.eval_id, row.metric, f"{found.a:.{places}f}", f"{found.b:.{places}f}",
-            f"{found.difference:+.{places}f}", f"{low} to {high}", f"{found.share_b:.1%}",
-            f"{won} better, {lost} worse of {len(found.sequences)}", found.verdict,
-        )  # fmt: skip
-    console.print(table)
+    print("\n".join(_within(width, [_cells(row) for row in rows])))
     print()
     for line in dict.fromkeys(caveat for row in rows for caveat in row.comparison.caveats):
         print(f"mind: {line}")
@@ -138,22 +131,46 @@ def _print(
         print(f"note: {line}")
     print("\nthey differ in" if differences else "\nthey differ in nothing that is recorded")
     if differences:
-        table = _table("what", "A", "B")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        for name in ("what", "A", "B"):
+            table.add_column(name, overflow="fold")  # nothing is cut
         for difference in differences:
             table.add_row(difference.name, Text(difference.a), Text(difference.b))
-        console.print(table)
+        Console(width=width, highlight=False).print(table)
     for line in warnings:
         print(f"warning: {line}")
 
 
-def _table(*columns: str) -> Any:
-    from rich import box
-    from rich.table import Table
+def _cells(row: Row) -> tuple[str, ...]:
+    from seqtrack.assessment.metrics import decimals
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in columns:
-        table.add_column(column, no_wrap=column in ("eval set", "metric", "what"))
-    return table
+    found = row.comparison
+    won, lost = found.wins[1], found.wins[0]
+    places = decimals(row.metric)
+    low, high = (f"{bound:+.{places}f}" for bound in found.interval)
+    return (
+        row.eval_id, row.metric, f"{found.a:.{places}f}", f"{found.b:.{places}f}",
+        f"{found.difference:+.{places}f}", f"{low} to {high}", f"{found.share_b:.1%}",
+        f"{won} better, {lost} worse of {len(found.sequences)}", found.verdict,
+    )  # fmt: skip
+
+
+def _within(width: int, rows: list[tuple[str, ...]]) -> list[str]:
+    """The lines of the table. Nothing is cut: where it is narrow the last columns go to a line below each row, and
+    where it is narrower still the first do to a line above."""
+    for left, right in ((0, len(HEADER)), (0, IN_WORDS), (NUMBERS, IN_WORDS)):
+        sizes = [max(map(len, column)) for column in zip(HEADER, *rows, strict=True)][left:right]
+        if sum(sizes) + len(GAP) * (len(sizes) - 1) <= width:
+            break
+    lines = [_aligned(HEADER[left:right], sizes), "─" * min(width, sum(sizes) + len(GAP) * (len(sizes) - 1))]
+    for row in rows:
+        above, below = "  ".join(row[:left]), ": ".join(reversed(row[right:]))
+        lines += [line for line in (above, _aligned(row[left:right], sizes), f"  {below}" if below else "") if line]
+    return lines
+
+
+def _aligned(cells: Sequence[str], sizes: Sequence[int]) -> str:
+    return GAP.join(cell.ljust(size) for cell, size in zip(cells, sizes, strict=True)).rstrip()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
     elif not found:
-        print(f"no experiment and no run below {root}; begin one: python -m seqtrack.tools.train --help")
+        print(f"no experiment and no run below {root}; begin one: seqtrack train --help")
     else:
         _print(found, root)
     return 0
@@ -80,6 +80,7 @@ def _describe_run(one: Overview) -> dict[str, Any]:
         "at_work": sum(status.state in AT_WORK for status in one.trials),
         "queued": sum(status.state == "queued" for status in one.trials),
         "scores": _scores(one),
+        "notes": one.notes,
     }
 
 
@@ -116,17 +117,23 @@ def _print(found: list[dict[str, Any]], root: Path) -> None:
             waiting = f", {run['queued']} queued" if run["queued"] else ""
             trials = f"{run['done']}/{run['num_trials']}{busy}{waiting}"
             scores = "\n".join(f"{s['eval_id']} {s['metric']} {_number(s)}" for s in run["scores"])
-            table.add_row(f"  {run['run_id']}", Text(" ".join(run["names"])), date, commit, trials, Text(scores))
+            called = Text("".join(run["names"][:1]))
+            table.add_row(f"  {run['run_id']}", called, date, commit, trials, Text(scores))
         if not experiment["runs"]:
             table.add_row("  no run yet", "", "", "", "", "")
     console = Console(highlight=False) if sys.stdout.isatty() else Console(width=250, highlight=False)
     console.print(table)
+    for run in (run for experiment in found for run in experiment["runs"]):
+        for note in run["notes"] if not run["num_trials"] else ():
+            print(f"note: {run['run_id']}: {note}")
 
 
 def _number(score: dict[str, Any]) -> str:
     from seqtrack.assessment.metrics import decimals
 
     places = decimals(score["metric"])
+    if score["mean"] is None:  # tracked, but its truth is on a server
+        return "—"
     return f"{score['mean']:.{places}f}" + (f" ± {score['std']:.{places}f}" if score["std"] is not None else "")
 
 

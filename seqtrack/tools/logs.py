@@ -12,10 +12,10 @@ from seqtrack.tools import cli
 from seqtrack.tools.runs import add_run, find_run, known_seed, seeds_of
 
 EPILOG = """examples:
-  python -m seqtrack.tools.logs latest --seed 3             # its newest attempt
-  python -m seqtrack.tools.logs baseline --seed 3 --follow  # as it comes, over restarts, until it is at rest
-  python -m seqtrack.tools.logs 3f2a --seed 3 --stage train --lines 20
-  python -m seqtrack.tools.logs 3f2a --seed 3 --attempt 0   # how the first start went
+  seqtrack logs latest --seed 3             # its newest attempt
+  seqtrack logs baseline --seed 3 --follow  # as it comes, over restarts, until it is at rest
+  seqtrack logs 3f2a --seed 3 --stage train --lines 20
+  seqtrack logs 3f2a --seed 3 --attempt 0   # how the first start went
 
 Each start of a trial is an attempt with a log of its own; a line says whose it is:
 
@@ -28,7 +28,7 @@ SLURM_LINES = 20
 
 
 def build_parser() -> cli.Parser:
-    parser = cli.Parser(prog="python -m seqtrack.tools.logs", description=__doc__, epilog=EPILOG)
+    parser = cli.Parser(prog="seqtrack logs", description=__doc__, epilog=EPILOG)
     add_run(parser)
     parser.add_argument("--seed", metavar="N", type=int, help="which trial (unset: the only one there is)")
     parser.add_argument("--follow", action="store_true", help="go on printing, until nothing works on the trial")

@@ -26,16 +26,17 @@ Attributes need the index of the data set, film strips its frames: they are look
 where the run had them. {PLACES}
 
 examples:
-  python -m seqtrack.tools.report latest
-  python -m seqtrack.tools.report baseline better --out both.html --title "Does augmentation help?"
-  python -m seqtrack.tools.report 3f2a --no-frames --worst 20 --table scores.tex
+  seqtrack report latest
+  seqtrack report baseline better --out both.html --title "Does augmentation help?"
+  seqtrack report 3f2a --no-frames --worst 20 --table scores.tex
 """
+PAGES = (".html", ".htm")
 WORST = 4  # sequences of each eval set
 
 
 def build_parser() -> cli.Parser:
     parser = cli.Parser(
-        prog="python -m seqtrack.tools.report",
+        prog="seqtrack report",
         usage="%(prog)s [RUN …] [FLAG …]",
         description=__doc__,
         epilog=EPILOG,
@@ -51,6 +52,8 @@ def build_parser() -> cli.Parser:
     add(
         "--frames", action=argparse.BooleanOptionalAction, default=True, help="film strips; --no-frames: a small page"
     )
+    add("--eval_set", nargs="+", default=[], metavar="SET", help="only these [every one that a run was assessed on]")
+    add("--metric", nargs="+", default=[], metavar="NAME", help="of --table: only these [all]")
     add("--table", metavar="FILE", type=Path, help="the table of a paper as well: FILE.tex, FILE.md or FILE.csv")
     add_places(parser)
     return parser
@@ -74,19 +77,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(runs) > MOST_RUNS:
         raise UserError(f"RUN: {len(runs)} runs are more than {MOST_RUNS}, which colours and dashes tell apart")
     out = (arguments.out or RunFolder(runs[0].path).report).expanduser()
-    if out.is_dir():
-        raise UserError(f"--out: {out} is a folder; give the name of a file")
+    if out.exists() and not out.is_file():
+        what = "a folder" if out.is_dir() else "no regular file"
+        raise UserError(f"--out: {out} is {what}; give the name of a file")
+    if out.suffix.lower() not in PAGES:
+        raise UserError(f"--out: {out}: expected a name that ends in {' or '.join(PAGES)}")
+    _check_sets(runs, arguments.eval_set)
+    if arguments.metric and arguments.table is None:
+        raise UserError("--metric: it belongs to --table; leave it out")
     ensure_writable_folder(out.parent, "out")
     if arguments.table is not None:
         with _writing(arguments.table, "--table"):
-            write_table(runs, arguments.table.expanduser())
+            write_table(runs, arguments.table.expanduser(), arguments.metric, arguments.eval_set)
     with cli.progress_bar("report") as progress, _material(runs, arguments) as material:
-        page = render(runs, material, arguments.title, arguments.worst, progress)
+        page = render(runs, material, arguments.title, arguments.worst, progress, arguments.eval_set)
     with _writing(out, "--out"):
         # Names of files may hold bytes that are no text.
         write_bytes(out, page.encode("utf-8", "replace"))
     print(*filter(None, (out, arguments.table)), sep="\n")
     return 0
+
+
+def _check_sets(runs: Sequence[Any], wanted: Sequence[str]) -> None:
+    from seqtrack.reporting.report.subject import Subject
+    from seqtrack.reporting.run_comparison import meant
+    from seqtrack.schema import nearest
+
+    everything = Subject(tuple(runs))
+    there = {name: everything.eval_id(k, name) for k in range(len(runs)) for name in everything.results(k)}
+    for name in wanted:
+        if not meant(name, {*there, *there.values()}):
+            raise UserError(f"--eval_set: {name!r}: {nearest(name, there)}")
 
 
 @contextlib.contextmanager
@@ -96,7 +117,7 @@ def _material(runs: Sequence[Any], arguments: Any) -> Iterator[dict[str, Materia
     from seqtrack.reporting.report.subject import Subject
 
     given = given_places(arguments)
-    subject = Subject(tuple(runs))
+    subject = Subject(tuple(runs), tuple(arguments.eval_set))
     found: dict[str, Material | str] = {}
     try:
         for k, run in enumerate(runs):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqtrack import config as configuration
 from seqtrack.errors import UserError
 from seqtrack.tools import cli
 from seqtrack.tools.runs import add_run, find_run, known_seed
@@ -30,7 +31,7 @@ they differ, and what else does.
 Of a run that was left unfinished, what it has is compared.
 exit codes: 0 the same bits, 1 not, 2 if it cannot be made again, 130 if interrupted"""
 
-PLACES = ("data_dir", "tar_dir", "data_cache_dir", "tmp_data_dir", "device")
+PLACES = ("data_dir", "tar_dir", "data_cache_dir", "tmp_data_dir")
 
 
 def build_parser() -> cli.Parser:
@@ -41,6 +42,8 @@ def build_parser() -> cli.Parser:
     parser.add_argument("--repository", metavar="DIR", help="where the code's git repository lies now")
     for name in PLACES:
         parser.add_argument(f"--{name}", metavar="PATH", help="instead of the one recorded")
+    parser.add_argument("--data_paths", metavar="NAME=DIR", nargs="+", help="folders of single data sets")
+    parser.add_argument("--device", metavar="DEVICE", help="auto, cpu, cuda or mps, instead of the one recorded")
     parser.add_argument("--dry_run", action="store_true", help="say what would be run, and stop")
     return parser
 
@@ -68,10 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _values(made: Recipe, arguments: Any) -> dict[str, Any]:
-    values = {**made.values, **{name: v for name in PLACES if (v := getattr(arguments, name)) is not None}}
+    values = dict(made.values)
+    if arguments.device is not None:
+        values["device"] = configuration.read_value("device", arguments.device)
+    if arguments.data_paths is not None:
+        paths = configuration.read_value("data_paths", arguments.data_paths)
+        moved = {name: str(Path(path).expanduser().absolute()) for name, path in paths.items()}
+        values["data_paths"] = {**(values.get("data_paths") or {}), **moved}
     if "snapshot" in values:
         values["snapshot"] = False
-    folders = {name: v for name in PLACES[:4] if (v := getattr(arguments, name))}
+    folders = {name: v for name in PLACES if (v := getattr(arguments, name))}
     values.update({name: str(Path(v).expanduser().absolute()) for name, v in folders.items()})
     if arguments.seed is not None:
         values.update(first_seed=arguments.seed, num_trials=1)

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from seqtrack.cluster.overview import Overview
 
 EPILOG = """examples:
-  python -m seqtrack.tools.status                     # the run submitted last
-  python -m seqtrack.tools.status 3f2a --watch        # until nothing of it runs any more
-  python -m seqtrack.tools.status --all               # a line for each run in cache/
-  python -m seqtrack.tools.status baseline --json | jq '.trials[] | select(.state == "failed") | .cause'
+  seqtrack status                     # the run submitted last
+  seqtrack status 3f2a --watch        # until nothing of it runs any more
+  seqtrack status --all               # a line for each run in cache/
+  seqtrack status baseline --json | jq '.trials[] | select(.state == "failed") | .cause'
 
 states:
   waiting      not started, and not handed to SLURM
@@ -42,7 +42,7 @@ WIDTH_OF_A_PIPE = 250
 
 
 def build_parser() -> cli.Parser:
-    parser = cli.Parser(prog="python -m seqtrack.tools.status", description=__doc__, epilog=EPILOG)
+    parser = cli.Parser(prog="seqtrack status", description=__doc__, epilog=EPILOG)
     add_run(parser)
     parser.add_argument("--all", action="store_true", help="one line for each run, the newest last")
     parser.add_argument("--json", action="store_true", help="for scripts: one object, or with --all a list of them")
@@ -109,7 +109,8 @@ def _console() -> Any:
 
 
 def _print_header(overview: Overview) -> None:
-    words = [overview.run.run_id, *overview.names, overview.model]
+    name, *older = overview.names or ("",)
+    words = [overview.run.run_id, name, f"(was {', '.join(older)})" if older else "", overview.model]
     print(f"run {'  '.join(filter(None, words))}")
     print(f"in {overview.run.path}")
     if overview.submitted is not None:
@@ -169,7 +170,7 @@ def _print_all(overviews: Sequence[Overview]) -> None:
         submitted = _when(one.submitted) if one.submitted is not None else ""
         cells = (
             one.run.run_id,
-            " ".join(one.names),
+            one.names[0] if one.names else "",
             one.model,
             submitted,
             counts(one.trials),

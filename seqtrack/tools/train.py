@@ -167,7 +167,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def carry_out(request: Any) -> int:
     """Runs what is missing of a request, prints its table, and returns the exit code."""
     from seqtrack.cluster import driver
+    from seqtrack.runs import lookup
 
+    name = request.execution.name
+    if name and (others := lookup.namesakes(request.run, name)):
+        same = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        mine = request.run_id
+        print(f"note: {name} is also a name of run {same}: tell them apart by id (this is {mine})", flush=True)
     try:
         summary, outcome = driver.run(request, lambda line: print(line, flush=True))
     except driver.Detached as farewell:
@@ -203,7 +209,10 @@ def _print_outcome(request: Any, summary: Any, outcome: Any) -> None:
         print(f"seed {trial.seed} failed: {outcome.failures[trial]}", file=sys.stderr)
         for line in lines:
             print(f"  | {line}", file=sys.stderr)
-    print_summary(summary)
+    # Why they failed stands above.
+    told = {trial.seed for trial in outcome.failures}
+    trials = [trial | {"error": None} if trial["seed"] in told else trial for trial in summary["trials"]]
+    print_summary({**summary, "trials": trials})
     if summary["completed"]:
         print(f"as a page: seqtrack report {os.path.relpath(request.run.path)}")
     print(f"results: {request.run.path}")

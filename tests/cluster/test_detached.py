@@ -33,7 +33,8 @@ def test_trials_go_on_and_are_found_again(
 
     assert driver.returncode == 130
     assert "give the same command again to come back" in err
-    assert f"1 trial(s) go on in the background; to stop them as well: kill {owner.pid}" in err
+    cancel = f"seqtrack cancel {bench.run_folder().run_id}"
+    assert f"1 trial goes on in the background; to stop that as well: {cancel}\n" in err
     assert "seeds 1 have not started" in err
     assert "Traceback" not in err
     assert not is_gone(owner.pid)

@@ -14,8 +14,9 @@ import pytest
 
 import seqtrack
 from seqtrack.assessment.metrics import CURVES
-from seqtrack.errors import UserError
+from seqtrack.errors import DataError, UserError
 from seqtrack.reporting import frames
+from seqtrack.runs import events
 from seqtrack.runs.paths import RunFolder
 from tests import madeup
 from tests.workbench import Workbench, tree_of
@@ -200,7 +201,7 @@ def test_a_track_is_the_rows_of_tracks_h5(run: frames.RunFrames) -> None:
         (("otb_5-full", "otb_50_003", 0), "has no results of 'otb_5-full'; did you mean otb_50-full?"),
         (("otb_50-full", "otb_50_003", 2), "has otb_50-full of seeds 0, 1, not of 2"),
         (("otb_50-full", "otb_50_003", 0, 7), "has otb_50-full at steps 1000, 2000, 3000, not at 7"),
-        (("otb_50-full", "Bolt", 0), "has no track 'Bolt' from start 0"),
+        (("otb_50-full", "Bolt", 0), "sequence: otb_50-full has no 'Bolt'; expected one of otb_50_000, otb_50_001"),
     ],
 )
 def test_a_track_that_is_not_there_names_those_that_are(
@@ -249,3 +250,20 @@ def test_importing_seqtrack_does_not_import_pandas() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "False ['load_run']"
+
+
+def test_a_run_is_called_by_the_name_that_was_asked_for(tmp_path: Path) -> None:
+    folder = madeup.write_run(tmp_path, seeds=1, name="old")
+    events.append(folder.submissions, {**(events.read_last(folder.submissions) or {}), "execution": {"name": "new"}})
+    names = {asked: frames.load_run(asked, tmp_path).name for asked in ("old", "new", "latest", folder.run_id)}
+    assert names == {"old": "old", "new": "new", "latest": "new", folder.run_id: "new"}
+    with pytest.raises(TypeError, match="load_run: expected an id, a name or a path as text, got 3"):
+        frames.load_run(3, tmp_path)  # type: ignore[arg-type]
+
+
+def test_a_damaged_file_of_tracks_is_called_that(tmp_path: Path) -> None:
+    run = frames.RunFrames(madeup.write_run(tmp_path, seeds=1))
+    item = run.assessments[0]
+    (item.path / "tracks.h5").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"tracks.h5: is damaged \(.*\): remove .* and give the command again"):
+        run.track(item.eval_id, run.sequences["sequence"][0], item.seed, item.step)

@@ -13,6 +13,7 @@ import pytest
 
 from seqtrack.errors import UserError
 from seqtrack.runs import atomic
+from seqtrack.tools import cli
 
 
 def test_an_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -100,3 +101,27 @@ def test_what_a_killed_process_began_is_swept_away_and_what_a_live_one_writes_is
     assert [name.split("-")[-2] for name in os.listdir(tmp_path)] == [str(alive.pid)]
     alive.kill()
     alive.wait()
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    """A rename would do away with a device for the whole machine."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "device").symlink_to("/dev/full")
+    for name in ("pipe", "device", "."):
+        with pytest.raises(UserError, match="is no regular file, and is not replaced by one; give another name"):
+            atomic.write_text(tmp_path / name, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "pipe"]
+
+
+def test_a_full_disk_is_one_line_that_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: object) -> int:
+        with atomic.replacing(tmp_path / "summary.json") as temporary:
+            temporary.symlink_to("/dev/full")
+            temporary.write_text("text")
+        return 0
+
+    assert cli.run(main, []) == cli.EXIT_FAILURE
+    where = tmp_path / "summary.json"
+    again = "make room, and give the same command again"
+    assert capsys.readouterr().err == f"error: cannot write {where} (No space left on device): {again}\n"
+    assert os.listdir(tmp_path) == []

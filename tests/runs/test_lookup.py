@@ -29,7 +29,12 @@ def test_a_run_is_found(cache: Path, text: str, found: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("ab", "'ab' may mean abd456, abc123"), ("baselin", "no run 'baselin' in .*; did you mean baseline?")],
+    [
+        ("ab", "'ab' may mean abc123, abd456; give more digits of the id"),
+        ("baselin", "no run 'baselin' in .*; did you mean baseline?"),
+        # Each once, by name where it has one: those first, and the newest first.
+        ("zzz", "no run 'zzz' in .*; expected one of baseline, abc123, ffe000$"),
+    ],
 )
 def test_what_is_not_one_run_is_a_mistake(cache: Path, text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
@@ -39,3 +44,13 @@ def test_what_is_not_one_run_is_a_mistake(cache: Path, text: str, message: str) 
 def test_an_empty_cache_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no run in"):
         lookup.find(tmp_path, "latest")
+
+
+def test_names_the_newest_first_and_runs_that_share_one(cache: Path) -> None:
+    for run_id, name in (("abd456", "better"), ("ffe000", "baseline"), ("abd456", "baseline"), ("abd456", "better")):
+        events.append(cache / run_id / "submissions.jsonl", {"time": 20, "execution": {"name": name}})
+    first = lookup.find(cache, "abd456")
+    assert lookup.names(first) == ["better", "baseline"]
+    assert lookup.namesakes(first, "baseline") == ["ffe000"]
+    with pytest.raises(UserError, match=r"'baseline' may mean ffe000, abd456; give the id$"):
+        lookup.find(cache, "baseline")

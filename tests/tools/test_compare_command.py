@@ -61,6 +61,11 @@ def told(cache: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return give
 
 
+@pytest.fixture(autouse=True)
+def in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def answer(told: Any) -> Any:
     def give(*words: str, **options: Any) -> dict[str, Any]:
@@ -317,3 +322,18 @@ def test_it_reads_and_does_not_write(cache: Path) -> None:
     assert (done.returncode, done.stderr) == (0, ""), done
     assert "B is better" in done.stdout
     assert tree_of(cache) == before
+
+
+@pytest.mark.parametrize("width", [250, 100, 80, 40])
+def test_however_narrow_nothing_is_cut(told: Any, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    """What does not fit beside the numbers stands above and below them."""
+    _, wide, _ = told("base", "better", "--eval_set=otb_50")
+    (row,) = [re.split(r"\s{2,}", line.strip()) for line in wide if line.startswith("otb_50")]
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, lines, err = told("base", "better", "--eval_set=otb_50")
+    assert (code, err) == (0, "") and "…" not in "".join(lines)
+    (at,) = [k for k, line in enumerate(lines) if line.startswith("otb_50")]
+    numbers = lines[at].removeprefix("otb_50-full   AUC").strip() if width >= 80 else lines[at + 1]
+    assert re.split(r"\s{2,}", numbers)[:5] == row[2:7]
+    if width < 250:
+        assert f"  {row[8]}: {row[7]}" in lines[at : at + 3]

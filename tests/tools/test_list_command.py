@@ -87,3 +87,36 @@ def test_a_folder_with_nothing_in_it_and_one_that_is_not_there(
     assert "no experiment and no run below" in capsys.readouterr().out
     assert cli.run(main, [str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err == f"error: ROOT: there is no folder {tmp_path / 'nowhere'}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("submissions.jsonl", '{"id": "x", "time": "yesterday", "execution": "no", "argv": 3}'),
+        ("submissions.jsonl", "{}"),
+        ("seed_0/attempts/0/events.jsonl", '{"time": 3}'),
+        ("seed_0/attempts/0/events.jsonl", '{"event": "train"}'),
+        ("seed_0/attempts/0/owner.json", '{"host": "a", "boot": "b", "pid": "c", "started": null, "job": null}'),
+        ("slurm/jobs.jsonl", '{"event": "intent"}'),
+    ],
+)
+def test_a_run_that_holds_something_else_is_listed_and_so_are_the_others(
+    tmp_path: Path, name: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "cache", seeds=1, name="good")
+    bad = write_run(tmp_path / "cache", seeds=1, lr_init=0.5, name="bad").path / name
+    bad.parent.mkdir(parents=True, exist_ok=True)
+    bad.write_text(f"{line}\n")
+    (experiment,) = listed(tmp_path, capsys)
+    assert len(experiment["runs"]) == 2  # type: ignore[arg-type]
+    assert main([str(tmp_path)]) == 0
+    assert "good" in capsys.readouterr().out
+
+
+def test_a_set_whose_truth_is_on_a_server_has_no_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "cache", seeds=1)
+    summary = json.loads(run.summary_json.read_text())
+    summary["results"]["otb_50-full"]["AUC"].update(mean=None, std=None)
+    run.summary_json.write_text(json.dumps(summary))
+    assert main([str(tmp_path)]) == 0
+    assert "otb_50-full AUC —" in capsys.readouterr().out

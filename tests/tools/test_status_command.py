@@ -65,7 +65,7 @@ def test_a_finished_run(finished: Workbench) -> None:
     assert lines[0] == f"run {run.run_id}  siamfc"
     assert lines[1] == f"in cache/{run.run_id}"
     assert lines[2].startswith("submitted 2")
-    assert "python -m seqtrack.tools.train --tar_dir=" in lines[2]
+    assert "seqtrack train --tar_dir=" in lines[2]
     assert lines[2].endswith("--num_trials=2")
     assert lines[4].split() == ["seed", "state", "step", "loss", "steps/s", "left", "latest", "score"]
     assert [line.split()[:3] for line in lines[6:8]] == [[s, "done", f"{NUM_STEPS}/{NUM_STEPS}"] for s in ("0", "1")]

@@ -147,9 +147,9 @@ def _parameters(values: Mapping[str, Any], label: str) -> str:
 
 
 def _command(run: Any) -> str:
-    import shlex
+    from seqtrack.runs import experiments
 
-    return preformatted("seqtrack train " + shlex.join(map(str, run.submission.get("argv", ()))))
+    return preformatted(experiments.command(run.submission))
 
 
 def _environments(run: Any) -> dict[str, str]:

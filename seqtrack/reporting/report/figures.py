@@ -125,10 +125,17 @@ def _accuracy_robustness(subject: Subject, eval_id: str) -> Iterator[str]:
         x, y = zip(*[pair for pair in by_seed if None not in pair], strict=True)
         axes.plot(x, y, "o", color=colour, alpha=0.45, markersize=4, linewidth=0)
         label = Line(name, np.empty(0), np.empty(0)).label
-        axes.plot([cells[1]["mean"]], [cells[0]["mean"]], "P", color=colour, markersize=9, linewidth=0, label=label)
-    if not higher_is_better("robustness"):
+        axes.plot([cells[1]["mean"]], [cells[0]["mean"]], "P", color=colour, markersize=9, linewidth=0)
+        if not subject.is_single:
+            axes.plot([], [], "s", color=colour, markersize=6, label=label)  # a square, which no data point is
+    is_share = higher_is_better("robustness")
+    if subject.is_single:  # nothing to compare with but the ends of the scale
+        axes.set_ylim(0, 1)
+        axes.set_xlim(0, 1 if is_share else max(1.0, 1.2 * axes.get_xlim()[1]))
+    else:
+        axes.margins(0.2)
+    if not is_share:
         axes.invert_xaxis()
-    axes.margins(0.2)
     plots.add_legend(axes)
     text = f"Accuracy and robustness of {', '.join(subject.names)} on {eval_id}"
     yield plots.to_svg(figure, f"ar-{eval_id}", text)
@@ -177,8 +184,8 @@ def _training_curves(subject: Subject) -> Iterator[str]:
         _count_thousands(axes)
         plots.add_legend(axes)
         yield plots.to_svg(figure, f"training-{name}", f"{name} over training steps, for each seed")
-    rates = [run.training for run in subject.runs if "lr" in run.training and len(run.training)]
-    if rates:
+    rates = [run.training["lr"] for run in subject.runs if "lr" in run.training and len(run.training)]
+    if any(rate.nunique() > 1 for rate in rates):  # one that stays as it is stands in the configuration
         figure, axes = plots.new_figure("training step", "learning rate", "Training: lr")
         for k, run in enumerate(subject.runs):
             if "lr" in run.training and len(run.training):

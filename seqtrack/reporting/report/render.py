@@ -20,6 +20,7 @@ def render(
     title: str = "",
     worst_count: int = 4,
     on_progress: Callable[[int, int], object] = lambda done, total: None,
+    only: Sequence[str] = (),
 ) -> str:
     """The whole page, a function of the runs and of what is at hand of their data.
 
@@ -28,8 +29,9 @@ def render(
         material: eval id -> ``material.find``'s answer; what is missing has no attributes and no frames.
         worst_count: how many of the worst sequences of each eval set.
         on_progress: called with how many sections are done, and how many there are.
+        only: eval sets, or data sets, that are shown; empty for all.
     """
-    subject = Subject(tuple(runs))
+    subject = Subject(tuple(runs), tuple(only))
     title = title or f"seqtrack report: {', '.join(subject.names)}"
     makers: list[Callable[[], str]] = [
         lambda: results.results(subject),

@@ -12,6 +12,7 @@ from seqtrack.assessment.protocols import dataset_of
 from seqtrack.assessment.results import load_track
 from seqtrack.reporting.frames import RunFrames
 from seqtrack.reporting.report.later import Later, find_later
+from seqtrack.reporting.run_comparison import meant
 
 # What stands for a protocol where the run's own metric of selection is not among its metrics.
 _PRIMARY = ("AUC", "AO", "EAO", "F_score")
@@ -23,6 +24,8 @@ class Subject:
     """The runs of a report, in the order given; everything that asks for one by number counts from 0."""
 
     runs: tuple[RunFrames, ...]
+    only: tuple[str, ...] = ()
+    """Names of eval sets, or of data sets; of others nothing is shown. Empty: all."""
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -69,7 +72,11 @@ class Subject:
     def results(self, run: int) -> dict[str, Any]:
         """name -> metric -> mean, std, n, per_seed, …: of the run's summary, then of what was assessed later."""
         added = {name: one.cells for name, one in self.later[run].items()}
-        return {**self.runs[run].summary.get("results", {}), **added}
+        found = {**self.runs[run].summary.get("results", {}), **added}
+        if not self.only:
+            return found
+        ids = {name: (name, self.eval_id(run, name)) for name in found}
+        return {name: one for name, one in found.items() if any(meant(only, ids[name]) for only in self.only)}
 
     def rows(self, run: int, frame: str, eval_id: str) -> Any:
         """The rows of one of the run's frames (``scores``, ``sequences``, …) that are behind one of ``eval_ids``."""
@@ -99,6 +106,8 @@ class Subject:
         total = len(self.runs[run].selected_steps)
         selected_on = dataset_of(str(self.runs[run].summary.get("optimize_dataset", "")))
         for name, one in self.later[run].items():
+            if name not in self.results(run):
+                continue
             note = f"{name}: assessed later by seqtrack assess (or by an earlier command), not in the run's summary"
             if len(one.items) < total:
                 note += f"; {len(one.items)} of {total} trials have it"

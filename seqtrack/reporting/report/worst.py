@@ -85,7 +85,7 @@ def worst(
     lead = (
         "The worst scores, mean over seeds. Of each run the trial nearest to that mean is shown: its overlap over "
         "time (gray where the target is out of view), and frames from the start to the end, chosen around the "
-        "longest time that the target was lost."
+        "longest time that the target was lost. Under a frame stand its number and, after the dot, its overlap."
     )
     return section("Worst sequences", _legend(subject), *parts, lead=lead) if parts else ""
 
