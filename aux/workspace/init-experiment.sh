@@ -121,7 +121,7 @@ commit=$head
 if [ -n "$changes" ]; then
     # An index of its own: the person's is not touched. A copy of it knows which files have not changed.
     index=$scratch/index
-    cp "$(git rev-parse --git-path index)" "$index" 2>/dev/null || true
+    cp -p "$(git rev-parse --git-path index)" "$index" 2>/dev/null || true
     # A split index would put a part into the repository; line ends that git would have otherwise are no mistake here.
     GIT_INDEX_FILE=$index git -c core.splitIndex=false -c core.safecrlf=false add -A ||
         fail "--include-changes: git cannot take them: see above"

@@ -114,6 +114,19 @@ def test_a_dirty_tree_becomes_a_commit_and_nothing_of_the_person_s_is_touched(ch
     assert checked_out(checkout, found, tmp_path / "again") == expected, "kept from garbage collection"
 
 
+def test_an_edit_within_the_second_of_the_commit_is_seen(checkout: Path, tmp_path: Path) -> None:
+    git(checkout, "config", "core.trustctime", "false")
+    victim, now = checkout / "package" / "a.py", 1_700_000_000
+    os.utime(victim, (now, now))
+    git(checkout, "update-index", "--refresh")
+    victim.write_text("A = 2\n")  # of the same size, and of the same second
+    for path in (victim, checkout / ".git" / "index"):
+        os.utime(path, (now, now))
+    found = take(checkout)
+    assert found.changed == ("package/a.py",)
+    assert checked_out(checkout, found, tmp_path / "out")["package/a.py"] == b"A = 2\n"
+
+
 def test_killed_at_any_moment_it_leaves_everything_as_it_was(checkout: Path) -> None:
     for number in range(300):
         (checkout / "package" / f"new{number}.py").write_text(f"x = {number}\n" * 100)
