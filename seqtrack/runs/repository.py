@@ -213,8 +213,8 @@ def _commit(
     """The working tree as (tree, commit), from an index that is a copy of the person's."""
     own = Path(str(repository.working_tree_dir), repository.git.rev_parse("--git-path", "index"))
     if own.is_file():
-        # It knows which files have not changed: none of those is read again. Its own time is copied too, for git looks
-        # into files that are as young as their index: an edit within the same second may change neither size nor time.
+        # It knows which files have not changed: none of those is read again. Its own time is copied too: git looks
+        # into files as young as their index, for an edit within a second may change neither size nor time.
         shutil.copy2(own, index)
     date = repository.git.show("-s", "--format=%ct", head) if head else "0"
     environment = {"GIT_AUTHOR_DATE": f"@{date} +0000", "GIT_COMMITTER_DATE": f"@{date} +0000", **_NOBODY}
