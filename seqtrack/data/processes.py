@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import multiprocessing
 import os
 import pickle
+import queue
 import signal
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -56,43 +57,89 @@ def in_order(
     if processes == 0:
         yield from (work(context, job) for job in jobs)
         return
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context(method), _begin, (work, context))
+    start = multiprocessing.get_context(method)
+    asked: queue.SimpleQueue[tuple[Job, Future[Result]] | None] = queue.SimpleQueue()
+    workers, threads = [], []
+    # A pipe for each, and not a queue for all (as concurrent.futures has it): whoever is killed while he answers
+    # would hold that queue's lock for ever, and with it everybody.
+    for _ in range(processes):
+        mine, theirs = start.Pipe()
+        worker = start.Process(target=_answer, args=(theirs, work, context), daemon=True)  # type: ignore[attr-defined]
+        worker.start()
+        theirs.close()
+        workers.append(worker)
+        threads.append(threading.Thread(target=_ask, args=(mine, asked), daemon=True))
+    for thread in threads:  # after the last fork
+        thread.start()
     pending: deque[Future[Result]] = deque()
     try:
         for job in jobs:
-            pending.append(pool.submit(_do, job))
+            pending.append(Future())
+            asked.put((job, pending[-1]))
             if len(pending) == processes * _JOBS_PER_PROCESS:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
-    except BrokenProcessPool:
-        raise SeqtrackError(
-            "a worker process was killed (out of memory?); give the command again, perhaps with fewer --num_workers"
-        ) from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                asked.get_nowait()
+        for _ in threads:
+            asked.put(None)
+        for part in (*threads, *workers):
+            part.join()
 
 
-_given: list[Any] = []  # in a worker process: its work and context
+def _ask(worker: Connection, asked: queue.SimpleQueue[tuple[Any, Future[Any]] | None]) -> None:
+    """Hands jobs to one process, one at a time, until there are no more or it is gone."""
+    while (item := asked.get()) is not None:
+        job, future = item
+        try:
+            worker.send((job,))
+            is_done, value = worker.recv()
+        except (EOFError, ConnectionError):
+            # The job is older than all that nobody has taken, so whoever takes the results meets this first.
+            future.set_exception(
+                SeqtrackError(
+                    "a worker process was killed (out of memory?); give the command again, perhaps with fewer"
+                    " --num_workers"
+                )
+            )
+            return
+        except BaseException as error:  # what cannot be pickled
+            future.set_exception(error)
+            continue
+        if is_done:
+            future.set_result(value)
+        else:
+            future.set_exception(value)
+    with contextlib.suppress(ConnectionError):
+        worker.send(None)
+    worker.close()
 
 
-def _begin(*given: Any) -> None:
-    _given[:] = given
+def _answer(asker: Connection, work: Callable[[Any, Any], Any], context: Any) -> None:
+    """What a process does: it works on what it is sent until it is sent nothing."""
     leave_signals_to_parent()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, ConnectionError):  # whoever asks is gone
+        while (item := asker.recv()) is not None:
+            try:
+                answer = (True, work(context, *item))
+            except BaseException as error:
+                answer = (False, _sendable(error))
+            try:
+                asker.send(answer)
+            except (pickle.PicklingError, AttributeError, TypeError) as error:
+                asker.send((False, _sendable(error)))
 
 
 def _end_with_parent() -> None:
-    # A pool's processes wait for work for ever if whoever started them is killed.
+    # A process waits for work for ever if whoever started it is killed.
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
-
-
-def _do(job: Any) -> Any:
-    work, context = _given
-    return work(context, job)
 
 
 class Crew(Generic[Job, Report]):

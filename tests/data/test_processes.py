@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -64,6 +67,31 @@ def test_a_process_that_is_killed_is_said_so_in_a_line() -> None:
         SeqtrackError, match=r"^a worker process was killed \(out of memory\?\); give the command again"
     ):
         list(in_order(die, 0, range(3), 2))
+
+
+def large_or_dead(context: int, job: int) -> bytes:
+    """More than a pipe holds, and the end while it is being sent."""
+    if job == 0:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        time.sleep(0.04)
+    return bytes(context)
+
+
+def test_one_that_is_killed_while_it_answers_holds_up_nobody() -> None:
+    """A queue that all answer through would stay locked."""
+    results = in_order(large_or_dead, 1 << 26, range(4), 2)
+    with pytest.raises(SeqtrackError, match=r"was killed"):
+        for _ in results:
+            pass
+
+
+def unsendable(context: int, job: int) -> object:
+    return lambda: job
+
+
+def test_a_result_that_cannot_be_sent_is_an_error_and_no_silence() -> None:
+    with pytest.raises((AttributeError, pickle.PicklingError, SeqtrackError)):
+        list(in_order(unsendable, 0, range(2), 1))
 
 
 def test_ctrl_c_is_left_to_the_process_that_takes_the_results() -> None:
