@@ -175,7 +175,9 @@ def test_large_arrays_are_split_and_a_full_queue_is_waited_for(slurm_bench: Slur
 
 def test_status_logs_and_cancel(slurm_bench: SlurmBench) -> None:
     """What is going on is told from the disk, also while the controller is down and where there is no SLURM."""
-    result = slurm_bench.train("--num_trials=2", "--detach", *SLURM, *slurm_bench.slowly(0.4))
+    # Slow enough to be looked at, and not so slow that saving takes SLURM's five seconds from SIGTERM to SIGKILL.
+    flags = ["--num_trials=2", "--num_steps=120", *SLURM]
+    result = slurm_bench.train(*flags, "--detach", *slurm_bench.slowly(0.2))
     assert result.code == 0, result
     run_id = slurm_bench.run_folder().run_id
     for seed in (0, 1):
@@ -204,7 +206,7 @@ def test_status_logs_and_cancel(slurm_bench: SlurmBench) -> None:
     assert cancelled.code == 0, cancelled
     slurm_bench.cluster.wait_idle(30)
     assert [row["state"] for row in rows()] == ["interrupted", "interrupted"]
-    result = slurm_bench.train("--num_trials=2", *SLURM)
+    result = slurm_bench.train(*flags)
     assert result.code == 0, result
     steps = [slurm_bench.events(seed, "train")[1]["step"] for seed in (0, 1)]
     assert min(steps) >= 5  # type: ignore[type-var]
