@@ -57,8 +57,10 @@ def replacing(path: Path, guard: Callable[[], None] = no_guard) -> Iterator[Path
 
     ``guard`` is called right before that (flushing may have taken long) and prevents it by raising.
 
-    Raises UserError where ``path`` is a device, a pipe or a folder: renaming would do away with it.
+    Raises UserError where ``path`` is a device or a pipe, which renaming would do away with, and IsADirectoryError.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
         raise UserError(f"{path}: is no regular file, and is not replaced by one; give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +71,7 @@ def replacing(path: Path, guard: Callable[[], None] = no_guard) -> Iterator[Path
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if error.filename is None or str(error.filename) == str(temporary):
+        if error.errno is not None and str(error.filename) in ("None", str(temporary)):
             error.filename = str(path)  # a disk that is full does not say where
         raise
     except BaseException:

@@ -60,7 +60,7 @@ def test_killed_and_repeated_no_point_runs_twice(slurm_bench: SlurmBench, finish
         assert trained_attempts(run.trial(0)) == 1
         status = json.loads(slurm_bench.run("status", run.run_id, "--json").out)
         assert status["is_done"]
-        assert "seqtrack.tools.sweep sweep.yaml" in status["command"]
+        assert "seqtrack sweep sweep.yaml" in status["command"]
 
     table = list(csv.DictReader(io.StringIO(folder_of(slurm_bench).csv.read_text())))
     assert sorted(row["run_id"] for row in table) == [run.run_id for run in runs(slurm_bench)]
