@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -129,13 +127,3 @@ def test_a_real_summary_gives_the_numbers_of_its_table(tmp_path: Path) -> None:
     cell = seqtrack.load_run(folder.path).summary["results"]["otb_50-full"]["AUC"]
     assert f"{cell['mean']:.3f} ± {cell['std']:.3f}" in to_markdown(table)
     assert table.caption == "Mean ± standard deviation over trials (seeds), n = 2."
-
-
-def test_latex_compiles(tmp_path: Path) -> None:
-    if shutil.which("pdflatex") is None:
-        pytest.skip("needs pdflatex")
-    body = to_latex(paper_table(runs(A, B, C)))
-    text = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + body + "\\end{document}\n"
-    (tmp_path / "t.tex").write_text(text)
-    done = subprocess.run(["pdflatex", "-interaction=batchmode", "t.tex"], cwd=tmp_path, capture_output=True)
-    assert done.returncode == 0, done.stdout
