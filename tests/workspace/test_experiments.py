@@ -138,7 +138,9 @@ def test_pinned_code_that_was_changed_is_not_run(pinned: Project) -> None:
     pinned.init()
     folder = pinned.folder()
     (folder / "repo" / "seqtrack" / "__main__.py").write_text("print('hacked')\n")
-    refused(pinned.run("../train.sh", folder=folder / "workspace"), "was changed", "seqtrack/__main__.py")
+    done = pinned.run("../train.sh", folder=folder / "workspace")
+    refused(done, "was changed", "seqtrack/__main__.py")
+    assert done.stdout == ""
 
 
 def test_uncommitted_changes_are_named_or_pinned_without_touching_the_checkout(pinned: Project) -> None:
@@ -190,6 +192,7 @@ def test_thousands_of_changes_are_a_refusal_like_any_other(pinned: Project) -> N
         for number in range(1000):
             (folder / f"{'long_name_' * 10}{number}.txt").touch()
     refused(pinned.init("more"), "1000 files differ", "… and 990 more")
+    assert not pinned.folder("more").exists()
     (repo / ".gitignore").unlink()
     pinned.git("config", "status.showUntrackedFiles", "all", folder=repo)
     refused(pinned.run("../train.sh", folder=pinned.folder() / "workspace"), "was changed")
