@@ -90,14 +90,16 @@ def write_run(
     return request.run
 
 
-def assess_later(run: RunFolder, eval_sets: Mapping[str, int], seeds: Collection[int], **flags: Any) -> None:
+def assess_later(
+    run: RunFolder, eval_sets: Mapping[str, int], seeds: Collection[int], frames: int = 25, **flags: Any
+) -> None:
     """What ``seqtrack assess RUN --eval_datasets …`` adds to a finished run, at the selected steps."""
     flags = {"eval_samplers": ["full"], **flags}
     request = reassess.request_for(run, {"eval_datasets": list(eval_sets), **flags})
     counts = dict(zip((item.eval_id for item in request.eval_sets), eval_sets.values(), strict=True))
     for chosen in reassess.selected(run, list(seeds)):
         for item in request.eval_sets:
-            write_assessment(request, chosen.seed, item, chosen.step, counts[item.eval_id])
+            write_assessment(request, chosen.seed, item, chosen.step, counts[item.eval_id], frames)
 
 
 def write_assessment(

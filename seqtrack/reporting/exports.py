@@ -1,4 +1,5 @@
-"""The table of a paper from the summaries of runs: a row per run, a column per eval set and metric, mean ± std."""
+"""The table of a paper: a row per run, a column per eval set and metric, mean ± std. What it has are the rows of a
+report: the summaries', and what ``seqtrack assess`` added."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from typing import Any
 from seqtrack.assessment.metrics import METRICS
 from seqtrack.errors import UserError
 from seqtrack.reporting.frames import RunFrames
+from seqtrack.reporting.later import named_later, with_later
 from seqtrack.reporting.run_comparison import meant
 from seqtrack.reporting.tables import TableRow, table_rows
 from seqtrack.runs import atomic
@@ -62,7 +64,7 @@ def write_table(
     """Writes the table; ``path`` ends in .tex (booktabs), .md or .csv, which has every digit.
 
     Args:
-        metrics: only these, in any case of letters (default: all that the summaries have).
+        metrics: only these, in any case of letters (default: all that the runs have).
         eval_sets: only these; a data set's name stands for all its protocols.
 
     Raises:
@@ -79,20 +81,22 @@ def paper_table(
     runs: Sequence[RunFrames], metrics: Collection[str] = (), eval_sets: Collection[str] = ()
 ) -> PaperTable:
     """Raises UserError as ``write_table`` does."""
+    added = named_later(runs)
     rows = tuple(
-        {(row.eval_id, row.metric): row for row in table_rows({"results": {}, **run.summary})} for run in runs
+        {(row.eval_id, row.metric): row for row in table_rows(with_later(run, later))}
+        for run, later in zip(runs, added, strict=True)
     )
+    called = {name: one.eval_id for later in added for name, one in later.items()}
     there = list(dict.fromkeys(column for row in rows for column in row))
     if not there:
         ids = ", ".join(run.run_id for run in runs)
         raise UserError(f"--table: no trial of {ids} is complete yet: there is nothing to tabulate")
     if eval_sets:
         sets = list(dict.fromkeys(eval_id for eval_id, _ in there))
-        there = [column for column in there if any(meant(name, [column[0]]) for name in eval_sets)]
+        both = {name: (name, called.get(name, name)) for name in sets}
+        there = [column for column in there if any(meant(name, both[column[0]]) for name in eval_sets)]
         if not there:
-            raise UserError(
-                f"--table: of {', '.join(eval_sets)} the summaries have nothing; they have {', '.join(sets)}"
-            )
+            raise UserError(f"--table: of {', '.join(eval_sets)} the runs have nothing; they have {', '.join(sets)}")
     known = {metric.lower(): metric for _, metric in there}
     for metric in metrics:
         if metric.lower() not in known:

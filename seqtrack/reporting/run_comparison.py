@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from seqtrack.assessment.protocols import dataset_of
 from seqtrack.assessment.scores import Statistic
 from seqtrack.errors import UserError
 from seqtrack.reporting.frames import Assessed, RunFrames
+from seqtrack.reporting.later import named_later
 from seqtrack.schema import nearest
 
 _TRE = re.compile(r"TRE_\d+_")
@@ -25,9 +27,13 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Row:
-    """One metric on one eval set."""
+    """One metric on one eval set.
 
-    eval_id: str
+    name: of the set, as in a report. folders: of each run one of the assessments behind it.
+    """
+
+    name: str
+    folders: tuple[Path, Path]
     metric: str
     convention: str
     comparison: Comparison
@@ -36,7 +42,7 @@ class Row:
         found = self.comparison
         per_sequence = zip(found.sequences, found.per_sequence_a.tolist(), found.per_sequence_b.tolist(), strict=True)
         return {
-            "eval_set": self.eval_id, "metric": self.metric, "convention": self.convention,
+            "eval_set": self.name, "metric": self.metric, "convention": self.convention,
             "higher_is_better": found.higher_is_better, "a": found.a, "b": found.b, "difference": found.difference,
             "interval_95": list(found.interval), "share_a_better": found.share_a, "share_b_better": found.share_b,
             "share_ties": found.ties, "verdict": found.verdict, "caveats": found.caveats,
@@ -46,13 +52,29 @@ class Row:
         }  # fmt: skip
 
 
-def reported(run: RunFrames) -> dict[str, list[Assessed]]:
-    """By eval id, the assessments that the run is reported at: one per complete trial."""
-    found: dict[str, list[Assessed]] = {}
-    for item in run.assessments:
-        if item.selected:
-            found.setdefault(item.eval_id, []).append(item)
-    return dict(sorted(found.items()))
+@dataclass(frozen=True)
+class Reported:
+    """What a run is reported with on one eval set: of each complete trial one assessment, by rules that the name of
+    the set in a report stands for. note: what a reader of its scores should know; may be empty."""
+
+    eval_id: str
+    items: Sequence[Assessed]
+    note: str = ""
+
+
+def reported(runs: Sequence[RunFrames]) -> list[dict[str, Reported]]:
+    """Of each run, by the names in a report of them all: what its summary has, and what was assessed later."""
+    found = []
+    for run, later in zip(runs, named_later(runs), strict=True):
+        own: dict[str, list[Assessed]] = {}
+        for item in run.assessments:
+            if item.selected and item.eval_id in run.summary.get("results", {}):
+                own.setdefault(item.eval_id, []).append(item)
+        sets = {name: Reported(name, items) for name, items in own.items()}
+        for name, one in later.items():
+            sets[name] = Reported(one.eval_id, list(one.items.values()), "" if one.is_own else one.note(name))
+        found.append(dict(sorted(sets.items())))
+    return found
 
 
 def compare_runs(
@@ -66,14 +88,14 @@ def compare_runs(
 
     Args:
         names: what to call the runs in what is said of them.
-        eval_ids: of them only these; a data set's name stands for all its protocols.
+        eval_ids: of them only these; a data set's name stands for all its protocols, an eval id for all its rules.
         metrics: of each set those it has, in any case of letters; default: its convention's first.
 
     Raises:
         UserError: there is nothing to compare, or what is named must not be: another convention, protocol, or other
             sequences; a name that neither knows.
     """
-    mine, other = reported(a), reported(b)
+    mine, other = reported((a, b))
     for run, found, name in ((a, mine, names[0]), (b, other, names[1])):
         if not found:
             raise UserError(f"{name}: no trial of run {run.run_id} is complete yet; see seqtrack status {run.run_id}")
@@ -88,22 +110,25 @@ def compare_runs(
     ]
     if not shared:
         raise UserError(f"{names[0]}, {names[1]}: there is no eval set that both have; {'; '.join(notes)}")
+    called = {name: (name, mine[name].eval_id) for name in shared}
     for name in eval_ids:
-        if not meant(name, shared):
+        if not any(meant(name, both) for both in called.values()):
             alone = [note for note in notes if name in note]
             raise UserError(f"--eval_set: {name!r}: {alone[0] if alone else nearest(name, shared)}")
-    chosen = [e for e in shared if not eval_ids or any(meant(name, [e]) for name in eval_ids)]
+    chosen = [e for e in shared if not eval_ids or any(meant(name, called[e]) for name in eval_ids)]
     rows, known = [], {}
-    for eval_id in chosen:
-        loaded = _Loaded(mine[eval_id]), _Loaded(other[eval_id])
+    for name in chosen:
+        loaded = _Loaded(mine[name].items), _Loaded(other[name].items)
         if not eval_ids and not all(one.is_scored for one in loaded):
-            notes.append(f"{eval_id} was tracked, but not scored: its truth is on a server")
+            notes.append(f"{name} was tracked, but not scored: its truth is on a server")
             continue
-        _check(eval_id, *loaded, names)
+        _check(name, *loaded, names)
         there = [metric for metric in loaded[0].metrics if metric in loaded[1].metrics]
         known.update({metric.lower(): metric for metric in there})
         wanted = [m for m in there if m.lower() in {metric.lower() for metric in metrics}] if metrics else there[:1]
-        rows += [_row(eval_id, metric, *loaded) for metric in wanted]
+        notes += [f"{run}: {one[name].note}" for run, one in zip(names, (mine, other), strict=True) if one[name].note]
+        folders = mine[name].items[0].path, other[name].items[0].path
+        rows += [_row(name, folders, metric, *loaded) for metric in wanted]
     for metric in metrics:
         if metric.lower() not in known:
             raise UserError(f"--metric: {metric!r} is not known here; {nearest(metric, known.values())}")
@@ -154,13 +179,13 @@ def _check(eval_id: str, a: _Loaded, b: _Loaded, names: tuple[str, str]) -> None
         )
 
 
-def _row(eval_id: str, metric: str, a: _Loaded, b: _Loaded) -> Row:
+def _row(name: str, folders: tuple[Path, Path], metric: str, a: _Loaded, b: _Loaded) -> Row:
     better = METRICS[_TRE.sub("", metric)].higher_is_better
     try:
         found = compare(a.trials(metric), b.trials(metric), a.sequences, higher_is_better=better)
     except ValueError as error:
-        raise UserError(f"{eval_id}: {metric} cannot be compared: {error}") from error
-    return Row(eval_id, metric, str(a.summary["convention"]), found)
+        raise UserError(f"{name}: {metric} cannot be compared: {error}") from error
+    return Row(name, folders, metric, str(a.summary["convention"]), found)
 
 
 def meant(name: str, eval_ids: Collection[str]) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -47,9 +48,12 @@ class Difference:
         return asdict(self)
 
 
-def differences(a: RunFrames, b: RunFrames, eval_ids: Iterable[str]) -> list[Difference]:
-    """Everything in which the runs differ and that a score may depend on; of assessments, those on ``eval_ids``."""
-    return [*_of_training(a, b), *_of_assessment(a, b), *_of_code(a, b, eval_ids), *_of_data(a, b, eval_ids),
+def differences(a: RunFrames, b: RunFrames, assessed: Mapping[str, tuple[Path, Path]]) -> list[Difference]:
+    """Everything in which the runs differ and that a score may depend on.
+
+    assessed: by name of an eval set, the folder of an assessment of each run.
+    """
+    return [*_of_training(a, b), *_of_assessment(a, b), *_of_code(a, b, assessed), *_of_data(a, b, assessed),
             *_of_machines(a, b)]  # fmt: skip
 
 
@@ -133,10 +137,10 @@ def _by_content(run: RunFrames) -> dict[str, Any]:
     return {name: known.get(name, value) for name, value in plain.items()}
 
 
-def _of_code(a: RunFrames, b: RunFrames, eval_ids: Iterable[str]) -> list[Difference]:
+def _of_code(a: RunFrames, b: RunFrames, assessed: Mapping[str, tuple[Path, Path]]) -> list[Difference]:
     kinds = {"training": (_training_record(a, CODE), _training_record(b, CODE))}
-    one = next(iter(eval_ids), "")
-    kinds["assessment"] = (_assessment_record(a, one, CODE), _assessment_record(b, one, CODE))
+    for one, two in list(assessed.values())[:1]:
+        kinds["assessment"] = (_assessment_record(one, CODE), _assessment_record(two, CODE))
     found = []
     for kind, (mine, other) in kinds.items():
         if mine and other and (files := code.changed(mine, other)):
@@ -147,17 +151,17 @@ def _of_code(a: RunFrames, b: RunFrames, eval_ids: Iterable[str]) -> list[Differ
     return found
 
 
-def _of_data(a: RunFrames, b: RunFrames, eval_ids: Iterable[str]) -> list[Difference]:
+def _of_data(a: RunFrames, b: RunFrames, assessed: Mapping[str, tuple[Path, Path]]) -> list[Difference]:
     """Data sets that both used and of which something that both know differs."""
     mine, other = _training_record(a, DATA), _training_record(b, DATA)
     pairs = {name: (mine[name], other[name]) for name in mine if name in other}
-    for eval_id in eval_ids:
-        pairs[eval_id] = (_assessment_record(a, eval_id, DATA), _assessment_record(b, eval_id, DATA))
+    for name, folders in assessed.items():
+        pairs[name] = (_assessment_record(folders[0], DATA), _assessment_record(folders[1], DATA))
     found = []
-    for name, (one, two) in pairs.items():
-        differ = [key for key in one if key in two and one[key] != two[key]]
+    for name, (before, after) in pairs.items():
+        differ = [key for key in before if key in after and before[key] != after[key]]
         if differ:
-            shown = (", ".join(f"{key} {str(part[key])[:8]}" for key in differ) for part in (one, two))
+            shown = (", ".join(f"{key} {str(part[key])[:8]}" for key in differ) for part in (before, after))
             found.append(Difference(f"{DATA}.{name}", *shown))
     return found
 
@@ -185,12 +189,9 @@ def _training_record(run: RunFrames, key: str) -> dict[str, Any]:
     return {}
 
 
-def _assessment_record(run: RunFrames, eval_id: str, key: str) -> dict[str, Any]:
-    for item in run.assessments:
-        if item.eval_id == eval_id and item.selected:
-            content = yaml.load((item.path / results.CONFIG).read_text(encoding="utf-8"), _Loader)
-            return dict(content.get(key, {}))
-    return {}
+def _assessment_record(folder: Path, key: str) -> dict[str, Any]:
+    content = yaml.load((folder / results.CONFIG).read_text(encoding="utf-8"), _Loader)
+    return dict(content.get(key, {}))
 
 
 # libyaml's parser, where there is one, reads a thousand lines in 5 ms instead of 60.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Two of one --name (--variant makes such) are told apart by their ids.
     names = (a.run_id, b.run_id) if a.name == b.name else (a.name or a.run_id, b.name or b.run_id)
     rows, notes = run_comparison.compare_runs(a, b, names, arguments.eval_set, arguments.metric)
-    differences = run_differences.differences(a, b, dict.fromkeys(row.eval_id for row in rows))
+    differences = run_differences.differences(a, b, {row.name: row.folders for row in rows})
     warnings = run_differences.warnings(differences, arguments.differs_in)
     notes += [f"{name}: {note}" for name, run in zip(names, (a, b), strict=True) for note in run.notes]
     if arguments.json:
@@ -79,8 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for row in rows if arguments.out is not None else ():
         path = arguments.out
         if len(rows) > 1:
-            path = path.with_name(f"{path.stem}-{row.eval_id}-{row.metric}{path.suffix}")
-        scatter.write_scatter(path, row.comparison, names, row.eval_id, row.metric)
+            of_set = re.sub(r"\W*[ (),]\W*", "-", row.name).strip("-")
+            path = path.with_name(f"{path.stem}-{of_set}-{row.metric}{path.suffix}")
+        scatter.write_scatter(path, row.comparison, names, row.name, row.metric)
         print(f"figure: {path}", file=sys.stderr if arguments.json else sys.stdout)
     return 0
 
@@ -149,7 +151,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     places = decimals(row.metric)
     low, high = (f"{bound:+.{places}f}" for bound in found.interval)
     return (
-        row.eval_id, row.metric, f"{found.a:.{places}f}", f"{found.b:.{places}f}",
+        row.name, row.metric, f"{found.a:.{places}f}", f"{found.b:.{places}f}",
         f"{found.difference:+.{places}f}", f"{low} to {high}", f"{found.share_b:.1%}",
         f"{won} better, {lost} worse of {len(found.sequences)}", found.verdict,
     )  # fmt: skip

@@ -38,7 +38,7 @@ def build_parser() -> cli.Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
-    from seqtrack.reporting import run_differences
+    from seqtrack.reporting import run_comparison, run_differences
     from seqtrack.reporting.frames import RunFrames
     from seqtrack.runs import lookup
 
@@ -47,8 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if a.path.resolve() == b.path.resolve():
         raise UserError(f"RUN_B: {arguments.run_b} is the same run as RUN_A, {a.run_id}; name another")
     frames = RunFrames(a), RunFrames(b)
-    eval_ids = dict.fromkeys(item.eval_id for run in frames for item in run.assessments)
-    found = [one.to_json() for one in run_differences.differences(*frames, eval_ids)]
+    mine, other = run_comparison.reported(frames)
+    assessed = {name: (mine[name].items[0].path, other[name].items[0].path) for name in mine if name in other}
+    found = [one.to_json() for one in run_differences.differences(*frames, assessed)]
     code = _code(a, b, arguments.patch)
     if arguments.json:
         runs = {f"run_{letter}": str(run.path) for letter, run in (("a", a), ("b", b))}

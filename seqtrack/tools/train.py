@@ -211,11 +211,23 @@ def _print_outcome(request: Any, summary: Any, outcome: Any) -> None:
             print(f"  | {line}", file=sys.stderr)
     # Why they failed stands above.
     told = {trial.seed for trial in outcome.failures}
+    summary = _and_what_was_assessed_later(request, summary)
     trials = [trial | {"error": None} if trial["seed"] in told else trial for trial in summary["trials"]]
     print_summary({**summary, "trials": trials})
     if summary["completed"]:
         print(f"as a page: seqtrack report {os.path.relpath(request.run.path)}")
     print(f"results: {request.run.path}")
+
+
+def _and_what_was_assessed_later(request: Any, summary: Any) -> Any:
+    from seqtrack.reporting.frames import RunFrames
+    from seqtrack.reporting.later import named_later, with_later
+
+    if not summary["completed"]:
+        return summary
+    run = RunFrames(request.run)
+    (later,) = named_later([run])
+    return with_later(run, later)
 
 
 def print_summary(summary: Any) -> None:

@@ -17,8 +17,13 @@ from seqtrack.reporting.frames import RunFrames
 class Told:
     """A run of which only the summary is known."""
 
+    assessments: tuple[Any, ...]
+    assess: dict[str, Any]
+    notes: list[str]
+
     def __init__(self, name: str, results: dict[str, Any], run_id: str = "0123456789ab") -> None:
         self.name, self.run_id = name, run_id
+        self.assessments, self.everything, self.assess, self.notes = (), self, {}, []
         cells = {
             eval_id: {
                 metric: {"mean": mean, "std": std, "n": n, "per_seed": {}}
@@ -127,3 +132,25 @@ def test_a_real_summary_gives_the_numbers_of_its_table(tmp_path: Path) -> None:
     cell = seqtrack.load_run(folder.path).summary["results"]["otb_50-full"]["AUC"]
     assert f"{cell['mean']:.3f} ± {cell['std']:.3f}" in to_markdown(table)
     assert table.caption == "Mean ± standard deviation over trials (seeds), n = 2."
+
+
+def test_what_was_assessed_later_is_in_it_by_the_names_of_a_report(tmp_path: Path) -> None:
+    from tests import madeup
+
+    folders = [
+        madeup.write_run(tmp_path, seeds=1, steps=(100,), eval_sets={"uav123": 3}, name=name, **flags)
+        for name, flags in (("one", {}), ("two", {"lr_init": 0.01, "eval_convention": "pysot"}))
+    ]
+    madeup.assess_later(folders[0], {"otb:toy": 2}, seeds=[0])
+    madeup.assess_later(folders[1], {"uav123": 3}, seeds=[0], eval_convention="otb")
+    both = [seqtrack.load_run(folder.path) for folder in folders]
+    table = paper_table(both, ["AUC"])
+    assert [eval_id for eval_id, _ in table.columns] == ["uav123-full", "toy-full", "uav123-full (pysot)"]
+    by_otb = both[1].everything.scores.query("metric == 'AUC' and convention == 'otb'")["value"].item()
+    assert table.rows[1]["uav123-full", "AUC"].mean == by_otb, "a column is by one convention"
+    assert (
+        table.rows[1]["uav123-full (pysot)", "AUC"].mean == both[1].summary["results"]["uav123-full"]["AUC"]["mean"]
+    )
+    assert {eval_id for eval_id, _ in table.rows[0]} == {"uav123-full", "toy-full"}
+    only = paper_table(both, ["AUC"], ["uav123"])
+    assert [eval_id for eval_id, _ in only.columns] == ["uav123-full", "uav123-full (pysot)"]

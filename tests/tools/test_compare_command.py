@@ -103,10 +103,12 @@ def test_numbers_are_those_of_the_summaries_and_of_the_bootstrap(answer: Any, ca
             told = run.summary["results"][row["eval_set"]][row["metric"]]
             assert row[side] == pytest.approx(told["mean"], abs=1e-12) and row[f"trials_{side}"] == told["n"]
         loaded = [
-            {item.seed: results.load_scores(item.path)[row["metric"]] for item in reported(run)[row["eval_set"]]}
-            for run in (a, b)
+            {item.seed: results.load_scores(item.path)[row["metric"]] for item in run[row["eval_set"]].items}
+            for run in reported([a, b])
         ]
-        names = list(dict.fromkeys(r.name for r in results.load_sequences(reported(a)[row["eval_set"]][0].path)))
+        names = list(
+            dict.fromkeys(r.name for r in results.load_sequences(reported([a])[0][row["eval_set"]].items[0].path))
+        )
         found = compare(*loaded, names)
         assert row["interval_95"] == list(found.interval) and row["share_b_better"] == found.share_b
         assert row["difference"] == pytest.approx(row["b"] - row["a"])
@@ -179,6 +181,34 @@ def test_a_set_without_truth_is_passed_over_unless_it_is_named(
     assert "got10k_test-full was tracked, but not scored: its truth is on a server" in found["notes"]
     code, _, err = told("one", "two", "--eval_set=got10k_test", where=tmp_path)
     assert code == 2 and "got10k_test-full: AO cannot be compared: the metric has no value" in err
+
+
+def test_what_was_assessed_later_is_compared_too_like_with_like(answer: Any, told: Any, tmp_path: Path) -> None:
+    """A set of its own, the same set by other rules, and rules of which one run has two, the other one."""
+    flags = {"seeds": 2, "eval_sets": {"uav123": 4}, **ONE_STEP}
+    one = madeup.write_run(tmp_path, name="one", **flags)
+    two = madeup.write_run(tmp_path, name="two", lr_init=0.01, eval_convention="pysot", **flags)
+    for run in (one, two):
+        madeup.assess_later(run, {"otb:toy": 3}, seeds=[0, 1], eval_convention="otb")
+    code, _, err = told("one", "two", where=tmp_path)
+    assert code == 2 and "uav123-full: one was scored by the convention otb, two by pysot: assess one of them" in err
+    madeup.assess_later(two, {"uav123": 4}, seeds=[0], frames=12, eval_convention="otb")
+    found = answer("one", "two", where=tmp_path)
+    assert [(row["eval_set"], row["convention"], row["trials_b"]) for row in found["comparisons"]] == [
+        ("toy-full", "otb", 2), ("uav123-full", "otb", 1),
+    ]  # fmt: skip
+    later = "assessed later by seqtrack assess (or by an earlier command), not in the run's summary"
+    assert found["notes"][:4] == [
+        "only two was assessed on uav123-full (pysot)",
+        f"one: toy-full: {later}",
+        f"two: toy-full: {later}",
+        f"two: uav123-full: {later}; 1 of 2 trials have it; checkpoints were selected on these videos",
+    ]
+    madeup.assess_later(one, {"uav123": 4}, seeds=[0, 1], frames=12, eval_convention="pysot")
+    found = answer("one", "two", "--eval_set=uav123", where=tmp_path)
+    assert [row["eval_set"] for row in found["comparisons"]] == ["uav123-full", "uav123-full (pysot)"]
+    told("one", "two", "--eval_set=uav123", f"--out={tmp_path / 'x.svg'}", where=tmp_path)
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"x-uav123-full-AUC.svg", "x-uav123-full-pysot-AUC.svg"}
 
 
 def test_everything_that_differs_is_listed(answer: Any) -> None:

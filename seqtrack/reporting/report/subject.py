@@ -8,10 +8,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from seqtrack.assessment.metrics import METRICS, decimals
-from seqtrack.assessment.protocols import dataset_of
 from seqtrack.assessment.results import load_track
 from seqtrack.reporting.frames import RunFrames
-from seqtrack.reporting.report.later import Later, find_later
+from seqtrack.reporting.later import Later, named_later
 from seqtrack.reporting.run_comparison import meant
 
 # What stands for a protocol where the run's own metric of selection is not among its metrics.
@@ -51,22 +50,7 @@ class Subject:
     @cached_property
     def later(self) -> tuple[dict[str, Later], ...]:
         """Of each run, what ``seqtrack assess`` added to it, by the name that it has in the report."""
-        found = [find_later(run) for run in self.runs]
-        plain: dict[str, str] = {}  # eval id -> the convention that needs no mention
-        for run in self.runs:
-            for eval_id in run.summary.get("results", {}):
-                rows = run.scores
-                rows = rows[rows["selected"] & (rows["eval_id"] == eval_id)]
-                plain.setdefault(eval_id, ", ".join(rows["convention"].unique()))
-        for one in (one for of_run in found for one in of_run):
-            plain.setdefault(one.eval_id, one.convention)
-
-        def name_of(one: Later) -> str:
-            convention = "" if plain[one.eval_id] == one.convention else one.convention
-            what = ", ".join(filter(None, (convention, one.differing)))
-            return f"{one.eval_id} ({what})" if what else one.eval_id
-
-        return tuple({name_of(one): one for one in of_run} for of_run in found)
+        return named_later(self.runs)
 
     @lru_cache(maxsize=64)  # noqa: B019 (of a few objects, one per report)
     def results(self, run: int) -> dict[str, Any]:
@@ -103,18 +87,8 @@ class Subject:
     def notes(self, run: int) -> list[str]:
         """What a reader of the run's scores should know."""
         notes = self.runs[run].notes
-        total = len(self.runs[run].selected_steps)
-        selected_on = dataset_of(str(self.runs[run].summary.get("optimize_dataset", "")))
-        for name, one in self.later[run].items():
-            if name not in self.results(run):
-                continue
-            note = f"{name}: assessed later by seqtrack assess (or by an earlier command), not in the run's summary"
-            if len(one.items) < total:
-                note += f"; {len(one.items)} of {total} trials have it"
-            if dataset_of(one.eval_id) == selected_on:
-                note += "; checkpoints were selected on these videos"
-            notes.append(note)
-        return notes
+        later = self.later[run].items()
+        return notes + [one.note(name) for name, one in later if name in self.results(run) and not one.is_own]
 
     def metrics(self, eval_id: str) -> list[str]:
         """In the order of METRICS, TRE's last."""
