@@ -167,7 +167,7 @@ def prepare_data(work: Work, say: Say) -> None:
 
 
 def check_changes(work: Work) -> None:
-    """Refuses to mix results of different code or data, for every trial that there is."""
+    """Refuses to mix results of different code or data, and to assess what is gone, for every trial that there is."""
 
     @functools.lru_cache
     def fingerprint_of(label: str, preproc: str, storage: str) -> dict[str, str]:
@@ -194,6 +194,7 @@ def check_changes(work: Work) -> None:
         for trial in started:
             record.reconcile(request, trial, request.training_code, data)
             plan.check_assessments(request, trial, request.assessment_code, assessed_data)
+            plan.check_checkpoints(request, trial)
 
 
 def describe(request: Request) -> list[str]:

@@ -134,6 +134,28 @@ def videos_complete(request: Request, folder: Path) -> Path:
     return folder / (".complete-with-frames" if request.execution.keep_frames else ".complete")
 
 
+def check_checkpoints(request: Request, trial: TrialFolder) -> None:
+    """Refuses to assess checkpoints that were there once. UserError says which, and what can be done without them."""
+    there = trial.checkpoints()
+    gone = [item for item in missing_assessments(request, trial) if item.step not in there]
+    if not gone:
+        return
+    steps, selected = list(dict.fromkeys(item.step for item in gone)), selected_step(request, trial)
+    shown = ", ".join(map(str, steps[:8])) + (", …" if len(steps) > 8 else "")
+    sets = ", ".join(dict.fromkeys(item.eval_set.eval_id for item in gone))
+    is_damaged = any(trial.checkpoint(step).set_aside() for step in steps)
+    why = "damaged, and set aside" if is_damaged else "seqtrack clean removes those that no table needs"
+    if request.assess.assess_all and selected in there:
+        flag, way = "assess_all", f"leave --assess_all out to assess step {selected} alone, which is selected"
+    else:
+        left = ", ".join(map(str, there)) or "none"
+        flag, way = "optimize_metric", f"give one that selects among those that are left ({left})"
+    raise UserError(
+        f"--{flag}: seed {trial.seed} of run {request.run_id} cannot be assessed on {sets} at step {shown}: these"
+        f" checkpoints are gone ({why}); {way}, or --variant NAME to train again"
+    )
+
+
 _OF_AN_ASSESSMENT = f"{record.ACCEPT}; if they are other data, name the set otherwise"
 
 

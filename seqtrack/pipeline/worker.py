@@ -143,6 +143,7 @@ def _carry_on(
         return True
     try:
         while missing := plan.missing_assessments(request, trial):
+            plan.check_checkpoints(request, trial)
             for assessment in missing:
                 assess(request, attempt, assessment, should_stop)
     except Stopped:

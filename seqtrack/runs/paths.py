@@ -55,6 +55,14 @@ class CheckpointFolder:
     def meta(self) -> Path:
         return self.path / "meta.json"
 
+    def damaged(self, mark: str) -> Path:
+        """Where it goes if it is damaged. mark: so that each time is another place."""
+        return self.path.with_name(f".damaged-{self.path.name}-{mark}")
+
+    def set_aside(self) -> list[Path]:
+        """What was once here, and damaged."""
+        return list(self.path.parent.glob(self.damaged("*").name))
+
 
 @dataclass(frozen=True)
 class AttemptFolder:

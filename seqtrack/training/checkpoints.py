@@ -142,9 +142,8 @@ def sweep(trial: TrialFolder) -> None:
 
 def set_aside(folder: CheckpointFolder) -> None:
     """Takes a damaged checkpoint out of the way, keeping it for a person to look at."""
-    place = folder.path.with_name(f".damaged-{folder.path.name}-{uuid.uuid4().hex[:8]}")
     with contextlib.suppress(FileNotFoundError):
-        os.rename(folder.path, place)
+        os.rename(folder.path, folder.damaged(uuid.uuid4().hex[:8]))
 
 
 def remove(folder: Path) -> None:

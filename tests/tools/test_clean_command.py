@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
 from seqtrack.data.storage import staging
-from seqtrack.pipeline import leftovers
+from seqtrack.errors import UserError
+from seqtrack.pipeline import leftovers, plan
+from seqtrack.pipeline.request import read_submission
 from seqtrack.runs import events, jobs
 from seqtrack.runs.paths import RunFolder, TrialKey
+from tests import madeup
 from tests.workbench import Workbench, results_of
 
 
@@ -54,6 +60,42 @@ def test_checkpoints_of_complete_trials_go_but_those_that_tables_need(continued:
     again = continued.train("--num_trials=2")
     assert again.code == 0, again
     assert results_of(run) == table
+
+
+def test_what_needs_a_checkpoint_that_went_is_refused_and_says_what_can_be_done(tmp_path: Path) -> None:
+    run = madeup.write_run(tmp_path, seeds=2, steps=(10, 20, 30), eval_sets={"uav123": 3})
+    request = read_submission(run)
+    trial = run.trial(1)
+    kept = plan.selected_step(request, trial)
+    for step in (10, 20, 30):
+        trial.checkpoint(step).path.mkdir(parents=True)
+    for one in leftovers.find(tmp_path, str(tmp_path / "staged"))[0]:
+        assert one.kind != "checkpoints" or one.remove()  # not what else this machine has
+    assert (kept, set(trial.checkpoints())) == (30, {30})
+    plan.check_checkpoints(request, trial)  # all that was asked is there
+
+    def refusal(**assess: Any) -> str:
+        asked = dataclasses.replace(request, assess=dataclasses.replace(request.assess, **assess))
+        with pytest.raises(UserError) as refused:
+            plan.check_checkpoints(asked, trial)
+        return str(refused.value)
+
+    more = {"eval_datasets": ("uav123", "otb:toy"), "optimize_dataset": "uav123"}
+    why = "these checkpoints are gone (seqtrack clean removes those that no table needs)"
+    assert refusal(**more) == (
+        f"--assess_all: seed 1 of run {run.run_id} cannot be assessed on toy-full at step 10, 20: {why}; leave"
+        " --assess_all out to assess step 30 alone, which is selected, or --variant NAME to train again"
+    )
+    for folder in (tmp_path / run.run_id / "seed_1" / "assess").glob("*/step_00000020-*"):
+        numbers = json.loads((folder / "summary.json").read_text())
+        numbers["metrics"]["precision_20"] = 2.0
+        (folder / "summary.json").write_text(json.dumps(numbers))
+    assert refusal(**more, assess_all=False, optimize_metric="precision_20") == (
+        f"--optimize_metric: seed 1 of run {run.run_id} cannot be assessed on toy-full at step 20: {why}; give one"
+        " that selects among those that are left (30), or --variant NAME to train again"
+    )
+    trial.checkpoint(20).damaged("1234").mkdir()
+    assert "at step 10, 20: these checkpoints are gone (damaged, and set aside); " in refusal(**more)
 
 
 def test_what_is_unfinished_is_left_alone(continued: Workbench) -> None:
