@@ -7,12 +7,14 @@ selected one and the last. Code that was checked out for jobs can be checked out
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from seqtrack.data.storage import staging
 from seqtrack.data.storage.node_local import node_local_root, shared_memory_root
@@ -20,10 +22,14 @@ from seqtrack.errors import SeqtrackError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request, read_submission
 from seqtrack.runs import atomic, attempts, events, jobs, lookup
+from seqtrack.runs.experiments import submitted
 from seqtrack.runs.paths import RunFolder, TrialFolder
+from seqtrack.runs.status import Queue
 
 # From the command until a trial has an owner: indexes of large data sets are made in between.
 SECONDS_UNTIL_AT_WORK = 600.0
+# What reading files that hold something else, or a run of another version, gives.
+_UNREADABLE = (SeqtrackError, OSError, LookupError, TypeError, ValueError)
 CHECKPOINTS, PARTIAL, CODE, REPRODUCED, STAGED = "checkpoints", "partial", "code", "reproduced", "staged"
 KINDS: Mapping[str, str] = {
     CHECKPOINTS: "of complete trials, but the selected, the last, and those that another run began from",
@@ -41,6 +47,7 @@ class Leftover:
     kind: str
     path: Path
     of: str
+    trial: TrialFolder | None = None
 
     def size(self) -> int:
         """Bytes on disk."""
@@ -53,23 +60,86 @@ class Leftover:
                     total += (Path(folder) / name).lstat().st_size
         return total
 
-    def remove(self) -> bool:
-        """Whether it is gone; False where somebody has begun to use it. It is never seen in halves."""
-        if self.kind == STAGED:
-            return staging.evict(self.path)
-        doomed = atomic.temporary_beside(self.path)
+    def take_away(self) -> Path | None:
+        """Under which name it is to be deleted: it is never seen in halves. None where it cannot be."""
         try:
-            os.rename(self.path, doomed)
+            doomed = atomic.take_away(self.path)
         except OSError:
-            return not self.path.exists()
+            return None
         if self.kind == CODE:
             self.path.with_name(f"{self.path.name}.json").unlink(missing_ok=True)
-        shutil.rmtree(doomed, ignore_errors=True)
-        return True
+        return doomed
 
 
-def find(cache_dir: Path, tmp_data_dir: str | None = None) -> tuple[list[Leftover], list[str]]:
-    """Everything that may go, and why some that look like it may not, a line each."""
+class Scheduler(Protocol):
+    """Who has a queue."""
+
+    def queue(self) -> Queue | None:
+        """What is in it, asked once; None where nobody answers."""
+
+
+def remove(
+    found: Iterable[Leftover], cache_dir: Path, tmp_data_dir: str | None = None, slurm: Scheduler | None = None
+) -> Iterator[tuple[Leftover, bool]]:
+    """Removes what may still go, and says of each whether it is gone.
+
+    Between finding and removing a job may have started. So each is looked at again: of a trial while nobody else can
+    start it.
+    """
+    for trial, group in itertools.groupby(found, lambda one: one.trial):
+        if trial is None:
+            yield from _remove_of_nobody(list(group), cache_dir, tmp_data_dir, slurm)
+            continue
+        theirs = list(group)
+        with attempts.held(trial) as is_held:
+            still = _may_still_go(trial, cache_dir, slurm) if is_held else set()
+            gone = [one.take_away() if one.path in still else None for one in theirs]
+        for one, doomed in zip(theirs, gone, strict=True):
+            if doomed:
+                shutil.rmtree(doomed, ignore_errors=True)
+            yield one, doomed is not None or not one.path.exists()
+
+
+def _remove_of_nobody(
+    found: list[Leftover], cache_dir: Path, tmp_data_dir: str | None, slurm: Scheduler | None
+) -> Iterator[tuple[Leftover, bool]]:
+    code: set[Path] | None = None
+    for one in found:
+        if one.kind == STAGED:
+            yield one, staging.evict(one.path)
+            continue
+        if one.kind == CODE:
+            if code is None:
+                code = {other.path for other in find(cache_dir, tmp_data_dir, slurm)[0] if other.kind == CODE}
+            may_go = one.path in code
+        else:
+            may_go = _is_being_made(one.path, slurm) is None
+        doomed = one.take_away() if may_go else None
+        if doomed:
+            shutil.rmtree(doomed, ignore_errors=True)
+        yield one, doomed is not None or not one.path.exists()
+
+
+def _may_still_go(trial: TrialFolder, cache_dir: Path, slurm: Scheduler | None) -> set[Path]:
+    """Of a trial that this process holds."""
+    run = RunFolder(trial.path.parent)
+    try:
+        request = read_submission(run)
+        if _in_use(run, request, slurm, held=trial):
+            return set()
+        wanted = {file for other in lookup.all_runs(cache_dir) for file in _starting_points(other)}
+        return {one.path for one in _of_trial(request, trial) if one.path.absolute() not in wanted}
+    except _UNREADABLE:
+        return set()
+
+
+def find(
+    cache_dir: Path, tmp_data_dir: str | None = None, slurm: Scheduler | None = None
+) -> tuple[list[Leftover], list[str]]:
+    """Everything that may go, and why some that look like it may not, a line each.
+
+    slurm: asked only if something was handed over to it.
+    """
     found: list[Leftover] = []
     kept: list[str] = []
     runs = lookup.all_runs(cache_dir)
@@ -78,9 +148,9 @@ def find(cache_dir: Path, tmp_data_dir: str | None = None) -> tuple[list[Leftove
     for run in runs:
         try:
             request = read_submission(run)
-            reason = _in_use(run, request)
+            reason = _in_use(run, request, slurm)
             of_trials = [one for trial in run.trials() for one in _of_trial(request, trial)]
-        except (SeqtrackError, OSError, LookupError, TypeError, ValueError) as error:
+        except _UNREADABLE as error:
             kept.append(f"run {run.run_id}: its newest command, or what came of it, cannot be read ({error})")
             continue
         if reason:
@@ -88,7 +158,7 @@ def find(cache_dir: Path, tmp_data_dir: str | None = None) -> tuple[list[Leftove
             continue
         found += [one for one in of_trials if one.path.absolute() not in wanted]
     for path in again:
-        if reason := _is_being_made(path):
+        if reason := _is_being_made(path, slurm):
             kept.append(f"reproduced {path.name}: {reason}")
         else:
             found.append(Leftover(REPRODUCED, path, path.name))
@@ -104,16 +174,30 @@ def find(cache_dir: Path, tmp_data_dir: str | None = None) -> tuple[list[Leftove
     return found, kept
 
 
-def _in_use(run: RunFolder, request: Request) -> str | None:
-    """Why nothing of a run may be touched: something works on it, or SLURM may start something that does."""
+def _in_use(run: RunFolder, request: Request, slurm: Scheduler | None, held: TrialFolder | None = None) -> str | None:
+    """Why nothing of a run may be touched: something works on it, or may be about to.
+
+    held: a trial that is at work only because this process holds it.
+    """
     for trial in run.trials():
-        newest = attempts.newest(trial)
-        if newest is not None and attempts.is_alive(newest):
+        if trial != held and attempts.live(trial) is not None:
             return f"seed {trial.seed} is at work"
+    asked_at = submitted(run)
+    if time.time() - asked_at < SECONDS_UNTIL_AT_WORK:
+        for seed in request.seeds:
+            if not plan.is_complete(request, run.trial(seed)) and _began(run.trial(seed)) < asked_at:
+                return f"seed {seed} was asked for a moment ago"
     ledger = [job for job in jobs.read(run) if job.job_id]
+    if not ledger:
+        return None
+    queue = slurm.queue() if slurm else None
+    if queue is not None:
+        tasks = [task for job in ledger for task in [job.task(seed) for seed in job.seeds] or [str(job.job_id)]]
+        if waiting := [task for task in tasks if task in queue.tasks]:
+            return f"SLURM has job {waiting[0]} for it in its queue"
     # An earlier command may have asked for more trials, or other scores, than the newest one.
     asked = [read_submission(run, name) for name in dict.fromkeys(job.submission for job in ledger if job.seeds)]
-    for one in [request, *asked] if ledger else []:
+    for one in [request, *asked]:
         for seed in one.seeds:
             if not plan.is_complete(one, run.trial(seed)):
                 return f"seed {seed} is not complete, and SLURM may have a job for it"
@@ -122,15 +206,21 @@ def _in_use(run: RunFolder, request: Request) -> str | None:
     return None
 
 
-def _is_being_made(folder: Path) -> str | None:
+def _began(trial: TrialFolder) -> float:
+    """When its newest attempt did; 0 if there is none."""
+    newest = attempts.newest(trial)
+    return 0.0 if newest is None else _time_of(newest.owner)
+
+
+def _is_being_made(folder: Path, slurm: Scheduler | None) -> str | None:
     """Why what ``seqtrack reproduce`` made, and the code that it runs, may not be touched."""
     if time.time() - _time_of(folder / "config.yaml") < SECONDS_UNTIL_AT_WORK:
         return "it was begun a moment ago"
     for run in lookup.all_runs(folder):
         try:
-            if reason := _in_use(run, read_submission(run)):
+            if reason := _in_use(run, read_submission(run), slurm):
                 return reason
-        except (SeqtrackError, OSError, LookupError, TypeError, ValueError):
+        except _UNREADABLE:
             continue  # of a run that is broken nothing can be gone on with
     return None
 
@@ -153,12 +243,13 @@ def _starting_points(run: RunFolder) -> Iterator[Path]:
 def _of_trial(request: Request, trial: TrialFolder) -> Iterator[Leftover]:
     if trial.seed not in request.seeds or not plan.is_complete(request, trial):
         return
+    of = f"{trial.path.parent.name} seed {trial.seed}"
     needed = {plan.selected_step(request, trial), request.train.num_steps}
     for step, folder in trial.checkpoints().items():
         if step not in needed and not folder.path.is_symlink():
-            yield Leftover(CHECKPOINTS, folder.path, f"{trial.path.parent.name} seed {trial.seed}")
+            yield Leftover(CHECKPOINTS, folder.path, of, trial)
     for path in sorted((trial.path / "assess").glob("*/.partial-*")):
-        yield Leftover(PARTIAL, path, f"{trial.path.parent.name} seed {trial.seed}")
+        yield Leftover(PARTIAL, path, of, trial)
 
 
 def _trees(cache_dir: Path) -> list[Path]:

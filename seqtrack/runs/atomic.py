@@ -129,6 +129,16 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n")
 
 
+def take_away(path: Path) -> Path | None:
+    """Gives a folder, or a file, a name that nobody reads, for ``shutil.rmtree``; None where there is none."""
+    doomed = temporary_beside(path)
+    try:
+        os.rename(path, doomed)
+    except FileNotFoundError:
+        return None
+    return doomed
+
+
 def create_exclusively(path: Path, data: bytes) -> bool:
     """Publishes a whole new file unless one is there already; says whether this call did it.
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,24 @@ def claim(
         mine = json.dumps(asdict(Owner.current(stage)), sort_keys=True).encode()
         if atomic.create_exclusively(folder.owner, mine):
             return Attempt(trial, folder)
+
+
+@contextlib.contextmanager
+def held(trial: TrialFolder) -> Iterator[bool]:
+    """The trial to oneself: who starts it meanwhile finds it at work. Yields False where somebody else has it.
+
+    It leaves no trace: of a trial's attempts the newest says how it went, and nothing was attempted.
+    """
+    attempt = claim(trial)
+    if attempt is None:
+        yield False
+        return
+    try:
+        with attempt:
+            yield True
+    finally:
+        if doomed := atomic.take_away(attempt.folder.path):
+            shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _kill(owner: Owner) -> None:

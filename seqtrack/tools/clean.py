@@ -28,8 +28,8 @@ kinds:
   reproduced   what seqtrack reproduce made
   staged       copies of tars on this machine (--tmp_data_dir, shared memory) that nobody uses at this moment
 
-What something works on, or SLURM may have a job for, is left alone. Snapshots in git stay: they cost
-nothing where nothing had changed; git for-each-ref refs/seqtrack lists them."""
+What something works on, or SLURM may have a job for, is left alone, and looked for again right before each thing
+goes. Snapshots in git stay: they cost nothing where nothing had changed; git for-each-ref refs/seqtrack has them."""
 
 
 def build_parser() -> cli.Parser:
@@ -49,9 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not cache_dir.is_dir():
         raise UserError(f"--cache_dir: there is no folder {cache_dir}")
 
+    from seqtrack.cluster.overview import Slurm
     from seqtrack.pipeline import leftovers
 
-    everything, kept = leftovers.find(cache_dir, arguments.tmp_data_dir)
+    places = cache_dir, arguments.tmp_data_dir, Slurm()
+    everything, kept = leftovers.find(*places)
     found = [one for one in everything if arguments.only is None or one.kind in arguments.only]
     sizes = {one.path: one.size() for one in found}
     _print(found, sizes)
@@ -65,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     freed, in_use = 0, []
     with cli.progress_bar("removing") as show:
-        for number, one in enumerate(found):
-            if one.remove():
+        for number, (one, is_gone) in enumerate(leftovers.remove(found, *places)):
+            if is_gone:
                 freed += sizes[one.path]
             else:
                 in_use.append(one)

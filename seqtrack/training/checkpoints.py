@@ -148,12 +148,8 @@ def set_aside(folder: CheckpointFolder) -> None:
 
 def remove(folder: Path) -> None:
     """Takes a folder away as a whole: nobody sees half of it."""
-    doomed = atomic.temporary_beside(folder)
-    try:
-        os.rename(folder, doomed)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(doomed, ignore_errors=True)
+    if doomed := atomic.take_away(folder):
+        shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _describe(path: Path) -> dict[str, Any]:

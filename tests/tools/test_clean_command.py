@@ -6,18 +6,23 @@ import dataclasses
 import json
 import os
 import shutil
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from seqtrack.cluster.slurm_queue import QueuedTask
 from seqtrack.data.storage import staging
 from seqtrack.errors import UserError
 from seqtrack.pipeline import leftovers, plan
+from seqtrack.pipeline.leftovers import Leftover
 from seqtrack.pipeline.request import read_submission
-from seqtrack.runs import events, jobs
+from seqtrack.runs import attempts, events, jobs
 from seqtrack.runs.paths import RunFolder, TrialKey
+from seqtrack.runs.status import Queue
 from tests import madeup
 from tests.workbench import Workbench, results_of
 
@@ -62,6 +67,100 @@ def test_checkpoints_of_complete_trials_go_but_those_that_tables_need(continued:
     assert results_of(run) == table
 
 
+def remove(cache: Path, slurm: Any = None, found: Iterable[Leftover] | None = None) -> dict[str, bool]:
+    """Takes checkpoints away, but not what else this machine has; whether each is gone, by its place in its run."""
+    if found is None:
+        found = [one for one in leftovers.find(cache, None, slurm)[0] if one.kind == "checkpoints"]
+    removed = leftovers.remove(found, cache, None, slurm)
+    return {str(one.path.relative_to(one.path.parents[2])): is_gone for one, is_gone in removed}
+
+
+class Told:
+    """A scheduler that has these tasks in its queue."""
+
+    def __init__(self, *tasks: str) -> None:
+        self.tasks, self.asked = tasks, 0
+
+    def queue(self) -> Queue | None:
+        self.asked += 1
+        names = [task.split("_") for task in self.tasks]
+        return Queue.of([QueuedTask(job, int(index), "PENDING") for job, index in names], 0)
+
+
+@pytest.fixture
+def complete(tmp_path: Path) -> RunFolder:
+    """Two trials with a checkpoint each that may go, at step 10, and one that stays."""
+    run = madeup.write_run(tmp_path, seeds=2, steps=(10, 20), eval_sets={"uav123": 3})
+    for seed in (0, 1):
+        for step in (10, 20):
+            run.trial(seed).checkpoint(step).path.mkdir(parents=True)
+    return run
+
+
+def test_a_trial_that_started_since_it_was_looked_at_keeps_everything(complete: RunFolder) -> None:
+    found, _ = leftovers.find(complete.path.parent)
+    found = [one for one in found if one.kind == "checkpoints"]
+    attempt = attempts.claim(complete.trial(0))
+    assert attempt is not None
+    with attempt:
+        assert remove(complete.path.parent, found=found) == {
+            "seed_0/checkpoints/step_00000010": False, "seed_1/checkpoints/step_00000010": False,
+        }, "and so does its run: what its other trials are asked for is not known yet"  # fmt: skip
+        attempt.event("end", state="done", error=None)
+    before = [attempt.number for attempt in complete.trial(0).attempts()]
+    assert set(remove(complete.path.parent, found=found).values()) == {True}
+    assert [attempt.number for attempt in complete.trial(0).attempts()] == before, "cleaning is no attempt"
+
+
+def test_while_it_removes_nobody_starts_the_trial(complete: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def take_away(self: Leftover) -> None:
+        seen.append(None if self.trial is None else attempts.claim(self.trial))
+
+    monkeypatch.setattr(Leftover, "take_away", take_away)
+    assert set(remove(complete.path.parent).values()) == {False}
+    assert seen == [None, None]
+    assert attempts.claim(complete.trial(0)) is not None
+
+
+def test_what_was_asked_for_since_stays(complete: RunFolder) -> None:
+    """Another command that wants more of the run, and another run that begins from a checkpoint."""
+    cache = complete.path.parent
+    found = [one for one in leftovers.find(cache)[0] if one.kind == "checkpoints"]
+    last = events.read(complete.submissions)[-1]
+    more = {**last["assess"], "eval_datasets": ["uav123", "otb:toy"], "optimize_dataset": "uav123"}
+    events.append(complete.submissions, {**last, "id": "more", "time": time.time() + 1, "assess": more})
+    assert set(remove(cache, found=found).values()) == {False}
+    _, kept = leftovers.find(cache)
+    assert kept == [f"run {complete.run_id}: seed 0 was asked for a moment ago"]
+    events.append(complete.submissions, {**last, "id": "less", "time": time.time() + 2})
+    (cache / "other").mkdir()
+    (cache / "other" / "train.yaml").touch()
+    begun = {"path": str(complete.trial(1).checkpoint(10).model.absolute()), "sha256": "0"}
+    events.append(cache / "other" / "submissions.jsonl", {"id": "x", "files": {"it:1:10": begun}})
+    assert remove(cache, found=found) == {
+        "seed_0/checkpoints/step_00000010": True, "seed_1/checkpoints/step_00000010": False,
+    }  # fmt: skip
+
+
+def test_slurm_is_asked_where_something_was_handed_over_to_it(complete: RunFolder) -> None:
+    cache, slurm = complete.path.parent, Told("12_1")
+    assert leftovers.find(cache, None, slurm)[1] == [] and slurm.asked == 0
+    submission = events.read(complete.submissions)[-1]["id"]
+    trials = [TrialKey(complete.run_id, seed) for seed in (0, 1)]
+    array = jobs.new(complete.slurm, "train", trials, submission, {complete.run_id: "q"}, None)
+    jobs.intend(array)
+    jobs.record_id(array, "12")
+    for silent in (None, Told("7_0")):
+        assert leftovers.find(cache, None, silent)[1] == []
+    kept = [f"run {complete.run_id}: SLURM has job 12_1 for it in its queue"]
+    assert leftovers.find(cache, None, slurm)[1] == kept and slurm.asked == 1
+    found = [one for one in leftovers.find(cache)[0] if one.kind == "checkpoints"]
+    assert set(remove(cache, slurm, found).values()) == {False}
+    assert set(remove(cache, Told(), found).values()) == {True}
+
+
 def test_what_needs_a_checkpoint_that_went_is_refused_and_says_what_can_be_done(tmp_path: Path) -> None:
     run = madeup.write_run(tmp_path, seeds=2, steps=(10, 20, 30), eval_sets={"uav123": 3})
     request = read_submission(run)
@@ -69,8 +168,8 @@ def test_what_needs_a_checkpoint_that_went_is_refused_and_says_what_can_be_done(
     kept = plan.selected_step(request, trial)
     for step in (10, 20, 30):
         trial.checkpoint(step).path.mkdir(parents=True)
-    for one in leftovers.find(tmp_path, str(tmp_path / "staged"))[0]:
-        assert one.kind != "checkpoints" or one.remove()  # not what else this machine has
+    gone = remove(tmp_path)
+    assert gone == {f"seed_{seed}/checkpoints/step_{step:08d}": True for seed, step in ((1, 10), (1, 20))}
     assert (kept, set(trial.checkpoints())) == (30, {30})
     plan.check_checkpoints(request, trial)  # all that was asked is there
 
