@@ -69,7 +69,8 @@ def find(tree: Tree, part: str) -> Iterator[Entry]:
     splits = _builder(tree).splits
     last = part.rpartition("/")[2]
     for split in [last] if last in splits else list(splits):
-        for number in range(len(splits[split])):
+        splits[split].check()
+        for number in range(splits[split].count):
             yield Entry(split, number)
 
 

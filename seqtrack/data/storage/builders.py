@@ -57,7 +57,7 @@ def open_builder(folder: Path) -> Builder:
             )
         splits = {str(split["name"]): _shards(folder, info, split) for split in info["splits"]}
         leaves = tuple(_leaves(folder, features, (), 0))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError, RecursionError) as error:
         raise DataError(
             f"{folder}: {INFO} or {FEATURES} is not as TFDS writes it ({error}); prepare it again"
         ) from error
@@ -117,4 +117,7 @@ def _leaves(folder: Path, feature: Mapping[str, Any], path: tuple[str, ...], dep
 def _labels(folder: Path, path: tuple[str, ...]) -> tuple[str, ...]:
     """TFDS keeps them beside: ``objects-label.labels.txt``."""
     file = folder / f"{'-'.join(word.replace('/', '.') for word in path)}.labels.txt"
-    return tuple(file.read_text("utf-8").split("\n")) if file.is_file() else ()
+    try:
+        return tuple(file.read_text("utf-8").split("\n")) if file.is_file() else ()
+    except OSError as error:
+        raise DataError(f"{file}: cannot read it ({error.strerror})") from error

@@ -24,6 +24,7 @@ INFO, FEATURES = "dataset_info.json", "features.json"
 _WRITER_OPTIONS = "group_size:1,uncompressed"
 _READER_OPTIONS = "readahead_buffer_size:0"
 _READER_BYTES = 32 << 10
+_UNREADABLE = (ValueError, RuntimeError, IndexError, OSError)
 
 Value = Sequence[bytes] | np.ndarray[Any, Any]
 Example = Mapping[str, Value]
@@ -50,8 +51,17 @@ class Shards:
         self._owner = os.getpid()
         self._inherited: list[dict[int, Any]] = []
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Of records, as ``dataset_info.json`` says; ``check`` compares that with the files."""
         return self._ends[-1] if self._ends else 0
+
+    def check(self) -> None:
+        """DataError when a shard is not there or has another number of records: whoever counts to what a damaged file
+        says may never end."""
+        for shard in range(len(self._paths)):
+            if shard not in self._readers:
+                self._open(shard).close()
 
     def __reduce__(self) -> tuple[Callable[..., Shards], tuple[Any, ...]]:
         return Shards, (self._paths, self._lengths)
@@ -59,12 +69,13 @@ class Shards:
     def read(self, record: int) -> bytes:
         """DataError that names the file when there is no such record, or it is damaged."""
         shard = bisect.bisect_right(self._ends, record)
-        if not 0 <= record < len(self):
+        if not 0 <= record < self.count:
             raise DataError(f"{self._paths[0].parent if self._paths else 'no file'}: there is no record {record}")
         within = record - (self._ends[shard] - self._lengths[shard])
+        reader = self._reader(shard)
         try:
-            (data,) = self._reader(shard).read([within])
-        except (ValueError, RuntimeError, IndexError, OSError) as error:
+            (data,) = reader.read([within])
+        except _UNREADABLE as error:
             reason = " ".join(str(error).split())
             raise DataError(f"{self._paths[shard]}, record {within}: cannot be read ({reason})") from error
         return bytes(data)
@@ -75,20 +86,27 @@ class Shards:
             self._inherited.append(self._readers)
             self._readers, self._owner = {}, os.getpid()
         if shard not in self._readers:
-            module = need("array_record.python.array_record_module")
-            path = self._paths[shard]
+            self._readers[shard] = self._open(shard)
+        return self._readers[shard]
+
+    def _open(self, shard: int) -> Any:
+        module = need("array_record.python.array_record_module")
+        path, length = self._paths[shard], self._lengths[shard]
+        try:
             if not path.is_file():
                 raise DataError(f"{path}: there is no such file; is the data set complete?")
             reader = module.ArrayRecordReader(
                 str(path), options=_READER_OPTIONS, file_reader_buffer_size=_READER_BYTES
             )
-            if reader.num_records() != self._lengths[shard]:
-                raise DataError(
-                    f"{path}: {reader.num_records()} records where {INFO} says {self._lengths[shard]};"
-                    " it is cut short or another version: copy or prepare it again"
-                )
-            self._readers[shard] = reader
-        return self._readers[shard]
+            count = reader.num_records()
+        except _UNREADABLE as error:
+            raise DataError(f"{path}: cannot be opened ({' '.join(str(error).split())})") from error
+        if count != length:
+            raise DataError(
+                f"{path}: {count} records where {INFO} says {length};"
+                " it is cut short or another version: copy or prepare it again"
+            )
+        return reader
 
     def close(self) -> None:
         if self._owner == os.getpid():

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,11 +16,14 @@ from hypothesis import strategies as st
 from seqtrack.data.formats import LAYOUTS, MANIFEST, DatasetName, read_videos
 from seqtrack.data.formats.common import is_image
 from seqtrack.data.indexing.index_build import IndexWriter, content_fingerprint
+from seqtrack.data.locations import Source
+from seqtrack.data.storage import tfdsset
+from seqtrack.data.storage.records import INFO, shard_name, write_info, write_shard
 from seqtrack.data.storage.trees import is_annotation
-from seqtrack.errors import UserError
+from seqtrack.errors import DataError, UserError
 from tests.data.large_set_layouts import WRITERS
 from tests.data.layouts import MemoryTree
-from tests.data.otb_layout import boxes_text, write_sequence
+from tests.data.otb_layout import boxes_text, jpeg, write_sequence
 from tests.data.single_target_layouts import FIXTURES, write_vot
 
 
@@ -109,7 +113,7 @@ def assert_names_a_file(message: str | None) -> None:
         assert message.isprintable(), message
 
 
-@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"tfds"}))  # whose files are not annotations: test_tfds.py
+@pytest.mark.parametrize("layout", sorted(set(LAYOUTS) - {"tfds"}))  # whose files are not annotations: below
 def test_every_layout_is_fuzzed(layout: str) -> None:
     names = [name for name, one in SMALL.items() if one[0] == layout]
     assert names, "write a small data set in this layout for SMALL above"
@@ -142,6 +146,58 @@ def test_damaged_or_missing_frames(name: str, data: st.DataObject) -> None:
         else:
             content[file] = data.draw(damaged(content[file]))
     assert_names_a_file(read_all(name, content))
+
+
+@pytest.fixture(scope="module")
+def builder(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, bytes]:
+    """The files of a small TFDS builder, shards among them."""
+    features = pytest.importorskip("tensorflow_datasets").features
+    folder = tmp_path_factory.mktemp("builder") / "coco/1.0.0"
+    folder.mkdir(parents=True)
+    objects = {"bbox": features.BBoxFeature(), "label": features.ClassLabel(names=["person", "dog"])}
+    spec = features.FeaturesDict({"image": features.Image(), "objects": features.Sequence(objects)})
+    record = {
+        "image": [jpeg(40, 20)],
+        "objects/bbox": np.array([0, 0, 0.5, 0.25, 0.25, 0.5, 0.75, 1], np.float32),
+        "objects/label": np.array([1, 0]),
+    }
+    shard = write_shard(folder / shard_name("coco", "train", 0), [record, record])
+    write_info(folder, "coco", "", spec, {"train": [shard]})
+    return {path: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def read_builder(files: Mapping[Path, bytes]) -> int:
+    """How many boxes there are."""
+    for path, content in files.items():
+        path.write_bytes(content)
+    name = DatasetName("tfds", "coco", "coco")
+    tree = tfdsset.tree(Source(name, "original", next(iter(files)).parent, "array_record"), None)
+    return sum(len(video.tracks) for video in read_videos(name, tree))
+
+
+@settings(max_examples=80, deadline=10_000)
+@given(data=st.data())
+def test_damaged_builders(builder: dict[Path, bytes], data: st.DataObject) -> None:
+    file = data.draw(st.sampled_from(list(builder)))
+    try:
+        read_builder({**builder, file: data.draw(damaged(builder[file]))})
+    except UserError as error:
+        assert str(error).startswith(str(file.parent)), error
+        assert str(error).isprintable(), error
+
+
+@pytest.mark.parametrize("count", ["2147483648", "99999999999999999999", "1"])
+def test_a_builder_of_more_records_than_there_are(builder: dict[Path, bytes], count: str) -> None:
+    """Once, whatever was announced was counted to."""
+    assert read_builder(builder) == 4
+    info = next(path for path in builder if path.name == INFO)
+    wrong = builder[info].replace(b'"2"', f'"{count}"'.encode())
+    with pytest.raises(DataError) as caught:
+        read_builder({**builder, info: wrong})
+    assert str(caught.value) == (
+        f"{info.parent / shard_name('coco', 'train', 0)}: 2 records where dataset_info.json says {count};"
+        " it is cut short or another version: copy or prepare it again"
+    )
 
 
 @settings(max_examples=100, deadline=2000)
