@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gates import Gate
 from tests.workbench import Workbench
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -100,3 +101,17 @@ def slow_disk(tmp_path: Path) -> Callable[[float], dict[str, str]]:
         return {"PYTHONPATH": str(folder)}
 
     return make
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Callable[..., Gate]]:
+    """``gate(deed, pattern)``: see ``tests/gates.py``. None of them is left shut."""
+    made: list[Gate] = []
+
+    def make(deed: str, pattern: str, passing: int = 0) -> Gate:
+        made.append(Gate(tmp_path / "gates" / str(len(made)), deed, pattern, passing))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.open()

@@ -53,8 +53,10 @@ def attempt(
     started: float = STARTED,
     log: str = "",
 ) -> AttemptFolder:
-    """The next attempt of a trial, with these events. Of this process, or of another machine by its heartbeat."""
-    folder = trial.attempt(len(trial.attempts()))
+    """The next attempt of a trial, with these events. Of this process, or of another machine by its heartbeat. It
+    appears whole: who follows the trial meanwhile finds no attempt that has yet to get its events and heartbeat."""
+    found = trial.attempt(len(trial.attempts()))
+    folder = AttemptFolder(found.path.with_name(f".making-{found.path.name}"))
     folder.path.mkdir(parents=True)
     owner = Owner.current(stage) if is_here else Owner(node, "some boot", 4711, started, None, node, stage)
     folder.owner.write_text(json.dumps(asdict(replace(owner, job=job, node=node))))
@@ -65,7 +67,8 @@ def attempt(
     if not beats:
         old = time.time() - STALE_SECONDS - 10
         os.utime(folder.heartbeat, (old, old))
-    return folder
+    folder.path.rename(found.path)
+    return found
 
 
 def job(

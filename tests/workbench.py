@@ -6,7 +6,10 @@ checkpoints, tables. Fixtures in ``conftest.py`` hand it out.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
+import io
 import json
 import os
 import shutil
@@ -18,11 +21,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 
 from seqtrack.runs import events
 from seqtrack.runs.paths import RunFolder, TrialFolder
+from seqtrack.tools import cli
 
 # 87 is the receptive field of the AlexNet trunk, 119 gives a 5 x 5 response: the smallest SiamFC there is.
 SMALL_MODEL = {"template_size": 87, "search_size": 119, "feature_params": {"arch_params": {"width": 0.1}}}
@@ -70,8 +75,11 @@ class Workbench:
         }
 
     def start(self, tool: str, *words: str, **environment: str) -> subprocess.Popen[str]:
+        return self.start_python("-m", f"seqtrack.tools.{tool}", *words, **environment)
+
+    def start_python(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", f"seqtrack.tools.{tool}", *words],
+            [sys.executable, *words],
             cwd=self.folder,
             env=self.environment(environment),
             stdin=subprocess.DEVNULL,
@@ -86,6 +94,24 @@ class Workbench:
         process = self.start(tool, *words, **environment)
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
         return Result(process.returncode, out, err)
+
+    def call(self, tool: str, *words: str, **environment: str) -> Result:
+        """As ``run``, within this process: cheaper, for commands that read, and start nothing that outlives them."""
+        main = importlib.import_module(f"seqtrack.tools.{tool}").main
+        out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+        os.chdir(self.folder)
+        try:
+            with (
+                mock.patch.dict(os.environ, self.environment(environment)),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                code = cli.run(main, words)
+        except SystemExit as end:  # --help
+            code = int(end.code or 0)
+        finally:
+            os.chdir(before)
+        return Result(code, out.getvalue(), err.getvalue())
 
     def flags(self, *more: str) -> list[str]:
         """The small training that the tests share; later flags win."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,7 +22,8 @@ from seqtrack.runs.status import AT_WORK, NOT_STARTED, trial_status
 Say = Callable[[str], None]
 
 WORKER = "seqtrack.tools.train_work"
-DRIVER_SECONDS = 3.0
+# Long: told SIGINT a driver says how to come back, SIGTERM is a death without a word, and a busy machine is slow.
+DRIVER_SECONDS = 60.0
 
 
 @dataclass
@@ -218,7 +220,7 @@ def _drivers(run: RunFolder, verb: str) -> list[psutil.Process]:
 
 def _stop_driver(driver: psutil.Process, say: Say) -> None:
     """As by Ctrl-C; one that was started in the background of a script ignores that, and holds nothing to lose."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGTERM,) if _ignores_interrupt(driver) else (signal.SIGINT, signal.SIGTERM):
         try:
             driver.send_signal(number)
         except psutil.NoSuchProcess:
@@ -229,6 +231,16 @@ def _stop_driver(driver: psutil.Process, say: Say) -> None:
         if _ends(driver):
             break
     say(f"the command that started the trials (process {driver.pid}) was ended, so that it starts no more of them")
+
+
+def _ignores_interrupt(process: psutil.Process) -> bool:
+    """Where the system says so (Linux)."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return False
+    ignored = re.search(r"^SigIgn:\s*(\w+)$", status, re.MULTILINE)
+    return ignored is not None and bool(int(ignored[1], 16) >> (signal.SIGINT - 1) & 1)
 
 
 def _ends(process: psutil.Process) -> bool:

@@ -152,12 +152,12 @@ def _assess(asked: Request, item: Chosen, works: Sequence[Assessment], watch: Wa
     from seqtrack.pipeline import assess_trial
 
     trial = asked.run.trial(item.seed)
-    before = trial_status(trial)
+    before = _before(trial)
     attempt = attempts.claim(trial, ASSESS)
     if attempt is None:
         raise UserError(_BUSY.format(item.seed, asked.run_id))
     with attempt, _logging_to(attempt, asked.execution.loglevel):
-        attempt.event("start", stage=ASSESS)
+        attempt.event("start", stage=ASSESS, before=before)
         try:
             for work in works:
                 title = f"seed {item.seed}, step {item.step}: {work.eval_set.eval_id}"
@@ -170,7 +170,16 @@ def _assess(asked: Request, item: Chosen, works: Sequence[Assessment], watch: Wa
             raise type(error)(f"seed {item.seed}, {work.eval_set.eval_id}: {error}") from error
         finally:
             # The trial is where it was before: an assessment by the way says nothing about it.
-            attempt.event("end", state=before.state, error=before.detail or None)
+            attempt.event("end", **before)
+
+
+def _before(trial: TrialFolder) -> dict[str, str | None]:
+    """How the trial's attempts have ended so far: for one whose assessment by the way was killed, before that."""
+    status, newest = trial_status(trial), attempts.newest(trial)
+    for event in events.read(newest.events)[:1] if newest is not None and status.state == "died" else ():
+        if isinstance(event.get("before"), dict):
+            return dict(event["before"])
+    return {"state": status.state, "error": status.detail or None}
 
 
 def _show(show: Callable[[int, int], object], event: Mapping[str, Any]) -> None:

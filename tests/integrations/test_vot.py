@@ -24,7 +24,9 @@ from seqtrack.data.synthetic import SyntheticVideo, make_video
 from seqtrack.errors import UserError
 from seqtrack.integrations import vot
 from seqtrack.pipeline.loaded_tracker import load_tracker
-from tests.workbench import NUM_STEPS, Workbench
+from tests.workbench import NUM_STEPS, PATIENCE_SECONDS, Workbench
+
+PATIENCE = round(PATIENCE_SECONDS)
 
 OWN = """
 class Drift:
@@ -76,7 +78,7 @@ def toolkit(folder: Path, *words: str) -> Iterator[Toolkit]:
     assert process.stdin is not None and process.stdout is not None
     heard: list[str] = []
     try:
-        client = Client(stream=(process.stdin.fileno(), process.stdout.fileno()), timeout=60, log=heard.append)
+        client = Client(stream=(process.stdin.fileno(), process.stdout.fileno()), timeout=PATIENCE, log=heard.append)
         yield Toolkit(client)
         client.quit()
     finally:

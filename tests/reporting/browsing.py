@@ -10,6 +10,8 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+from tests.workbench import PATIENCE_SECONDS
+
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic",
@@ -55,5 +57,5 @@ def _start(browser: str, page: str, folder: Path, *flags: str) -> str:
     file.write_text(page, encoding="utf-8")
     return subprocess.run(
         [browser, *_FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, file.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
+        capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=True,
     ).stdout  # fmt: skip

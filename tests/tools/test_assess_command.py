@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from seqtrack import load_run
@@ -18,17 +17,16 @@ from seqtrack.runs.paths import RunFolder
 from seqtrack.runs.status import trial_status
 from seqtrack.tools import assess, export_results
 from tests.data.layouts import write_frames, write_text
+from tests.gates import RENAME, Gate
 from tests.workbench import (
     EVAL,
     NUM_STEPS,
     TRAIN,
     Workbench,
     all_events,
-    kill_and_wait,
     named,
     table_of,
     tree_of,
-    wait_for,
 )
 
 OWN = """
@@ -91,16 +89,18 @@ def rows(out: str) -> list[list[str]]:
 
 
 def test_it_finds_what_training_would_and_nothing_is_tracked_twice(
-    continued: Workbench, slow_disk: Callable[[float], dict[str, str]]
+    continued: Workbench, gate: Callable[..., Gate]
 ) -> None:
     """Killed in between, given again: the numbers of a command that nobody killed."""
     run = continued.run_folder()
     trial, before = run.trial(0), len(run.trial(0).attempts())
     words = [run.run_id, "--eval_datasets", f"otb:{TRAIN}", f"otb:{EVAL}"]
-    command = continued.start("assess", *words, **slow_disk(0.2))
-    wait_for(lambda: named(all_events(trial)[-1], "sequence"), "a tracked sequence", command)
-    kill_and_wait(psutil.Process(command.pid))
+    second_track = gate(RENAME, "*/.partial-*.npz", passing=1)
+    command = continued.start("assess", *words, **second_track.environment)
+    assert second_track.wait(command) == command.pid
+    command.kill()
     command.communicate()
+    assert len(named(all_events(trial)[-1], "sequence")) == 1
 
     answer = continued.run("assess", *words)
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
+from seqtrack.cluster.cancel import _stop_driver
 from seqtrack.runs import attempts
+from tests.gates import LINK, RENAME, Gate
 from tests.handmade import attempt, hand_over, job, programs, train
-from tests.workbench import Result, Workbench, is_gone, results_of, wait_for
-
-
-def pid_of(bench: Workbench, seed: int) -> int:
-    found = attempts.live(bench.run_folder().trial(seed))
-    owner = attempts.read_owner(found) if found else None
-    assert owner is not None
-    return owner.pid
+from tests.workbench import PATIENCE_SECONDS, Result, Workbench, is_gone, results_of, wait_for
 
 
 def state(bench: Workbench, seed: int) -> str:
@@ -28,12 +26,10 @@ def state(bench: Workbench, seed: int) -> str:
 
 
 @pytest.mark.slow
-def test_a_run_on_this_machine(
-    bench: Workbench, finished: Workbench, slow_disk: Callable[[float], dict[str, str]]
-) -> None:
-    driver = bench.start_train("--num_trials=2", "--max_parallel=1", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/checkpoints/step_*")), "checkpoint", driver)
-    pid = pid_of(bench, 0)
+def test_a_run_on_this_machine(bench: Workbench, finished: Workbench, gate: Callable[..., Gate]) -> None:
+    second = gate(RENAME, "*/seed_0/checkpoints/step_00000010")
+    driver = bench.start_train("--num_trials=2", "--max_parallel=1", **second.environment)
+    pid = second.wait(driver)
 
     result = bench.run("cancel", "latest")
 
@@ -43,11 +39,13 @@ def test_a_run_on_this_machine(
         f"seed 0: process {pid} was asked to stop; it saves first",
         "what is saved is kept; the same command goes on from there",
     ]
-    _, err = driver.communicate(timeout=30)
+    _, err = driver.communicate(timeout=PATIENCE_SECONDS)
     assert driver.returncode == 130
     assert "give the same command again to come back" in err
+    second.open()
     wait_for(lambda: is_gone(pid), "end of the worker")
     assert state(bench, 0) == "interrupted"
+    assert max(bench.run_folder().trial(0).checkpoints()) == 11  # the step after the one that it was at
     assert not bench.run_folder().trial(1).path.exists()  # nobody started it
 
     assert bench.run("cancel", "latest").out == (
@@ -59,42 +57,55 @@ def test_a_run_on_this_machine(
 
 
 @pytest.mark.slow
-def test_one_trial_of_a_run(bench: Workbench, slow_disk: Callable[[float], dict[str, str]]) -> None:
-    driver = bench.start_train("--num_trials=2", "--max_parallel=2", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_1/checkpoints/step_*")), "checkpoint", driver)
-    pid = pid_of(bench, 1)
+def test_one_trial_of_a_run(bench: Workbench, gate: Callable[..., Gate]) -> None:
+    second = gate(RENAME, "*/seed_1/checkpoints/step_00000010")
+    driver = bench.start_train("--num_trials=2", "--max_parallel=2", **second.environment)
+    pid = second.wait(driver)
 
     result = bench.run("cancel", bench.run_folder().run_id, "--seed", "1")
 
     assert result.code == 0, result
     assert result.out.splitlines()[0] == f"seed 1: process {pid} was asked to stop; it saves first"
+    second.open()
     driver.communicate()
     assert driver.returncode == 1  # one trial is not complete
     assert (state(bench, 0), state(bench, 1)) == ("done", "interrupted")
 
 
 @pytest.mark.slow
-def test_a_worker_that_has_only_just_been_started(
-    bench: Workbench, slow_disk: Callable[[float], dict[str, str]]
-) -> None:
+def test_a_worker_that_has_only_just_been_started(bench: Workbench, gate: Callable[..., Gate]) -> None:
     """It has no attempt by which to find it yet."""
-    driver = bench.start_train("--num_trials=1", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/launch.log")), "worker", driver)
+    claim = gate(LINK, "*/seed_0/attempts/0/owner.json")
+    driver = bench.start_train("--num_trials=1", **claim.environment)
+    pid = claim.wait(driver)
 
     result = bench.run("cancel", "latest")
 
     assert result.code == 0, result
-    assert "seed 0: process " in result.out
+    assert f"seed 0: process {pid} was asked to stop; it saves first" in result.out.splitlines()
     driver.communicate()
-    wait_for(lambda: bench.run("cancel", "latest").out.startswith("nothing"), "end of the worker")
-    assert not (bench.run_folder().trial(0).path / "assess").exists()
+    claim.open()
+    wait_for(lambda: is_gone(pid), "end of the worker")
+    assert state(bench, 0) == "interrupted"
+    assert list(bench.run_folder().trial(0).checkpoints()) == [1]
+
+
+def test_a_driver_in_the_background_of_a_script_is_told_at_once_what_it_does_not_ignore(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[int] = []
+    send = psutil.Process.send_signal
+    monkeypatch.setattr(psutil.Process, "send_signal", lambda self, number: (told.append(number), send(self, number)))
+    driver = subprocess.Popen(["sleep", "infinity"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    _stop_driver(psutil.Process(driver.pid), print)
+    assert (told, driver.wait()) == ([signal.SIGTERM], -signal.SIGTERM)
 
 
 def test_nothing_to_cancel(continued: Workbench) -> None:
     run_id = continued.run_folder().run_id
-    result = continued.run("cancel", run_id)
+    result = continued.call("cancel", run_id)
     assert result == Result(0, f"nothing to cancel: nothing of run {run_id} is at work or in a queue\n", "")
-    result = continued.run("cancel", run_id, "--seed", "0", "1")
+    result = continued.call("cancel", run_id, "--seed", "0", "1")
     assert result.out == f"nothing to cancel: nothing of seed 0-1 of run {run_id} is at work or in a queue\n"
 
 
@@ -107,7 +118,7 @@ def test_nothing_to_cancel(continued: Workbench) -> None:
     ],
 )
 def test_mistakes_are_one_line(finished: Workbench, words: list[str], message: str) -> None:
-    result = finished.run("cancel", *words)
+    result = finished.call("cancel", *words)
     assert result.code == 2, result
     assert message in result.err
     assert len(result.err.splitlines()) == 1
@@ -115,17 +126,17 @@ def test_mistakes_are_one_line(finished: Workbench, words: list[str], message: s
 
 def test_what_runs_on_another_machine_is_told(continued: Workbench) -> None:
     attempt(continued.run_folder().trial(0), train(), node="elsewhere")
-    result = continued.run("cancel", "latest")
+    result = continued.call("cancel", "latest")
     assert result.code == 1, result
     assert result.out == "seed 0: process 4711 runs on elsewhere; give this command there\n"
-    assert continued.run("cancel", "latest", "--seed=1").code == 0
+    assert continued.call("cancel", "latest", "--seed=1").code == 0
 
 
 # In SLURM's queue.
 
 
 @pytest.fixture
-def handed(continued: Workbench) -> Workbench:
+def handed(continued: Workbench, patient: None) -> Workbench:
     """Seeds 2 to 5 handed to SLURM, and once more seed 2 by itself; somebody's job 99 is in the queue as well."""
     run = continued.run_folder()
     now = time.time()
@@ -159,7 +170,7 @@ QUEUE = (
 
 
 def test_all_of_a_run_with_one_scancel(handed: Workbench, tmp_path: Path) -> None:
-    result = handed.run("cancel", "latest", **slurm(tmp_path / "bin", *QUEUE))
+    result = handed.call("cancel", "latest", **slurm(tmp_path / "bin", *QUEUE))
 
     assert result.code == 0, result
     assert (tmp_path / "bin" / "told").read_text() == "10 11 12 13 14\n"
@@ -174,7 +185,7 @@ def test_all_of_a_run_with_one_scancel(handed: Workbench, tmp_path: Path) -> Non
 
 
 def test_some_trials_leave_the_jobs_of_the_run_alone(handed: Workbench, tmp_path: Path) -> None:
-    result = handed.run("cancel", "latest", "--seed", "2", "4", **slurm(tmp_path / "bin", *QUEUE))
+    result = handed.call("cancel", "latest", "--seed", "2", "4", **slurm(tmp_path / "bin", *QUEUE))
 
     assert result.code == 0, result
     assert (tmp_path / "bin" / "told").read_text() == "11_0 11_2 12_0 12_2 14_0\n"
@@ -186,7 +197,7 @@ def test_some_trials_leave_the_jobs_of_the_run_alone(handed: Workbench, tmp_path
 
 
 def test_nothing_of_it_is_in_the_queue(handed: Workbench, tmp_path: Path) -> None:
-    result = handed.run("cancel", "latest", **slurm(tmp_path / "bin", QUEUE[-1]))
+    result = handed.call("cancel", "latest", **slurm(tmp_path / "bin", QUEUE[-1]))
     assert result.code == 0, result
     assert result.out.startswith("nothing to cancel")
     assert not (tmp_path / "bin" / "told").exists()
@@ -194,20 +205,20 @@ def test_nothing_of_it_is_in_the_queue(handed: Workbench, tmp_path: Path) -> Non
 
 def test_scancel_says_no(handed: Workbench, tmp_path: Path) -> None:
     refuses = "echo 'scancel: error: Kill job error on job id 11: Access/permission denied' >&2; exit 1"
-    result = handed.run("cancel", "latest", **slurm(tmp_path / "bin", *QUEUE, scancel=refuses))
+    result = handed.call("cancel", "latest", **slurm(tmp_path / "bin", *QUEUE, scancel=refuses))
     assert result.code == 1, result
     assert result.out == "scancel: scancel: error: Kill job error on job id 11: Access/permission denied\n"
 
 
 def test_slurm_does_not_answer(handed: Workbench, tmp_path: Path) -> None:
     path = programs(tmp_path / "bin", squeue="exit 1", sbatch="exit 1")
-    result = handed.run("cancel", "latest", **path)
+    result = handed.call("cancel", "latest", **path)
     assert result.code == 1, result
     assert result.out == (
         "SLURM does not answer, so nothing was taken out of its queue (11_0 11_1 11_2 11_3); try again later\n"
     )
     (tmp_path / "empty").mkdir()
-    result = handed.run("cancel", "latest", "--seed=3", PATH=str(tmp_path / "empty"))
+    result = handed.call("cancel", "latest", "--seed=3", PATH=str(tmp_path / "empty"))
     assert result.code == 1, result
     assert result.out == "there is no SLURM on this machine: cancel its jobs (11_1) from one of the cluster's\n"
 
@@ -215,7 +226,7 @@ def test_slurm_does_not_answer(handed: Workbench, tmp_path: Path) -> None:
 def test_a_run_that_waits_for_room_is_topped_up_by_whoever_watches(handed: Workbench, tmp_path: Path) -> None:
     submissions = handed.run_folder().submissions
     submissions.write_text(submissions.read_text().replace('"slurm_max_submit": null', '"slurm_max_submit": 8'))
-    result = handed.run("cancel", "latest", **slurm(tmp_path / "bin", *QUEUE))
+    result = handed.call("cancel", "latest", **slurm(tmp_path / "bin", *QUEUE))
     assert (
         "a command that still watches this run hands in what waits for room: end that too, with Ctrl-C" in result.out
     )
@@ -226,4 +237,4 @@ def test_a_worker_inside_slurm_is_left_to_scancel(continued: Workbench) -> None:
     trial = continued.run_folder().trial(0)
     shutil.rmtree(trial.path / "attempts")
     attempt(trial, train(), is_here=True, job="11_0", node="node1")
-    assert continued.run("cancel", "latest").out.startswith("nothing to cancel")
+    assert continued.call("cancel", "latest").out.startswith("nothing to cancel")

@@ -13,12 +13,22 @@ import pytest
 
 from seqtrack.runs import events
 from seqtrack.runs.logs import Tail, last_lines
+from tests.gates import RENAME, Gate
 from tests.handmade import attempt, end, hand_over, job, programs, train
-from tests.workbench import Workbench, wait_for
+from tests.workbench import PATIENCE_SECONDS, Workbench
+
+# The command, waiting for SLURM's clients however late their answer.
+PATIENT = f"""
+import sys
+from seqtrack.cluster import overview
+from seqtrack.tools import cli, logs
+overview.PATIENCE_SECONDS = {PATIENCE_SECONDS}
+sys.exit(cli.run(logs.main))
+"""
 
 
 def logs(bench: Workbench, *words: str, **environment: str) -> list[str]:
-    result = bench.run("logs", *words, **environment)
+    result = bench.call("logs", *words, **environment)
     assert result.code == 0, result
     assert result.err == ""
     return result.out.splitlines()
@@ -70,6 +80,7 @@ def test_slurm_has_the_last_word_on_what_did_not_end_well(restarted: Workbench) 
     assert logs(restarted, "--seed=1") == ["==> seed 1, attempt 2, assess on node3, job 13_1, at work <==", "five"]
 
 
+@pytest.mark.usefixtures("patient")
 def test_before_there_is_an_attempt(continued: Workbench, tmp_path: Path) -> None:
     run = continued.run_folder()
     hand_over(run, job("12", "train", (0, 2), time.time()), job("13", "assess", (0, 2), time.time()))
@@ -108,7 +119,7 @@ def test_what_a_worker_here_said_before_its_attempt(continued: Workbench) -> Non
     ],
 )
 def test_mistakes_are_one_line(finished: Workbench, words: list[str], message: str) -> None:
-    result = finished.run("logs", *words)
+    result = finished.call("logs", *words)
     assert result.code == 2, result
     assert message in result.err
     assert len(result.err.splitlines()) == 1
@@ -128,7 +139,7 @@ def test_following_goes_on_over_a_restart(continued: Workbench, tmp_path: Path) 
     queue = tmp_path / "queue"
     queue.write_text("12|0|RUNNING|node1|None|\n13|0|PENDING||Dependency|\n")
 
-    follower = continued.start("logs", "--seed=2", "--follow", **path)
+    follower = continued.start_python("-c", PATIENT, "--seed=2", "--follow", **path)
     assert follower.stdout is not None
 
     def next_line() -> str:
@@ -150,28 +161,32 @@ def test_following_goes_on_over_a_restart(continued: Workbench, tmp_path: Path) 
     assert next_line() == "==> seed 2, attempt 2, assess on node3, job 13_0, ended: done <=="
     assert next_line() == "four"
     assert next_line() == "==> seed 2, done <=="
-    assert follower.wait(timeout=30) == 0
+    assert follower.wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.mark.slow
-def test_following_a_worker_and_leaving(bench: Workbench, slow_disk: Callable[[float], dict[str, str]]) -> None:
-    driver = bench.start_train("--num_trials=1", **slow_disk(0.05))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/attempts/0/log.txt")), "log", driver)
+def test_following_a_worker_and_leaving(bench: Workbench, gate: Callable[..., Gate]) -> None:
+    second_checkpoint = gate(RENAME, "*/seed_0/checkpoints/step_00000010")
+    driver = bench.start_train("--num_trials=1", **second_checkpoint.environment)
+    second_checkpoint.wait(driver)
     to_the_end = bench.start("logs", "--follow")
     leaving = bench.start("logs", "--follow")
     assert leaving.stdout is not None
     assert leaving.stdout.readline().startswith("==> seed 0, attempt 0")
 
     leaving.send_signal(signal.SIGINT)
-    _, err = leaving.communicate(timeout=30)
+    _, err = leaving.communicate(timeout=PATIENCE_SECONDS)
     assert (leaving.returncode, err) == (130, "interrupted\n")
 
+    assert to_the_end.stdout is not None and to_the_end.stderr is not None
+    first = to_the_end.stdout.readline()
+    assert first.startswith("==> seed 0, attempt 0") and first.endswith("at work <==\n")
+    second_checkpoint.open()
     driver.communicate()
-    out, err = to_the_end.communicate(timeout=60)
-    assert (to_the_end.returncode, err) == (0, "")
-    lines = out.splitlines()
+    lines = to_the_end.stdout.read().splitlines()
+    assert (to_the_end.wait(PATIENCE_SECONDS), to_the_end.stderr.read()) == (0, "")
     assert lines[-1] == "==> seed 0, done <=="
-    assert lines[1:-1] == bench.run_folder().trial(0).attempt(0).log.read_text().splitlines()
+    assert lines[:-1] == bench.run_folder().trial(0).attempt(0).log.read_text().splitlines()
 
 
 def test_the_ends_of_files(tmp_path: Path) -> None:

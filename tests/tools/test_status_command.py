@@ -16,10 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
+from seqtrack.cluster import overview
 from seqtrack.runs import attempts, events
 from seqtrack.runs.paths import RunFolder
+from tests.gates import RENAME, Gate
 from tests.handmade import attempt, end, hand_over, job, programs, progress, train
-from tests.workbench import NUM_STEPS, Workbench, kill_and_wait, tree_of, wait_for
+from tests.workbench import NUM_STEPS, PATIENCE_SECONDS, Workbench, kill_and_wait, tree_of, wait_for
 
 KEYS = [
     "run_id", "names", "model", "path", "submitted", "command", "num_trials", "done", "is_done", "is_at_rest",
@@ -32,7 +34,7 @@ TRIAL_KEYS = [
 
 
 def status(bench: Workbench, *words: str, **environment: str) -> str:
-    result = bench.run("status", *words, **environment)
+    result = bench.call("status", *words, **environment)
     assert result.code == 0, result
     assert result.err == ""
     return result.out
@@ -60,7 +62,9 @@ def test_a_finished_run(finished: Workbench) -> None:
     before = tree_of(finished.folder)
     run = finished.run_folder()
 
-    lines = status(finished).splitlines()
+    result = finished.run("status")
+    assert (result.code, result.err) == (0, ""), result
+    lines = result.out.splitlines()
 
     assert lines[0] == f"run {run.run_id}  siamfc"
     assert lines[1] == f"in cache/{run.run_id}"
@@ -151,7 +155,7 @@ def test_every_run_on_a_line(continued: Workbench) -> None:
     ],
 )
 def test_mistakes_are_one_line(finished: Workbench, words: list[str], message: str) -> None:
-    result = finished.run("status", *words)
+    result = finished.call("status", *words)
     assert result.code == 2, result
     assert message in result.err
     assert len(result.err.splitlines()) == 1
@@ -178,35 +182,41 @@ def test_trials_of_an_earlier_command_are_shown_too(continued: Workbench) -> Non
 
 
 @pytest.mark.slow
-def test_while_it_runs_and_after_a_kill(
-    bench: Workbench, slow_disk: Callable[[float], dict[str, str]], finished: Workbench
-) -> None:
-    driver = bench.start_train("--num_trials=2", "--max_parallel=1", "--name=mine", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/checkpoints/step_*")), "checkpoint", driver)
+def test_while_it_runs_and_after_a_kill(bench: Workbench, gate: Callable[..., Gate]) -> None:
+    second_checkpoint = gate(RENAME, "*/seed_0/checkpoints/step_00000010")
+    flags = ("--num_trials=2", "--max_parallel=1", "--name=mine")
+    driver = bench.start_train(*flags, **second_checkpoint.environment)
+    worker = second_checkpoint.wait(driver)
     first, second = trials(bench, "mine")
     assert (first["state"], first["stage"], first["attempt"], first["total"]) == ("training", "all", 0, NUM_STEPS)
     assert second["state"] == "waiting"
-    owner = attempts.read_owner(bench.run_folder().trial(0).attempt(0))
-    assert owner is not None
 
     driver.send_signal(signal.SIGINT)
     driver.communicate()
-    kill_and_wait(psutil.Process(owner.pid))
+    kill_and_wait(psutil.Process(worker))
 
     (first, second) = trials(bench, "mine")
     assert first["state"] == "died"
-    saved = max(bench.run_folder().trial(0).checkpoints())
-    assert first["cause"] == f"killed without a word; the same command goes on from step {saved}"
+    assert first["cause"] == "killed without a word; the same command goes on from step 5"
     text = status(bench, "mine")
     assert f"seed 0 died: {first['cause']}" in text
     assert f"their logs: seqtrack logs {bench.run_folder().run_id} --seed 0" in text
 
-    # Watching it to the end: lines on a pipe, and the whole picture at last.
-    driver = bench.start_train("--num_trials=2", "--max_parallel=1")
-    wait_for(lambda: len(bench.run_folder().trial(0).attempts()) == 2, "second attempt", driver)
-    watched = status(bench, "--watch")
+    # Watching it to the end: lines on a pipe, and the whole picture at last. It gives up what is at rest for a while,
+    # as a run may seem whose next trial is slow to start; here one is at work throughout.
+    last_checkpoint = gate(RENAME, f"*/seed_0/checkpoints/step_{NUM_STEPS:08d}")
+    driver = bench.start_train("--num_trials=2", "--max_parallel=2", **last_checkpoint.environment)
+    last_checkpoint.wait(driver)
+    watcher = bench.start("status", "--watch")
+    assert watcher.stdout is not None
+    begun = [next(watcher.stdout) for _ in range(5)]
+    assert begun[4].startswith("seed 0: training")
+    other = bench.run_folder().trial(1).attempt(0)
+    wait_for(lambda: attempts.ended(other), "end of the other trial", driver)
+    last_checkpoint.open()
+    watched = "".join([*begun, *watcher.stdout])
     driver.communicate()
-    assert driver.returncode == 0
+    assert (watcher.wait(PATIENCE_SECONDS), driver.returncode) == (0, 0)
     assert "\nseed 1: " in watched
     assert "2 of 2 trials done" in watched
     assert f"table: cache/{bench.run_folder().run_id}/summary.csv" in watched
@@ -230,6 +240,7 @@ def of_run(bench: Workbench, stage: str) -> str:
     return f"seqtrack run={bench.run_folder().run_id} stage={stage} tag=tag{12 if stage == 'train' else 13}{stage}"
 
 
+@pytest.mark.usefixtures("patient")
 def test_slurm_says_what_is_queued_and_why(handed: Workbench, tmp_path: Path) -> None:
     attempt(
         handed.run_folder().trial(2), train(), progress(10, total=NUM_STEPS), job="12_0", stage="train", node="node2",
@@ -254,6 +265,7 @@ def test_slurm_says_what_is_queued_and_why(handed: Workbench, tmp_path: Path) ->
     assert "2 of 4 trials done: 1 training, 1 queued" in text
 
 
+@pytest.mark.usefixtures("patient")
 def test_why_what_has_left_the_queue_did(handed: Workbench, tmp_path: Path) -> None:
     run = handed.run_folder()
     attempt(run.trial(2), train(), beats=False, job="12_0", stage="train", started=time.time())
@@ -274,17 +286,20 @@ def test_why_what_has_left_the_queue_did(handed: Workbench, tmp_path: Path) -> N
     assert trials(handed, **path)[2]["cause"] == found[2]["cause"]
 
 
-def test_a_dead_controller_is_not_waited_for(handed: Workbench, tmp_path: Path) -> None:
-    path = programs(tmp_path / "bin", squeue="exec sleep 30")
-    before = time.monotonic()
+def test_a_dead_controller_is_not_waited_for(
+    handed: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clients would hang for ten seconds; this one does for ever."""
+    assert overview.PATIENCE_SECONDS == 3
+    monkeypatch.setattr(overview, "PATIENCE_SECONDS", 0.1)
 
-    text = status(handed, **path)
+    text = status(handed, **programs(tmp_path / "bin", squeue="exec sleep infinity"))
 
-    assert time.monotonic() - before < 10
     assert "note: SLURM does not answer; this is what the disk says" in text
     assert "2 of 4 trials done: 2 queued" in text
 
 
+@pytest.mark.usefixtures("patient")
 def test_an_error_of_slurm_is_no_answer_either(handed: Workbench, tmp_path: Path) -> None:
     path = programs(tmp_path / "bin", squeue="echo 'Unable to contact slurm controller' >&2; exit 1")
     found = json.loads(status(handed, "--json", **path))
@@ -299,6 +314,7 @@ def test_on_a_machine_without_slurm(handed: Workbench, tmp_path: Path) -> None:
     assert "2 of 4 trials done: 2 queued" in text
 
 
+@pytest.mark.usefixtures("patient")
 def test_slurm_is_asked_once_and_only_if_there_is_something_to_ask(handed: Workbench, tmp_path: Path) -> None:
     asked, run = tmp_path / "asked", handed.run_folder()
     path = programs(tmp_path / "bin", squeue=f"echo once >> {asked}")
