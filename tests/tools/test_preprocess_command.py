@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,6 +16,7 @@ from seqtrack.data.datasets import open_index_of
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.locations import Locations
 from tests.data.otb_layout import boxes_text, write_sequence
+from tests.gates import OPEN, Gate
 from tests.workbench import Result, Workbench, is_gone, wait_for
 
 FRAMES = 120
@@ -58,6 +59,20 @@ def lines_of(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
+def held_after(
+    blocks: int, bench: Workbench, source: Path, gate: Callable[..., Gate], workers: int
+) -> tuple[subprocess.Popen[str], Gate]:
+    """A command so many of whose blocks of 32 are in the journal; the worker that has the next is held in it."""
+    video, frame = divmod(32 * blocks + 8, FRAMES)
+    block = gate(OPEN, f"*/Seq{video}/img/{frame:04d}.jpg")
+    words = [*COMMAND, f"--source={source}", f"--num_workers={workers}"]
+    command = bench.start("preprocess", *words, PYTHONWARNINGS="ignore", **block.environment)
+    block.wait(command)
+    journal = bench.folder / "tars/crop_446/.small.tar.unfinished/journal.jsonl"
+    wait_for(lambda: lines_of(journal) == 1 + blocks, "blocks in the journal", command)  # after a line of the index
+    return command, block
+
+
 def test_it_says_what_it_made_and_that_it_was_made_before(empty: Workbench, source: Path) -> None:
     first = preprocess(empty, f"--source={source}")
     assert first.code == 0, first
@@ -68,14 +83,12 @@ def test_it_says_what_it_made_and_that_it_was_made_before(empty: Workbench, sour
     assert again.out == f"done before: {first.out}"
 
 
-@pytest.mark.parametrize("blocks", [1, 6])
+@pytest.mark.parametrize("blocks", [0, 5])
 def test_killed_anywhere_the_same_command_goes_on_to_the_same_bytes(
-    empty: Workbench, source: Path, uninterrupted: bytes, blocks: int
+    empty: Workbench, source: Path, uninterrupted: bytes, blocks: int, gate: Callable[..., Gate]
 ) -> None:
     """SIGKILL to the command alone: its workers notice, and leave too."""
-    folder = empty.folder / "tars/crop_446/.small.tar.unfinished"
-    command = empty.start("preprocess", *COMMAND, f"--source={source}", "--num_workers=2")
-    wait_for(lambda: lines_of(folder / "journal.jsonl") >= blocks, "blocks in the journal", command)
+    command, _ = held_after(blocks, empty, source, gate, workers=2)
     workers = psutil.Process(command.pid).children(recursive=True)
     command.send_signal(signal.SIGKILL)
     command.communicate()
@@ -86,32 +99,29 @@ def test_killed_anywhere_the_same_command_goes_on_to_the_same_bytes(
     result = preprocess(empty, f"--source={source}", "--num_workers=1")
 
     assert result.code == 0, result
-    # The first line is the index; what was there counts.
-    (said,) = [line for line in result.err.splitlines() if "going on" in line] or ["going on after 0 of"]
-    assert int(said.split("going on after ")[1].split()[0]) >= 32 * (blocks - 1)
+    said = [line for line in result.err.splitlines() if "going on" in line]
+    assert said == [f"small: going on after {32 * blocks} of 240 pictures"][: blocks > 0]
     assert (empty.folder / "tars/crop_446/small.tar").read_bytes() == uninterrupted
     assert files_in(empty) == ["crop_446", "crop_446/small.tar"]
 
 
-def test_killed_again_and_again(empty: Workbench, source: Path, uninterrupted: bytes) -> None:
-    journal = empty.folder / "tars/crop_446/.small.tar.unfinished/journal.jsonl"
-    kills, command = 0, None
-    while command is None or command.returncode != 0:
-        more = lines_of(journal) + 3
-        command = empty.start("preprocess", *COMMAND, f"--source={source}", "--num_workers=1")
-        while command.poll() is None and lines_of(journal) < more:
-            time.sleep(0.002)
+def test_killed_again_and_again(
+    empty: Workbench, source: Path, uninterrupted: bytes, gate: Callable[..., Gate]
+) -> None:
+    for blocks in (2, 3, 6):
+        command, _ = held_after(blocks, empty, source, gate, workers=1)
         command.kill()
-        kills += command.wait() == -signal.SIGKILL
-    assert kills >= 2
+        command.communicate()
+    assert preprocess(empty, f"--source={source}").code == 0
     assert (empty.folder / "tars/crop_446/small.tar").read_bytes() == uninterrupted
 
 
-def test_ctrl_c_is_one_word_and_nothing_is_lost(empty: Workbench, source: Path, uninterrupted: bytes) -> None:
-    journal = empty.folder / "tars/crop_446/.small.tar.unfinished/journal.jsonl"
-    command = empty.start("preprocess", *COMMAND, f"--source={source}", "--num_workers=2")
-    wait_for(lambda: lines_of(journal) >= 2, "blocks in the journal", command)
+def test_ctrl_c_is_one_word_and_nothing_is_lost(
+    empty: Workbench, source: Path, uninterrupted: bytes, gate: Callable[..., Gate]
+) -> None:
+    command, block = held_after(1, empty, source, gate, workers=2)
     command.send_signal(signal.SIGINT)
+    block.open()  # which is waited for
     out, err = command.communicate()
     assert (command.returncode, out, err.splitlines()[-1]) == (130, "", "interrupted")
     assert "Traceback" not in err
@@ -119,13 +129,11 @@ def test_ctrl_c_is_one_word_and_nothing_is_lost(empty: Workbench, source: Path, 
     assert (empty.folder / "tars/crop_446/small.tar").read_bytes() == uninterrupted
 
 
-def test_a_worker_that_is_killed_is_said_so(empty: Workbench, source: Path, uninterrupted: bytes) -> None:
-    journal = empty.folder / "tars/crop_446/.small.tar.unfinished/journal.jsonl"
-    command = empty.start("preprocess", *COMMAND, f"--source={source}", "--num_workers=2", PYTHONWARNINGS="ignore")
-    wait_for(lambda: lines_of(journal) >= 2, "blocks in the journal", command)
-    children = psutil.Process(command.pid).children()
-    worker = children[-1].pid
-    os.kill(worker, signal.SIGKILL)
+def test_a_worker_that_is_killed_is_said_so(
+    empty: Workbench, source: Path, uninterrupted: bytes, gate: Callable[..., Gate]
+) -> None:
+    command, block = held_after(1, empty, source, gate, workers=2)
+    os.kill(block.wait(), signal.SIGKILL)
     _, err = command.communicate()
     assert command.returncode == 1
     assert err.splitlines()[-1].startswith(
