@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqtrack import yaml_files
 from seqtrack.errors import UserError
 from seqtrack.schema import Bounds, nearest
 
@@ -410,25 +411,6 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, or UserError that names the file and line."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read it ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected lines of 'flag: value', got {type(content).__name__}")
-    return {str(key).lstrip("-").replace("-", "_"): value for key, value in content.items()}
-
-
 def machine_values(home: Path | None = None, folder: Path | None = None) -> dict[str, Any]:
     """Machine-specific paths from ``~/.config/seqtrack.yaml`` and ``./seqtrack.local.yaml``."""
     home = home or Path.home()
@@ -436,7 +418,7 @@ def machine_values(home: Path | None = None, folder: Path | None = None) -> dict
     for path in (home / ".config" / "seqtrack.yaml", (folder or Path()) / "seqtrack.local.yaml"):
         if not path.is_file():
             continue
-        content = read_yaml(path)
+        content = yaml_files.read(path)
         for name in content:
             if name not in MACHINE_FIELDS:
                 raise UserError(f"{path}: {name!r} may not be set here; only {', '.join(MACHINE_FIELDS)} may")

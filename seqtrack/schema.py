@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,8 @@ from seqtrack.errors import UserError
 
 T = TypeVar("T")
 
+# YAML 1.1 takes 1e-3 for a text: it wants 1.0e-3.
+EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 _SHOWN = 12  # names in one message
 _BOUNDS, _CHOSEN_BY = "bounds", "chosen_by"
 
@@ -195,6 +198,8 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
     # JSON writes 1 for 1.0; a flag is not a number though Python calls it one.
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, str) and EXPONENT.fullmatch(value):
+        value = float(value)
     right_type = isinstance(value, hint) and not (hint in (int, float) and isinstance(value, bool))
     if not right_type or (hint is float and not math.isfinite(value)):
         names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

@@ -13,8 +13,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "seqtrack"
 # Each may import only from those before it.
 ROOMS = [
-    "errors", "schema", "config", "runs", "data", "models", "training", "tracking", "assessment", "reporting",
-    "pipeline", "integrations", "cluster", "tools",
+    "errors", "yaml_files", "schema", "config", "runs", "data", "models", "training", "tracking", "assessment",
+    "reporting", "pipeline", "integrations", "cluster", "tools",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HEAVY = ("torch", "torchvision", "pandas", "cv2", "matplotlib", "h5py", "tensorboard", "tensorflow_datasets")

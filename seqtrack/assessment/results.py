@@ -33,6 +33,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from seqtrack import yaml_files
 from seqtrack.assessment import conventions
 from seqtrack.assessment.benchmark import benchmark_of
 from seqtrack.assessment.longterm import BestF
@@ -230,7 +231,7 @@ def load_config(final: Path) -> dict[str, Any]:
     """``config.yaml`` of a finished folder. DataError that names the file."""
     path = final / CONFIG
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_files.load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read ({error!r}): remove the folder to assess again") from error
     return dict(content) if isinstance(content, dict) else {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -67,12 +68,13 @@ def cancel_sweep(sweep: SweepFolder, say: Say) -> Outcome:
     elif names:
         outcome.stopped += len(names)
         say(f"cancelled jobs {' '.join(names)}")
-    last = events.read_last(sweep.submissions) or {"runs": []}
-    runs = [sweep.run(found["run_id"]) for found in last["runs"]]
-    for driver in {driver.pid: driver for run in runs for driver in _drivers(run, "sweep")}.values():
-        _stop_driver(driver, say)
+    # Commands first: they would start what waits. Then also points that the file no longer has.
+    for driver in _drivers(events.read(sweep.submissions)):
+        _stop_driver(driver, say, outcome)
+    runs = _runs_of(sweep)
+    _stop_workers(runs, None, say, outcome)
     for run in runs:
-        _cancel_here(run, None, say, outcome)
+        _tell_elsewhere(run, None, say, outcome)
     if outcome.stopped:
         say("what is saved is kept; the same command goes on from there")
     elif not outcome.missed:
@@ -146,54 +148,70 @@ def _tell_unanswered(
         say(f"there is no SLURM on this machine: cancel its jobs ({' '.join(names)}) from one of the cluster's")
 
 
+def _runs_of(sweep: SweepFolder) -> list[RunFolder]:
+    """Whatever was ever a point of it, but what another command has asked for since."""
+    ids = dict.fromkeys(run["run_id"] for line in events.read(sweep.submissions) for run in line["runs"])
+    found = [sweep.run(run_id) for run_id in ids]
+    return [run for run in found if (events.read_last(run.submissions) or {}).get("sweep") == sweep.name]
+
+
 def _cancel_here(run: RunFolder, seeds: Collection[int] | None, say: Say, outcome: Outcome) -> None:
     """Asks workers on this machine to stop; for the whole run first its driver, which would start those that wait."""
     if seeds is None:
-        for driver in _drivers(run, "train"):
-            _stop_driver(driver, say)
-        if _drivers(run, "sweep"):
-            say("the command of its sweep starts what waits of it all the same; to end that: seqtrack cancel SWEEP")
-    for seed, worker in _workers(run):
+        commands = events.read(run.submissions)
+        for driver in _drivers(line for line in commands if not line.get("sweep")):
+            _stop_driver(driver, say, outcome)
+        for name in dict.fromkeys(line["sweep"] for line in commands if line.get("sweep") and _drivers([line])):
+            say(f"the command of its sweep starts what waits of it all the same; to end that: seqtrack cancel {name}")
+    _stop_workers([run], seeds, say, outcome)
+
+
+def _stop_workers(runs: Sequence[RunFolder], seeds: Collection[int] | None, say: Say, outcome: Outcome) -> None:
+    for run, seed, worker in _workers(runs):
         if seeds is None or seed in seeds:
+            what = f"seed {seed}" if len(runs) == 1 else f"run {run.run_id} seed {seed}"
             try:
                 worker.send_signal(signal.SIGTERM)
             except psutil.NoSuchProcess:
                 continue
             except psutil.AccessDenied:
                 outcome.missed += 1
-                say(f"seed {seed}: process {worker.pid} belongs to {worker.username()}, who has to stop it")
+                say(f"{what}: process {worker.pid} belongs to {worker.username()}, who has to stop it")
                 continue
             outcome.stopped += 1
-            say(f"seed {seed}: process {worker.pid} was asked to stop; it saves first")
+            say(f"{what}: process {worker.pid} was asked to stop; it saves first")
 
 
-def _workers(run: RunFolder) -> list[tuple[int, psutil.Process]]:
+def _workers(runs: Sequence[RunFolder]) -> list[tuple[RunFolder, int, psutil.Process]]:
     """Processes of this machine, outside SLURM, that carry a trial: those with an attempt, and those on their way."""
-    found: dict[int, tuple[int, psutil.Process]] = {}
+    found: dict[int, tuple[RunFolder, int, psutil.Process]] = {}
     of_slurm = set()
-    for trial in run.trials():
-        attempt = attempts.live(trial)
-        owner = attempts.read_owner(attempt) if attempt else None
-        if owner is None or not owner.is_here:
-            continue
-        if owner.job is not None:
-            of_slurm.add(owner.pid)
-        elif psutil.pid_exists(owner.pid):
-            found[owner.pid] = (trial.seed, psutil.Process(owner.pid))
+    for run in runs:
+        for trial in run.trials():
+            attempt = attempts.live(trial)
+            owner = attempts.read_owner(attempt) if attempt else None
+            if owner is None or not owner.is_here:
+                continue
+            if owner.job is not None:
+                of_slurm.add(owner.pid)
+            elif psutil.pid_exists(owner.pid):
+                found[owner.pid] = (run, trial.seed, psutil.Process(owner.pid))
+    by_path = {run.path.resolve(): run for run in runs}
     for process in psutil.process_iter(["cmdline"]):
-        seed = _seed_of(process.info["cmdline"] or [], run)
-        if seed is not None and process.pid not in of_slurm and not _is_job(process):
-            found.setdefault(process.pid, (seed, process))
-    return sorted(found.values(), key=lambda item: (item[0], item[1].pid))
+        run_and_seed = _trial_of(process.info["cmdline"] or [], by_path)
+        if run_and_seed is not None and process.pid not in of_slurm and not _is_job(process):
+            found.setdefault(process.pid, (*run_and_seed, process))
+    order = {run.run_id: place for place, run in enumerate(runs)}
+    return sorted(found.values(), key=lambda item: (order[item[0].run_id], item[1], item[2].pid))
 
 
-def _seed_of(words: Sequence[str], run: RunFolder) -> int | None:
-    """Of the command line by which the local scheduler starts a worker of this run."""
+def _trial_of(words: Sequence[str], by_path: Mapping[Path, RunFolder]) -> tuple[RunFolder, int] | None:
+    """Of the command line by which the local scheduler starts a worker of one of these runs."""
     if WORKER not in words:
         return None
     path, seed = [*words[words.index(WORKER) + 1 :], "", ""][:2]
-    is_ours = Path(path).is_absolute() and Path(path).resolve() == run.path.resolve()
-    return int(seed) if is_ours and seed.isdigit() else None
+    run = by_path.get(Path(path).resolve()) if Path(path).is_absolute() else None
+    return (run, int(seed)) if run is not None and seed.isdigit() else None
 
 
 def _is_job(process: psutil.Process) -> bool:
@@ -203,22 +221,14 @@ def _is_job(process: psutil.Process) -> bool:
         return False
 
 
-def _drivers(run: RunFolder, verb: str) -> list[psutil.Process]:
-    """The commands of this verb that started its workers, if they are still there."""
-    found = []
-    for _, worker in _workers(run):
-        try:
-            parent = worker.parent()
-            words = parent.cmdline() if parent is not None else []
-        except psutil.Error:
-            continue
-        is_console = any(Path(word).name == "seqtrack" for word in words[:2]) and verb in words
-        if parent is not None and parent not in found and (f"seqtrack.tools.{verb}" in words or is_console):
-            found.append(parent)
-    return found
+def _drivers(commands: Iterable[Mapping[str, Any]]) -> list[psutil.Process]:
+    """Those of these commands that are still there, on this machine, to start trials. Each has recorded itself: one
+    that came back to trials at work has no worker of its own to be known by."""
+    found = [attempts.alive_here(command.get("driver")) for command in commands]
+    return [process for process in found if process is not None]
 
 
-def _stop_driver(driver: psutil.Process, say: Say) -> None:
+def _stop_driver(driver: psutil.Process, say: Say, outcome: Outcome) -> None:
     """As by Ctrl-C; one that was started in the background of a script ignores that, and holds nothing to lose."""
     for number in (signal.SIGTERM,) if _ignores_interrupt(driver) else (signal.SIGINT, signal.SIGTERM):
         try:
@@ -226,10 +236,12 @@ def _stop_driver(driver: psutil.Process, say: Say) -> None:
         except psutil.NoSuchProcess:
             break
         except psutil.AccessDenied:
-            say(f"the command that started the trials (process {driver.pid}) belongs to {driver.username()}")
+            outcome.missed += 1
+            say(f"the command that starts the trials (process {driver.pid}) belongs to {driver.username()}")
             return
         if _ends(driver):
             break
+    outcome.stopped += 1
     say(f"the command that started the trials (process {driver.pid}) was ended, so that it starts no more of them")
 
 

@@ -140,7 +140,8 @@ def leave_in_background(work: Work, module: str, argv: Sequence[str]) -> str:
     check_changes(work)
     log = work.folder.path / "driver.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    words = [word for word in argv if word != "--detach"]
+    # A file of flags may say detach too: without a word against it this would go on for ever.
+    words = [*(word for word in argv if word != "--detach"), "--no-detach"]
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *words],

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seqtrack import config as configuration
+from seqtrack import yaml_files
 from seqtrack.config import TrainConfig
 from seqtrack.data.geometry import scale_boxes
 from seqtrack.data.locations import ORIGINAL
@@ -77,7 +78,7 @@ def find_checkpoint(path: str | Path) -> tuple[CheckpointFolder, RunFolder]:
 
 def read_train_config(run: RunFolder) -> TrainConfig:
     """What a run learns, from its ``train.yaml``."""
-    content = configuration.read_yaml(run.train_yaml)
+    content = yaml_files.read(run.train_yaml)
     if not isinstance(content.get("train"), dict):
         raise UserError(f"{run.train_yaml}: does not say what was trained; give the folder of a run")
     return configuration.build(content["train"]).train

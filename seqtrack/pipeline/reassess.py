@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqtrack import config as configuration
+from seqtrack import yaml_files
 from seqtrack.assessment import results
 from seqtrack.assessment.summary import COMPLETED, TrialOutcome, run_summary
 from seqtrack.data import datasets
@@ -61,7 +62,7 @@ def request_for(run: RunFolder, given: Mapping[str, Any]) -> Request:
     values = {name: value for name in _PLACES if (value := before.get("execution", {}).get(name)) is not None}
     values |= {name: before["assess"][name] for name in _HOW if name in before.get("assess", {})}
     values |= {**configuration.machine_values(), **given, "cache_dir": str(run.path.absolute().parent)}
-    content = configuration.read_yaml(run.train_yaml)
+    content = yaml_files.read(run.train_yaml)
     train = loaded_tracker.read_train_config(run)
     config = dataclasses.replace(configuration.build(values), train=train)
     files = {name: NamedFile(**file) for name, file in content.get("files", {}).items()}

@@ -36,7 +36,7 @@ from seqtrack.pipeline import families
 from seqtrack.pipeline.eval_sets import EvalSet, eval_set
 from seqtrack.pipeline.external import is_external
 from seqtrack.pipeline.sources import Sources
-from seqtrack.runs import atomic, events, identity, lookup
+from seqtrack.runs import atomic, attempts, events, identity, lookup
 from seqtrack.runs.paths import RunFolder
 from seqtrack.runs.repository import Snapshot
 from seqtrack.schema import nearest, plain
@@ -399,6 +399,7 @@ def submit(request: Request, submission: str | None = None, sweep: str | None = 
             "time": time.time(),
             "argv": sys.argv[1:],
             "sweep": sweep,
+            "driver": None if request.execution.slurm else attempts.this_process(),
             **values,
             "assess": to_dict(request.assess),
             "execution": to_dict(request.execution),

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seqtrack import config as configuration
 from seqtrack.assessment import results
 from seqtrack.config import FIELDS, AssessConfig, TrainConfig
@@ -190,12 +188,7 @@ def _training_record(run: RunFrames, key: str) -> dict[str, Any]:
 
 
 def _assessment_record(folder: Path, key: str) -> dict[str, Any]:
-    content = yaml.load((folder / results.CONFIG).read_text(encoding="utf-8"), _Loader)
-    return dict(content.get(key, {}))
-
-
-# libyaml's parser, where there is one, reads a thousand lines in 5 ms instead of 60.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return dict(results.load_config(folder).get(key, {}))
 
 
 def _text(value: Any) -> str:

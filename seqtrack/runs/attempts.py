@@ -84,6 +84,21 @@ def read_owner(folder: AttemptFolder) -> Owner | None:
         return None
 
 
+def this_process() -> dict[str, Any]:
+    """What tells this process from every other, for ``alive_here``."""
+    owner = Owner.current()
+    return {"host": owner.host, "boot": owner.boot, "pid": owner.pid, "started": owner.started}
+
+
+def alive_here(record: object) -> psutil.Process | None:
+    """The process that ``this_process`` was asked in, if this is its machine and it is still there."""
+    match record:
+        case {"host": str(host), "boot": str(boot), "pid": int(pid), "started": float(started)}:
+            if (host, boot) == (socket.gethostname(), boot_id()) and is_process_alive(pid, started):
+                return psutil.Process(pid)
+    return None
+
+
 def is_process_alive(pid: int, started: float) -> bool:
     """Whether the process with this PID is the one that started then (PIDs are reused)."""
     try:

@@ -99,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         driver.prepare(work, say)
         submission = sweeps.record(sweep, definition)
+        table.write(sweep)  # what lies there may be of points that this sweep has no longer
         outcome = driver.carry_out(work, submission, _progress(sweep, say if as_json else None), say)
     except driver.Detached as farewell:
         (say if work.execution.detach else _say_to(sys.stderr))(str(farewell))
@@ -132,10 +133,11 @@ def _about_before(sweep: Sweep) -> list[str]:
 
 def _describe(sweep: Sweep, work: Work, say: Callable[[str], None]) -> None:
     from seqtrack.pipeline.sweep.table import spelled
+    from seqtrack.runs.paths import TrialKey
 
     say(f"sweep {sweep.folder.name}: {len(sweep.runs)} runs x {len(sweep.requests[0].seeds)} seeds")
     for run, request in zip(sweep.runs, sweep.requests, strict=True):
-        left = sum(not work.has_nothing_left(trial) for trial in work.trials if trial.run == request.run_id)
+        left = sum(not work.has_nothing_left(TrialKey(request.run_id, seed)) for seed in request.seeds)
         values = ", ".join(f"{name}={spelled(value)}" for name, value in run.values.items())
         say(f"  run {run.run_id}: {values}: {f'{left} trials to do' if left else 'complete'}")
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from seqtrack import config as configuration
+from seqtrack import yaml_files
 from seqtrack.config import FIELDS, SECTIONS
 from seqtrack.errors import UserError
 from seqtrack.schema import nearest
@@ -112,7 +113,7 @@ def read_config(arguments: dict[str, Any]) -> configuration.Config:
     if file is not None:
         from pathlib import Path
 
-        content = configuration.read_yaml(Path(file))
+        content = yaml_files.read(Path(file))
         for name in content:
             if name not in FIELDS:
                 raise UserError(f"{file}: {name}: no such flag; {nearest(name, FIELDS)}")

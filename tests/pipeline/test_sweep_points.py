@@ -94,9 +94,12 @@ def made(folder: Path, flags: dict[str, Any] | None = None, **changes: Any) -> S
         ({"name": None}, "name: it is missing: results are found by it; give letters, digits, '.', '_' and '-',"
          " such as lr_search"),
         ({"name": "a/b"}, "name: 'a/b'; give letters, digits, '.', '_' and '-', such as lr_search"),
+        ({"name": 2024}, 'name: 2024 is no text; put it in quotes: "2024"'),
         ({"grid": None}, "grid: there is nothing to sweep; give grid, random or both"),
         ({"grid": {"lr_inti": [1]}}, "grid.lr_inti: no such flag; did you mean lr_init?"),
         ({"grid": {"lr_init": 0.1}}, "grid.lr_init: expected a list of values, got 0.1"),
+        ({"grid": {"model_params": {"context": [1]}}}, "grid.model_params: expected a list of values, got {'context':"
+         " [1]}; to sweep what is inside of it, write model_params.context: […]"),
         ({"grid": {"lr_init": [0.1, 0.1]}}, "grid.lr_init: 0.1 is there twice"),
         ({"grid": {"batchsz": [0]}}, "grid.batchsz: expected 1 or more, got 0"),
         ({"grid": {"optimizer": ["admm"]}}, "grid.optimizer: 'admm' is not known; did you mean adam?"),
@@ -115,6 +118,8 @@ def made(folder: Path, flags: dict[str, Any] | None = None, **changes: Any) -> S
         ({"random": {"batchsz": {"int_uniform": [1, 2]}}}, "points: how many? give a whole number"),
         ({"random": {"lr_init": {"uniform": [0.1, 1]}}, "points": 1},
          "random.lr_init: it is in grid too; leave it in one of the two"),
+        ({"random": {"batchsz": [4, 8]}}, "random.batchsz: expected one of uniform, log_uniform, int_uniform, choice,"
+         " such as {choice: [4, 8]}, got [4, 8]"),
         ({"random": {"batchsz": {"int_unform": [1, 2]}}}, "random.batchsz: 'int_unform' is no distribution; did you"
          " mean int_uniform?"),
         ({"random": {"batchsz": {"int_uniform": [2, 2]}}},
@@ -147,6 +152,11 @@ def test_what_only_a_whole_configuration_can_tell_names_key_and_point(tmp_path: 
     )
 
 
+def test_what_is_wrong_without_any_point_is_no_points_fault(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^--train_dataset: data set 'nosuch' is not known;"):
+        made(tmp_path, base={"num_steps": 4, "train_dataset": "nosuch"})
+
+
 def test_flags_go_over_base_but_not_over_what_is_swept(tmp_path: Path) -> None:
     sweep = made(tmp_path, {"num_trials": 4}, num_trials=3)
     assert [len(request.seeds) for request in sweep.requests] == [4, 4]
@@ -161,6 +171,15 @@ def test_dotted_names_reach_into_what_is_there(tmp_path: Path) -> None:
     params = [request.train.model_params for request in made(tmp_path, base=base, grid=grid).requests]
     assert [(p["template_size"], p["search_size"]) for p in params] == [(87, 119), (95, 119)]
     assert [p["feature_params"]["arch_params"]["width"] for p in params] == [0.1, 0.1]
+
+
+def test_a_small_number_needs_no_point(tmp_path: Path) -> None:
+    """YAML takes 1e-4 for a text, wherever it stands."""
+    base = {"num_steps": 4, "model_params": {"context": "5e-1"}}
+    grid = {"optimizer_params": [{"weight_decay": "1e-4"}], "lr_init": ["1e-3"]}
+    (request,) = made(tmp_path, base=base, grid=grid).requests
+    assert request.train.optimizer_params["weight_decay"] == 0.0001
+    assert request.train.lr_init == 0.001
 
 
 def test_points_that_are_the_same_run_are_one(tmp_path: Path) -> None:

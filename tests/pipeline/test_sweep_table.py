@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqtrack.pipeline.sweep import table as tables
 from seqtrack.pipeline.sweep.sweep import Sweep
 from seqtrack.pipeline.sweep.table import best, table, to_csv, to_text
 from seqtrack.reporting import parallel, plots
@@ -46,6 +49,28 @@ def test_best_first_and_what_is_not_known_yet_last(sweep: Sweep) -> None:
     assert text[-2:] == ["3 of 6 trials completed", f"note: run {ids[1]} seed 0: failed: out of memory"]
     assert best(found) == f"AUC 0.750 (n = 1; lr_init={lr[2]}, optimizer={optimizer[2]}; run {ids[2]})"
     assert best(table(sweep, [{}, {}, {}], {})) == ""
+
+
+def test_a_trial_without_a_score_leaves_its_point_without_a_mean(sweep: Sweep) -> None:
+    """As in the summary of the run: the mean of the others is none of the trials, and must not win."""
+    found = table(sweep, [{0: 0.9, 1: math.nan}, {0: 0.5, 1: 0.25}, {}], {})
+    ids = [run.run_id for run in sweep.runs]
+    rows = [(row["rank"], row["run_id"], row["mean"], row["std"], row["n"]) for row in found["rows"]]
+    assert rows[0] == (1, ids[1], 0.375, 0.1767766952966369, 2)
+    assert rows[1:] == [(None, ids[0], None, None, 2), (None, ids[2], None, None, 0)]
+    assert found["rows"][1]["per_seed"] == {"0": 0.9, "1": None}
+
+
+def test_of_two_trials_that_end_at_once_neither_is_missing_from_the_table(
+    sweep: Sweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that looked first may write last."""
+    run_id = sweep.runs[0].run_id
+    states = iter([[{}, {}, {}], [{0: 0.5}, {}, {}], [{0: 0.5}, {}, {}]])
+    monkeypatch.setattr(tables, "tabulate", lambda sweep, failures: table(sweep, next(states), {}))
+    assert tables.write(sweep)["rows"][0]["run_id"] == run_id
+    assert json.loads(sweep.folder.json.read_text())["done"] == 1
+    assert sweep.folder.csv.read_text().splitlines()[1].endswith(f",0.5,,1,2,{run_id}")
 
 
 def test_a_plot_has_a_line_for_each_point_and_an_axis_for_each_parameter(sweep: Sweep, tmp_path: Path) -> None:

@@ -148,10 +148,11 @@ def test_unpacking_without_tars(bench: Workbench) -> None:
     [
         ("num_steps: 5\nnum_trails: 2\n", ["mine.yaml: num_trails: no such flag", "did you mean num_trials?"]),
         ("num_steps: [5\nlr_init: 1\n", ["mine.yaml, line", "not YAML"]),
+        ("lr_init: 1\nmodel_params: {context: 1,\n context: 2}\n", ["mine.yaml, line 3: context: it is there twice"]),
         ("lr_init: many\n", ["--lr_init: expected a number, got 'many'"]),
         ("- num_steps\n", ["mine.yaml", "expected lines of 'flag: value'"]),
     ],
-    ids=["unknown name", "syntax", "value", "kind"],
+    ids=["unknown name", "syntax", "twice", "value", "kind"],
 )
 def test_configuration_file(bench: Workbench, content: str, parts: list[str]) -> None:
     (bench.folder / "mine.yaml").write_text(content)

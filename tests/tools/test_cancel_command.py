@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from seqtrack.cluster.cancel import _stop_driver
-from seqtrack.runs import attempts
+from seqtrack.cluster.cancel import Outcome, _stop_driver
+from seqtrack.runs import attempts, events
 from tests.gates import LINK, RENAME, Gate
 from tests.handmade import attempt, hand_over, job, programs, train
 from tests.workbench import PATIENCE_SECONDS, Result, Workbench, is_gone, results_of, wait_for
@@ -28,8 +28,13 @@ def state(bench: Workbench, seed: int) -> str:
 @pytest.mark.slow
 def test_a_run_on_this_machine(bench: Workbench, finished: Workbench, gate: Callable[..., Gate]) -> None:
     second = gate(RENAME, "*/seed_0/checkpoints/step_00000010")
-    driver = bench.start_train("--num_trials=2", "--max_parallel=1", **second.environment)
-    pid = second.wait(driver)
+    first = bench.start_train("--num_trials=2", "--max_parallel=1", **second.environment)
+    pid = second.wait(first)
+    first.send_signal(signal.SIGINT)
+    first.communicate()
+    # The one that comes back has started none of the trials; it would start this one again.
+    driver = bench.start_train("--num_trials=2", "--max_parallel=1")
+    wait_for(lambda: len(events.read(bench.run_folder().submissions)) == 2, "command", driver)
 
     result = bench.run("cancel", "latest")
 
@@ -97,7 +102,7 @@ def test_a_driver_in_the_background_of_a_script_is_told_at_once_what_it_does_not
     send = psutil.Process.send_signal
     monkeypatch.setattr(psutil.Process, "send_signal", lambda self, number: (told.append(number), send(self, number)))
     driver = subprocess.Popen(["sleep", "infinity"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
-    _stop_driver(psutil.Process(driver.pid), print)
+    _stop_driver(psutil.Process(driver.pid), print, Outcome())
     assert (told, driver.wait()) == ([signal.SIGTERM], -signal.SIGTERM)
 
 

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from seqtrack import config as configuration
+from seqtrack import yaml_files
 from seqtrack.config import FIELDS, TrainConfig
 from seqtrack.errors import UserError
 from seqtrack.pipeline.sweep import space
 from seqtrack.pipeline.sweep.space import Axis, Distribution, Point
-from seqtrack.schema import nearest
+from seqtrack.schema import EXPONENT, nearest
 
 KEYS = ("name", "seed", "points", "num_trials", "base", "base_config", "grid", "random")
 KINDS = ("uniform", "log_uniform", "int_uniform", "choice")
 MAX_POINTS = 10_000
 MAX_NAME = 60
-# YAML 1.1 takes 1e-3 for a text: it wants 1.0e-3.
-_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Definition:
 
 def read(path: Path) -> Definition:
     """Raises UserError for what can be wrong without looking at a whole configuration."""
-    content = configuration.read_yaml(path)
+    content = yaml_files.read(path)
     try:
         return _parse(str(path), path.parent, content)
     except UserError as error:
@@ -73,6 +72,8 @@ def _parse(file: str, folder: Path, content: dict[str, Any]) -> Definition:
         if key not in KEYS:
             raise UserError(f"{key}: no such key; {nearest(key, KEYS)}")
     name = content.get("name")
+    if isinstance(name, int | float):
+        raise UserError(f'name: {name!r} is no text; put it in quotes: "{name}"')
     if not isinstance(name, str) or not re.fullmatch(rf"[\w.-]{{1,{MAX_NAME}}}", name, re.ASCII) or name[0] in ".-":
         what = "it is missing: results are found by it" if name is None else f"{name!r}"
         raise UserError(f"name: {what}; give letters, digits, '.', '_' and '-', such as lr_search")
@@ -121,7 +122,7 @@ def _base(folder: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     file = content.get("base_config")
     if file is not None and not isinstance(file, str):
         raise UserError(f"base_config: expected a file, got {file!r}")
-    base = configuration.read_yaml(folder / file) if file else _mapping("base", content)
+    base = yaml_files.read(folder / file) if file else _mapping("base", content)
     where = f"base_config: {file}: " if file else "base."
     for name in base:
         if name not in FIELDS:
@@ -163,7 +164,9 @@ def _learned() -> list[str]:
 def _values(where: str, name: str, values: Any) -> tuple[Any, ...]:
     _check_learned(where, name)
     if not isinstance(values, list) or not values:
-        raise UserError(f"{where}: expected a list of values, got {values!r}")
+        inside = next(iter(values), None) if isinstance(values, dict) else None
+        hint = "" if inside is None else f"; to sweep what is inside of it, write {name}.{inside}: […]"
+        raise UserError(f"{where}: expected a list of values, got {values!r}{hint}")
     found = tuple(map(_number, values))
     for k, value in enumerate(found):
         _read_value(where, name, value)
@@ -173,7 +176,7 @@ def _values(where: str, name: str, values: Any) -> tuple[Any, ...]:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+    if isinstance(value, str) and EXPONENT.fullmatch(value):
         return float(value)
     return [_number(item) for item in value] if isinstance(value, list) else value
 
@@ -181,7 +184,8 @@ def _number(value: Any) -> Any:
 def _distribution(where: str, name: str, spec: Any) -> Distribution:
     _check_learned(where, name)
     if not isinstance(spec, dict) or len(spec) != 1:
-        raise UserError(f"{where}: expected one of {', '.join(KINDS)}, such as {{uniform: [0, 1]}}, got {spec!r}")
+        such = f"{{choice: {spec}}}" if isinstance(spec, list) and spec else "{uniform: [0, 1]}"
+        raise UserError(f"{where}: expected one of {', '.join(KINDS)}, such as {such}, got {spec!r}")
     ((kind, arguments),) = spec.items()
     if kind not in KINDS:
         raise UserError(f"{where}: {kind!r} is no distribution; {nearest(str(kind), KINDS)}")

@@ -20,7 +20,7 @@ from seqtrack.pipeline.request import Request, new_submission, read_submission, 
 from seqtrack.pipeline.sources import Sources
 from seqtrack.pipeline.sweep.definition import Definition, put
 from seqtrack.pipeline.sweep.space import Axis, Point
-from seqtrack.runs import events
+from seqtrack.runs import attempts, events
 from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
 from seqtrack.schema import nearest
 
@@ -95,6 +95,8 @@ def _request(definition: Definition, base: Mapping[str, Any], point: Point, sour
         return resolve(configuration.build(values), sources)
     except UserError as error:
         text = str(error)
+        if text == _mistake(base, sources):
+            raise  # of what all points share
         named = [name for name in point.values if text.startswith((f"--{name}:", f"--{name}."))]
         named = named or [name for name in point.values if text.startswith(f"--{name.partition('.')[0]}")]
         where = ", ".join(f"{'grid' if name in definition.grid else 'random'}.{name}" for name in named)
@@ -102,6 +104,15 @@ def _request(definition: Definition, base: Mapping[str, Any], point: Point, sour
         raise UserError(
             f"{definition.file}: {f'{where}: ' if where else ''}point {point.number} ({said}): {text}"
         ) from error
+
+
+def _mistake(base: Mapping[str, Any], sources: Sources) -> str | None:
+    """What is wrong without any point. No more is asked of it than this: a flag may need one that is swept."""
+    try:
+        resolve(configuration.build(base), sources)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def record(sweep: Sweep, definition: Definition) -> str:
@@ -127,6 +138,7 @@ def record(sweep: Sweep, definition: Definition) -> str:
             "id": submission,
             "time": time.time(),
             "argv": sys.argv[1:],
+            "driver": None if sweep.requests[0].execution.slurm else attempts.this_process(),
             "definition": dict(definition.content),
             "axes": [asdict(axis) for axis in sweep.axes],
             "runs": [asdict(run) for run in sweep.runs],

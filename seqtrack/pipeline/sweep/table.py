@@ -30,9 +30,9 @@ def scores(request: Request) -> dict[int, float]:
         if not trial.path.is_dir():
             continue
         with contextlib.suppress(UserError):  # no checkpoint has a score to select by: the trial says so itself
-            if plan.is_complete(request, trial):
-                step = plan.selected_step(request, trial)
-                found[seed] = plan.selection_scores(request, trial)[step] if step is not None else math.nan
+            step = plan.selected_step(request, trial)
+            if step is not None and not plan.missing_assessments(request, trial):
+                found[seed] = plan.selection_scores(request, trial)[step]
     return found
 
 
@@ -48,6 +48,8 @@ def table(sweep: Sweep, found: list[dict[int, float]], failures: Mapping[TrialKe
     rows: list[dict[str, Any]] = []
     for run, values in zip(sweep.runs, found, strict=True):
         known = [value for _, value in sorted(values.items()) if math.isfinite(value)]
+        if len(known) < len(values):
+            known = []  # as in the run's own summary: a mean of those that have a score is no mean of the trials
         rows.append(
             {
                 "run_id": run.run_id,
@@ -86,12 +88,19 @@ def _reasons(failures: Mapping[TrialKey, str]) -> list[str]:
 
 
 def write(sweep: Sweep, failures: Mapping[TrialKey, str] | None = None) -> dict[str, Any]:
-    """Refreshes ``sweep.json`` and ``sweep.csv`` and returns the table."""
-    found = tabulate(sweep, failures)
+    """Refreshes ``sweep.json`` and ``sweep.csv`` and returns the table.
+
+    Of two trials that end at once, the one that writes last may have looked first, so each looks again when it has
+    written.
+    """
     atomic.sweep(sweep.folder.path)
-    atomic.write_json(sweep.folder.json, found)
-    atomic.write_text(sweep.folder.csv, to_csv(found))
-    return found
+    found = tabulate(sweep, failures)
+    while True:
+        atomic.write_json(sweep.folder.json, found)
+        atomic.write_text(sweep.folder.csv, to_csv(found))
+        before, found = found, tabulate(sweep, failures)
+        if found == before:
+            return found
 
 
 def spelled(value: Any) -> str:
