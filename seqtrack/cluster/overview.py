@@ -73,6 +73,11 @@ class Overview:
     notes: list[str] = field(default_factory=list)
 
     @property
+    def titles(self) -> list[str]:
+        """By which a person knows it, its newest name first; then the sweeps that it is a point of."""
+        return [*self.names, *(f"sweep {sweep.name}" for sweep in self.run.sweeps)]
+
+    @property
     def done(self) -> int:
         return sum(status.state == "done" for status in self.trials)
 

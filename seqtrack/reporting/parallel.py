@@ -48,7 +48,10 @@ def _key(value: Any) -> str:
 def scale(name: str, kind: str, values: Sequence[Any], order: Sequence[Any] = ()) -> Scale:
     """kind: ``linear``, ``log`` or ``category``; values: of all lines; order: of categories."""
     if kind == "category":
-        keys = tuple(dict.fromkeys(map(_key, [*order, *values])))
+        everything = [*order, *values]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in everything):
+            everything.sort()  # an axis of numbers rises, however they were listed
+        keys = tuple(dict.fromkeys(map(_key, everything)))
         return Scale(name, tuple((_share(k, len(keys)), key) for k, key in enumerate(keys)), kind, categories=keys)
     numbers = [math.log(value) if kind == "log" else float(value) for value in values]
     low, high = min(numbers), max(numbers)
@@ -58,6 +61,19 @@ def scale(name: str, kind: str, values: Sequence[Any], order: Sequence[Any] = ()
     if len(marks) < 2:
         marks = [math.exp(low), math.exp(high)] if kind == "log" else [low, high]
     return Scale(name, tuple((empty.place(m), f"{m:.3g}") for m in dict.fromkeys(marks)), kind, low, high)
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Without what stands before the dots, where that leaves them apart: ``width`` for
+    ``model_params.feature_params.arch_params.width``."""
+    parts = [name.split(".") for name in names]
+    found = []
+    for mine in parts:
+        length = 1
+        while sum(mine[-length:] == other[-length:] for other in parts) > 1 and length < len(mine):
+            length += 1
+        found.append(".".join(mine[-length:]))
+    return found
 
 
 def _decades(low: float, high: float) -> list[float]:
@@ -115,7 +131,9 @@ def figure(table: Mapping[str, Any]) -> Figure:
         axes.axvline(x, color="#808080", linewidth=0.8, zorder=0.5)
         for y, text in column.ticks:
             axes.annotate(text, (x, y), (4, 0), textcoords="offset points", va="center", fontsize=8.0, bbox=behind)
-    axes.set_xticks(range(len(columns)), [column.name.replace(".", ".\n") for column in columns])
+    names = short_names([column.name for column in columns[: len(table["axes"])]])
+    names += [column.name for column in columns[len(names) :]]
+    axes.set_xticks(range(len(columns)), [name.replace(".", ".\n", 1) for name in names])
     axes.set_yticks([])
     axes.set_xlim(-0.1, len(columns) - 1 + 0.45)
     axes.set_ylim(-0.05, 1.05)

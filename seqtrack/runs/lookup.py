@@ -8,8 +8,10 @@ from pathlib import Path
 from seqtrack.errors import UserError
 from seqtrack.runs import events
 from seqtrack.runs.experiments import submitted
-from seqtrack.runs.paths import RunFolder
+from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
 from seqtrack.schema import nearest
+
+SHOWN = 3  # runs of a sweep in one line
 
 
 def all_runs(cache_dir: Path) -> list[RunFolder]:
@@ -32,6 +34,10 @@ def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
     if text == "latest":
         return runs[-1]
     found = [run for run in runs if text in names(run)] or [r for r in runs if r.run_id.startswith(text)]
+    if not found and "/" not in text and (sweep := SweepFolder(cache_dir / SWEEPS / text)).submissions.is_file():
+        points = [run["run_id"] for run in (events.read_last(sweep.submissions) or {"runs": []})["runs"]]
+        some = ", ".join(points[:SHOWN]) + (", …" if len(points) > SHOWN else "")
+        raise UserError(f"{flag}: {text} is a sweep; give one of its runs, {some}; its table is {sweep.csv}")
     if not found:
         raise UserError(f"{flag}: no run {text!r} in {cache_dir}; {_nearest(text, runs)}")
     if len(found) > 1:

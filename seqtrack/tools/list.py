@@ -71,6 +71,7 @@ def _describe_run(one: Overview) -> dict[str, Any]:
     return {
         "run_id": one.run.run_id,
         "names": list(one.names),
+        "titles": one.titles,
         "path": str(one.run.path),
         "submitted": one.submitted,
         "commit": code.get("head"),
@@ -117,7 +118,7 @@ def _print(found: list[dict[str, Any]], root: Path) -> None:
             waiting = f", {run['queued']} queued" if run["queued"] else ""
             trials = f"{run['done']}/{run['num_trials']}{busy}{waiting}"
             scores = "\n".join(f"{s['eval_id']} {s['metric']} {_number(s)}" for s in run["scores"])
-            called = Text("".join(run["names"][:1]))
+            called = Text("".join(run["titles"][:1]))
             table.add_row(f"  {run['run_id']}", called, date, commit, trials, Text(scores))
         if not experiment["runs"]:
             table.add_row("  no run yet", "", "", "", "", "")

@@ -110,7 +110,8 @@ def _console() -> Any:
 
 def _print_header(overview: Overview) -> None:
     name, *older = overview.names or ("",)
-    words = [overview.run.run_id, name, f"(was {', '.join(older)})" if older else "", overview.model]
+    sweeps = overview.titles[len(overview.names) :]
+    words = [overview.run.run_id, name, f"(was {', '.join(older)})" if older else "", *sweeps, overview.model]
     print(f"run {'  '.join(filter(None, words))}")
     print(f"in {overview.run.path}")
     if overview.submitted is not None:
@@ -170,7 +171,7 @@ def _print_all(overviews: Sequence[Overview]) -> None:
         submitted = _when(one.submitted) if one.submitted is not None else ""
         cells = (
             one.run.run_id,
-            one.names[0] if one.names else "",
+            "".join(one.titles[:1]),
             one.model,
             submitted,
             counts(one.trials),

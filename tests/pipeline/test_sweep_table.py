@@ -110,4 +110,12 @@ def test_ticks_are_decades_and_round_numbers() -> None:
         "0.5",
         "0.6",
     ]
+    assert [text for _, text in parallel.scale("x", "category", [1, 0.5], [1, 0.5, 10]).ticks] == ["0.5", "1", "10"]
     assert [text for _, text in parallel.scale("x", "category", [True], ["a", "b"]).ticks] == ["a", "b", "true"]
+
+
+def test_long_names_are_as_short_as_leaves_them_apart() -> None:
+    long = "model_params.feature_params.arch_params.width"
+    assert parallel.short_names([long, "lr_init", "optimizer_params.eps"]) == ["width", "lr_init", "eps"]
+    assert parallel.short_names(["a.b.x", "c.b.x", "x"]) == ["a.b.x", "c.b.x", "x"]
+    assert parallel.short_names(["lr_params.decay", "decay"]) == ["lr_params.decay", "decay"]

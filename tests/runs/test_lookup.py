@@ -27,6 +27,16 @@ def test_a_run_is_found(cache: Path, text: str, found: str) -> None:
     assert lookup.find(cache, text).run_id == found
 
 
+def test_a_sweep_is_no_run_but_leads_to_its_own(cache: Path) -> None:
+    sweep = cache / "sweeps" / "lr"
+    events.append(sweep / "submissions.jsonl", {"runs": [{"run_id": run_id} for run_id in ("abc123", "ffe000")]})
+    with pytest.raises(UserError) as error:
+        lookup.find(cache, "lr")
+    assert str(error.value) == (
+        f"RUN: lr is a sweep; give one of its runs, abc123, ffe000; its table is {sweep / 'sweep.csv'}"
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

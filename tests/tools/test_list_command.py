@@ -29,7 +29,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(cache, seeds=2, name="first")
     second = write_run(cache, seeds=3, unfinished=[2], lr_init=0.5, name="second")
     second.snapshot_json.write_text(json.dumps({"head": "feedbeef" * 5, "changed": ["a.py", "b.py"]}))
-    write_run(root / "elsewhere" / "cache", seeds=1)
+    point = write_run(root / "elsewhere" / "cache", seeds=1)
+    point.sweep_marks.mkdir()
+    (point.sweep_marks / "lr_search").touch()
     return root
 
 
@@ -63,6 +65,7 @@ def test_the_table_has_a_line_for_each(root: Path, capsys: pytest.CaptureFixture
     assert ["no", "run", "yet"] in lines
     (second,) = [words for words in lines if "second" in words]
     assert second[3:5] == ["feedbeef*", "2/3"]
+    assert [words[1:3] for words in lines if "lr_search" in words] == [["sweep", "lr_search"]]
     assert "of_the_code" not in text
 
 

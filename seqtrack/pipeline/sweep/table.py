@@ -16,6 +16,7 @@ from seqtrack.errors import UserError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.sweep.sweep import Sweep
+from seqtrack.reporting.parallel import short_names
 from seqtrack.runs import atomic
 from seqtrack.runs.paths import TrialKey
 
@@ -136,7 +137,7 @@ def score(row: Mapping[str, Any], metric: str) -> str:
 def to_text(found: Mapping[str, Any]) -> str:
     """For a person: aligned columns, and what there is to say under them."""
     names = _names(found)
-    cells = [["rank", *names, f"{found['metric']} ({found['eval_id']})", "n", "run"]]
+    cells = [["rank", *short_names(names), f"{found['metric']} ({found['eval_id']})", "n", "run"]]
     for row in found["rows"]:
         rank = "-" if row["rank"] is None else str(row["rank"])
         values = [spelled(row["values"][name]) for name in names]
