@@ -26,6 +26,7 @@ from seqtrack.runs.paths import TrialKey
 from seqtrack.runs.status import STOPPED, TrialStatus, trial_status
 
 POLL_SECONDS = 0.25
+ASKED_TO_STOP = "asked to stop (SIGTERM); saved: give the same command again to go on"
 
 
 @dataclass
@@ -52,6 +53,8 @@ class LocalScheduler:
     mistakes: set[TrialKey] = field(default_factory=set)
     _launched: dict[TrialKey, _Launched] = field(default_factory=dict)
     _tried: set[TrialKey] = field(default_factory=set)
+    _followed: set[TrialKey] = field(default_factory=set)
+    """At work when last looked at, and started by another driver."""
     _complete: set[TrialKey] = field(default_factory=set)
     _at_rest: dict[TrialKey, TrialStatus] = field(default_factory=dict)
     """Of trials that are complete, and that no process is at work on: there is no need to look at them again."""
@@ -68,6 +71,7 @@ class LocalScheduler:
         while True:
             self._reap()
             at_work = self._at_work()
+            self._leave_what_was_cancelled(at_work)
             for trial in self._waiting(at_work)[: max(0, self._max_parallel(gpus) - len(at_work))]:
                 self._launch(trial, gpus)
                 at_work.add(trial)
@@ -110,6 +114,16 @@ class LocalScheduler:
         looked_at = [trial for trial in self.work.trials if trial not in self._at_rest]
         live = {trial for trial in looked_at if attempts.live(self.work.trial(trial)) is not None}
         return live | set(self._launched)
+
+    def _leave_what_was_cancelled(self, at_work: set[TrialKey]) -> None:
+        """What another driver started is ours to start again if it dies, but not if it was asked to stop."""
+        for trial in self._followed - at_work:
+            attempt = attempts.newest(self.work.trial(trial))
+            end = attempts.ended(attempt) if attempt else None
+            if end is not None and end["state"] == "interrupted":
+                self._tried.add(trial)
+                self.failures[trial] = ASKED_TO_STOP
+        self._followed = at_work - set(self._launched)
 
     def _waiting(self, at_work: set[TrialKey]) -> list[TrialKey]:
         return [
@@ -194,7 +208,7 @@ class LocalScheduler:
         if end is not None and end.get("error"):
             return str(end["error"])
         if end is not None and end["state"] == "interrupted":
-            return "asked to stop (SIGTERM); saved: give the same command again to go on"
+            return ASKED_TO_STOP
         if code < 0:
             name = signal.Signals(-code).name
             hint = " (out of memory?)" if name == "SIGKILL" else ""

@@ -94,6 +94,7 @@ def made(folder: Path, flags: dict[str, Any] | None = None, **changes: Any) -> S
         ({"name": None}, "name: it is missing: results are found by it; give letters, digits, '.', '_' and '-',"
          " such as lr_search"),
         ({"name": "a/b"}, "name: 'a/b'; give letters, digits, '.', '_' and '-', such as lr_search"),
+        ({"name": "latest"}, "name: 'latest' means the run submitted last; choose another name"),
         ({"name": 2024}, 'name: 2024 is no text; put it in quotes: "2024"'),
         ({"grid": None}, "grid: there is nothing to sweep; give grid, random or both"),
         ({"grid": {"lr_inti": [1]}}, "grid.lr_inti: no such flag; did you mean lr_init?"),

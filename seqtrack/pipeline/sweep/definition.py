@@ -77,6 +77,8 @@ def _parse(file: str, folder: Path, content: dict[str, Any]) -> Definition:
     if not isinstance(name, str) or not re.fullmatch(rf"[\w.-]{{1,{MAX_NAME}}}", name, re.ASCII) or name[0] in ".-":
         what = "it is missing: results are found by it" if name is None else f"{name!r}"
         raise UserError(f"name: {what}; give letters, digits, '.', '_' and '-', such as lr_search")
+    if name == "latest":  # as for --name: to seqtrack cancel it is the run submitted last
+        raise UserError("name: 'latest' means the run submitted last; choose another name")
     grid = {n: _values(f"grid.{n}", n, values) for n, values in _mapping("grid", content).items()}
     random = {n: _distribution(f"random.{n}", n, spec) for n, spec in _mapping("random", content).items()}
     _check_names(grid, random)
