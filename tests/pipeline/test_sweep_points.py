@@ -191,3 +191,12 @@ def test_points_that_are_the_same_run_are_one(tmp_path: Path) -> None:
         f"points 0, 1 are the same run {sweep.runs[0].run_id}, which runs once",
         f"points 2, 3 are the same run {sweep.runs[1].run_id}, which runs once",
     ]
+
+
+def test_many_points_that_are_the_same_run_are_one_short_line(tmp_path: Path) -> None:
+    sweep = made(tmp_path, grid=None, random={"optimizer": {"choice": ["sgd", "adam"]}}, points=40)
+    assert [len(run.numbers) for run in sweep.runs] == [20, 20]
+    assert sweep.same[0] == (
+        f"points {', '.join(map(str, sweep.runs[0].numbers[:8]))}, … (20) are the same run {sweep.runs[0].run_id},"
+        " which runs once"
+    )

@@ -50,10 +50,14 @@ class Sweep:
     def same(self) -> list[str]:
         """What to say of points that are one and the same run."""
         return [
-            f"points {', '.join(map(str, run.numbers))} are the same run {run.run_id}, which runs once"
+            f"points {_some(list(map(str, run.numbers)))} are the same run {run.run_id}, which runs once"
             for run in self.runs
             if len(run.numbers) > 1
         ]
+
+
+def _some(words: list[str]) -> str:
+    return ", ".join(words[:SHOWN]) + (f", … ({len(words)})" if len(words) > SHOWN else "")
 
 
 def from_definition(definition: Definition, flags: Mapping[str, Any]) -> Sweep:
