@@ -35,7 +35,7 @@ NUM_STEPS = 40
 PERIOD_CKPT = 5
 PERIOD_SUMMARY = 4  # no divisor of the other: checkpoints fall between rows of train.csv
 TRAIN, EVAL = "sample_train", "sample_eval"
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 300.0  # for what takes a second or two on an idle machine
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class Settings:
         preempt_send_user_signal: whether it hears of it by the signal that it has asked for.
         grace_time: seconds before it gets SIGTERM. SLURM looks only twice a minute whether they are over.
         kill_wait: seconds between SIGTERM and SIGKILL.
-        message_timeout: seconds after which a silent daemon counts as unreachable (10 elsewhere). Clients give up
+        message_timeout: seconds after which a silent daemon counts as unreachable. Clients give up
             a second earlier; a node is DOWN about twice this and once ``slurmd_timeout`` after its end.
     """
 
@@ -69,10 +69,10 @@ class Settings:
     preempt_mode: str = "REQUEUE"
     preempt_send_user_signal: bool = False
     grace_time: int = 0
-    kill_wait: int = 5
+    kill_wait: int = 30
     max_array_size: int = 1001
-    message_timeout: int = 5
-    slurmd_timeout: int = 10
+    message_timeout: int = 10
+    slurmd_timeout: int = 60
 
 
 class Configuration:

@@ -27,6 +27,8 @@ def requeue() -> bool:
 
     from submitit import JobEnvironment
 
+    # Before, because the end of this process follows at once.
+    log.info("time is up: requeue")
     try:
         # All that is saved is on disk, so there is nothing to count down: as long as attempts advance, it goes on.
         JobEnvironment()._requeue(countdown=1)

@@ -16,7 +16,7 @@ from aux.slurm.configuration import missing
 from tests.slurm.slurmbench import SlurmBench
 
 # For a job to end that a test has cancelled: KillWait, and what SLURM needs to notice.
-ENDING_SECONDS = 10.0
+ENDING_SECONDS = 60.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,12 +12,56 @@ from pathlib import Path
 import psutil
 
 from aux.slurm.cluster import Cluster
-from seqtrack.runs import jobs
+from seqtrack.runs import attempts, jobs
 from seqtrack.runs.jobs import Job
 from seqtrack.runs.paths import TrialFolder
 from tests.workbench import Result, Workbench, all_events, is_gone, leftovers, named, results_of, wait_for
 
 SLURM = ["--slurm", "--slurm_flags", "partition=devel", "time=10", "cpus-per-task=2", "gres=gpu:1"]
+
+# What the jobs of ``SlurmBench.held`` run when Python starts. A signal that Python handles wakes the select: whoever
+# is told to stop ends what it was saving, as it does on a disk that is merely slow.
+HOLDING = """
+import json, os, select, signal, sys
+from pathlib import Path
+
+_fsync = os.fsync
+words = sys.orig_argv
+at = words.index("seqtrack.tools.train_work") if STAGE in words else 0
+run, seed = words[at + 1 : at + 3] if at else ("", "")
+
+def is_due():
+    newest = max(Path(run, f"seed_{seed}", "attempts").glob("[0-9]*"), key=lambda path: int(path.name), default=None)
+    try:
+        lines = (newest / "events.jsonl").read_text().splitlines() if newest else []
+    except FileNotFoundError:
+        lines = []
+    return sum(json.loads(line)["event"] == EVENT for line in lines) >= COUNT
+
+def fsync(descriptor):
+    global held
+    if not held and is_due():
+        held = True
+        for time in range(1, TIMES + 1):
+            marker = Path(FOLDER, f"{seed}-{time}")
+            if not marker.exists():
+                wait(marker)
+                break
+    _fsync(descriptor)
+
+def wait(marker):
+    woken, wakes = os.pipe()
+    os.set_blocking(wakes, False)
+    former = signal.set_wakeup_fd(wakes)
+    marker.touch()
+    while not select.select([woken], [], [], 0.05)[0] and not Path(FOLDER, f"{seed}-go").exists():
+        pass
+    signal.set_wakeup_fd(former)
+
+held = False
+if at and int(seed) in SEEDS:
+    os.fsync = fsync
+"""
 
 
 class SlurmBench(Workbench):
@@ -50,17 +94,41 @@ class SlurmBench(Workbench):
         path.chmod(0o755)
         return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
-    def slowly(self, seconds: float, stage: str = "") -> list[str]:
-        """Flags for jobs (of this stage only) in which flushing a file to disk takes so long: faults are given time
-        to happen."""
-        folder = self.folder / "slow"
+    def held(
+        self, *seeds: int, stage: str = "train", event: str = "checkpoint", count: int = 2, times: int = 1
+    ) -> list[str]:
+        """Flags for jobs of this stage in which each of these trials stops at its first flush of a file to disk after
+        so many events of a start, in the middle of its work, however fast or slow the machine is.
+
+        It goes on when it gets a signal, or when ``release`` says so. Later starts go through, after so many that
+        were held.
+        """
+        folder = self.folder / "held"
         folder.mkdir(exist_ok=True)
-        (folder / "sitecustomize.py").write_text(
-            "import os, sys, time\n_fsync = os.fsync\n"
-            f"def fsync(descriptor):\n    time.sleep({seconds})\n    _fsync(descriptor)\n"
-            f"if '--stage={stage}' in ' '.join(sys.orig_argv):\n    os.fsync = fsync\n"
-        )
+        names = {"FOLDER": str(folder), "SEEDS": seeds, "STAGE": f"--stage={stage}", "EVENT": event, "COUNT": count}
+        head = "".join(f"{name} = {value!r}\n" for name, value in {**names, "TIMES": times}.items())
+        (folder / "sitecustomize.py").write_text(head + HOLDING)
         return ["--slurm_setup", f"export PYTHONPATH={folder}:$PYTHONPATH"]
+
+    def wait_until_held(self, *seeds: int, time: int = 1) -> None:
+        for seed in seeds:
+            wait_for((self.folder / "held" / f"{seed}-{time}").exists, f"seed {seed} to be held for time {time}")
+
+    def release(self, *seeds: int) -> None:
+        for seed in seeds:
+            (self.folder / "held" / f"{seed}-go").touch()
+
+    def run_out_of_time(self, stage: str, seed: int, attempt: int) -> None:
+        """Cuts the time limit of a task that asked for USR2 170 seconds before its end, until this start of it has
+        heard of it and ended."""
+        self._limit(stage, seed, 3)
+        wait_for(lambda: attempts.ended(self.trial(seed).attempt(attempt)), f"the end of start {attempt}")
+        self._limit(stage, seed, 10)
+
+    def _limit(self, stage: str, seed: int, minutes: int) -> None:
+        words = ("scontrol", "update", f"jobid={self.task(stage, seed)}", f"timelimit={minutes}")
+        # Refused while the task is on its way from a node back into the queue.
+        wait_for(lambda: self.cluster.command(*words).returncode == 0, f"a limit of {minutes} minutes")
 
     @property
     def ledger(self) -> list[Job]:
@@ -88,8 +156,6 @@ class SlurmBench(Workbench):
 
     def at_work(self, seed: int) -> psutil.Process:
         """The process of a trial's newest attempt."""
-        from seqtrack.runs import attempts
-
         attempt = attempts.live(self.trial(seed))
         owner = attempts.read_owner(attempt) if attempt else None
         assert owner is not None
@@ -129,4 +195,4 @@ class SlurmBench(Workbench):
         for node in self.cluster.nodes:
             assert leftovers(self.cluster.tmp_of(node)) == []
         assert list(self.run_folder().slurm.glob(".submission_file_*")) == []
-        self.cluster.wait_idle(30)
+        self.cluster.wait_idle(120)

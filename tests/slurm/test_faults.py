@@ -18,7 +18,7 @@ from tests.workbench import NUM_STEPS, Result, Workbench, is_gone, results_of, w
 
 pytestmark = pytest.mark.slow
 TWO = ["--num_trials=2", *SLURM]
-SLOW = 0.15  # seconds that flushing a file takes, four times a checkpoint
+PATIENCE = 300  # seconds for a command that waits for jobs; a few on an idle machine
 
 
 @pytest.fixture
@@ -43,17 +43,17 @@ def test_preempted_by_a_higher_partition(
     """With SLURM's user signal or without, the step is ended and saved within the seconds that are left, and the
     job goes back into the queue and on from there."""
     cluster = bench.cluster
-    cluster.reconfigure(preempt_send_user_signal=with_user_signal)
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
-    for seed in (0, 1):
-        bench.wait_for_checkpoint(seed, 2)
+    # Without GraceTime SIGTERM goes out together with the warning, and may arrive before it.
+    cluster.reconfigure(preempt_send_user_signal=with_user_signal, grace_time=60 if with_user_signal else 0)
+    driver = bench.start_train(*TWO, *bench.held(0, 1))
+    bench.wait_until_held(0, 1)
     cluster.command(
         "sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 2"
     )
     for seed in (0, 1):
         wait_for(lambda seed=seed: len(bench.trial(seed).attempts()) > 1, f"second start of seed {seed}")
 
-    out, err = driver.communicate(timeout=180)
+    out, err = driver.communicate(timeout=PATIENCE)
 
     assert driver.returncode == 0, Result(driver.returncode, out, err)
     for seed in (0, 1):
@@ -70,13 +70,12 @@ def test_preempted_where_the_site_cancels(bench: SlurmBench, expected: dict[str,
     """PreemptMode=CANCEL: nothing comes back by itself. The command says why, and given again submits anew."""
     cluster = bench.cluster
     cluster.reconfigure(preempt_mode="CANCEL")
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
-    for seed in (0, 1):
-        bench.wait_for_checkpoint(seed, 2)
+    driver = bench.start_train(*TWO, *bench.held(0, 1))
+    bench.wait_until_held(0, 1)
     cluster.command(
         "sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"
     )
-    out, err = driver.communicate(timeout=180)
+    out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 1, Result(driver.returncode, out, err)
     for seed in (0, 1):
         assert f"seed {seed} failed: preempted on node" in err
@@ -87,13 +86,13 @@ def test_preempted_where_the_site_cancels(bench: SlurmBench, expected: dict[str,
 
 def test_the_time_limit_is_reached(bench: SlurmBench, expected: dict[str, bytes]) -> None:
     """USR2, some seconds before: the job saves, requeues itself, and goes on with its next time."""
-    flags = [*TWO, "time=1", "signal=B:USR2@48", "--slurm_assess_flags", "time=10"]
-    driver = bench.start_train(*flags, *bench.slowly(0.4))
-    out, err = driver.communicate(timeout=300)
+    driver = bench.start_train(*TWO, "signal=B:USR2@170", *bench.held(0))
+    bench.wait_until_held(0)
+    bench.run_out_of_time("train", 0, attempt=0)
+    out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 0, Result(driver.returncode, out, err)
-    first, second = bench.events(0, "train")[:2]
+    first, second = bench.events(0, "train")
     assert 0 == first["step"] < second["step"] <= NUM_STEPS
-    assert ended(bench, 0, 0) == "interrupted"
     assert bench.submitted("train") == [(0, 1)]
     bench.finish(TWO, expected)
 
@@ -101,8 +100,8 @@ def test_the_time_limit_is_reached(bench: SlurmBench, expected: dict[str, bytes]
 def test_a_task_is_killed(bench: SlurmBench, expected: dict[str, bytes]) -> None:
     """SIGKILL, as the kernel's out-of-memory killer sends it: the cause is told, with the last lines of the log; its
     loader workers die with it; the same command goes on from the last periodic checkpoint."""
-    driver = bench.start_train(*TWO, "--num_workers=1", *bench.slowly(SLOW))
-    bench.wait_for_checkpoint(1, 2)
+    driver = bench.start_train(*TWO, "--num_workers=1", *bench.held(1))
+    bench.wait_until_held(1)
     victim = bench.at_work(1)
     children = victim.children(recursive=True)
     assert children
@@ -110,7 +109,7 @@ def test_a_task_is_killed(bench: SlurmBench, expected: dict[str, bytes]) -> None
     for child in children:
         wait_for(lambda child=child: is_gone(child.pid), "the end of a loader worker")
 
-    out, err = driver.communicate(timeout=120)
+    out, err = driver.communicate(timeout=PATIENCE)
 
     result = Result(driver.returncode, out, err)
     assert result.code == 1, result
@@ -125,10 +124,10 @@ def test_a_task_is_killed(bench: SlurmBench, expected: dict[str, bytes]) -> None
 
 
 def test_a_task_is_cancelled(bench: SlurmBench, expected: dict[str, bytes]) -> None:
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
-    bench.wait_for_checkpoint(0, 2)
+    driver = bench.start_train(*TWO, *bench.held(0))
+    bench.wait_until_held(0)
     bench.cluster.command("scancel", bench.task("train", 0))
-    out, err = driver.communicate(timeout=120)
+    out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 1, Result(driver.returncode, out, err)
     assert "seed 0 failed: cancelled" in err
     assert "1 of 2 trials completed" in out
@@ -140,15 +139,18 @@ def test_a_node_is_lost_under_a_trial(bench: SlurmBench, expected: dict[str, byt
     """SLURM gives up the node and starts the job elsewhere. If the node has not lost its power but is merely silent
     and still computes, what runs there finds itself superseded, and stops."""
     cluster = bench.cluster
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
-    bench.wait_for_checkpoint(0, 2)
+    driver = bench.start_train(*TWO, *bench.held(0))
+    bench.wait_until_held(0)
     owner = attempts.read_owner(bench.trial(0).attempt(0))
     assert owner is not None
     (cluster.kill_slurmd if is_silent else cluster.kill_node)(owner.node)
     # SLURM would find out by itself, in its own time.
     cluster.command("scontrol", "update", f"nodename={owner.node}", "state=down", "reason=lost")
 
-    out, err = driver.communicate(timeout=180)
+    if is_silent:
+        wait_for(lambda: len(bench.trial(0).attempts()) > 1, "start elsewhere")
+        bench.release(0)
+    out, err = driver.communicate(timeout=PATIENCE)
 
     assert driver.returncode == 0, Result(driver.returncode, out, err)
     nodes = [attempts.read_owner(a).node for a in bench.trial(0).attempts()]  # type: ignore[union-attr]
@@ -168,10 +170,10 @@ def test_a_node_is_lost_under_a_trial(bench: SlurmBench, expected: dict[str, byt
 
 def test_without_accounting_a_death_is_noticed_all_the_same(bench: SlurmBench, expected: dict[str, bytes]) -> None:
     bench.cluster.reconfigure(accounting=False)
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
-    bench.wait_for_checkpoint(1, 2)
+    driver = bench.start_train(*TWO, *bench.held(1))
+    bench.wait_until_held(1)
     bench.at_work(1).kill()
-    out, err = driver.communicate(timeout=120)
+    out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 1, Result(driver.returncode, out, err)
     assert "seed 1 failed: " in err
     bench.finish(TWO, expected)
@@ -234,7 +236,7 @@ def test_the_same_command_twice_at_the_same_time(bench: SlurmBench, expected: di
     drivers = [bench.start_train(*TWO) for _ in range(2)]
     results = []
     for driver in drivers:
-        out, err = driver.communicate(timeout=180)
+        out, err = driver.communicate(timeout=PATIENCE)
         results.append(Result(driver.returncode, out, err))
     assert [result.code for result in results] == [0, 0], "\n".join(map(str, results))
     bench.check(expected)
@@ -243,10 +245,10 @@ def test_the_same_command_twice_at_the_same_time(bench: SlurmBench, expected: di
 
 
 def test_a_training_is_requeued_while_its_assessment_waits(bench: SlurmBench, expected: dict[str, bytes]) -> None:
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
-    bench.wait_for_checkpoint(0, 2)
+    driver = bench.start_train(*TWO, *bench.held(0))
+    bench.wait_until_held(0)
     bench.cluster.command("scontrol", "requeue", bench.task("train", 0))
-    out, err = driver.communicate(timeout=180)
+    out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 0, Result(driver.returncode, out, err)
     bench.check(expected)
     assert len(bench.events(0, "train")) == 2
@@ -263,7 +265,7 @@ def test_a_run_of_another_account_is_left_to_it(bench: SlurmBench, expected: dic
     assert result.code == 2, result
     (line,) = result.err.splitlines()
     assert line.startswith(f"error: --cache_dir: run {bench.run_folder().run_id} was submitted by another account ")
-    bench.cluster.wait_idle(120)
+    bench.cluster.wait_idle(PATIENCE)
     bench.check(expected)
     # What is finished may be read by anyone.
     assert bench.train(*TWO).code == 0
@@ -273,16 +275,17 @@ def test_an_assessment_waits_until_its_node_sees_what_was_trained(
     bench: SlurmBench, expected: dict[str, bytes]
 ) -> None:
     """NFS shows another node's new files up to a minute late."""
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW, stage="assess"))
-    wait_for(lambda: len(bench.events(0, "imported")) == 1, "the training of seed 0")
-    wait_for(lambda: bench.task("assess", 0) and ended(bench, 0, 0) == "done", "its end")
+    driver = bench.start_train(*TWO, *bench.held(0, stage="assess", count=0))
+    bench.wait_until_held(0)  # before it has looked at anything
+    assert ended(bench, 0, 0) == "done"
     folder = bench.trial(0).path / "checkpoints"
     hidden = folder.rename(bench.folder / "not-seen-yet")
+    bench.release(0)
     wait_for(lambda: len(bench.events(0, "imported")) == 2, "the assessment of seed 0")
     time.sleep(1.5)
     assert attempts.live(bench.trial(0)) is not None
     hidden.rename(folder)
-    out, err = driver.communicate(timeout=180)
+    out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 0, Result(driver.returncode, out, err)
     bench.check(expected)
 
@@ -307,10 +310,10 @@ def test_the_disk_of_a_node_is_full(bench: SlurmBench, expected: dict[str, bytes
 
 def test_a_killed_driver_leaves_the_jobs_to_themselves(bench: SlurmBench, expected: dict[str, bytes]) -> None:
     """And Ctrl-C says what goes on and how to come back."""
-    driver = bench.start_train(*TWO, *bench.slowly(SLOW))
-    bench.wait_for_checkpoint(0)
+    driver = bench.start_train(*TWO, *bench.held(0, 1))
+    bench.wait_until_held(0, 1)
     driver.send_signal(signal.SIGINT)
-    out, err = driver.communicate(timeout=30)
+    out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 130, Result(driver.returncode, out, err)
     run_id = bench.run_folder().run_id
     first, *_, last = err.splitlines()
@@ -320,7 +323,8 @@ def test_a_killed_driver_leaves_the_jobs_to_themselves(bench: SlurmBench, expect
     time.sleep(1.5)
     os.kill(killed.pid, signal.SIGKILL)
     killed.communicate()
-    bench.cluster.wait_idle(120)
+    bench.release(0, 1)
+    bench.cluster.wait_idle(PATIENCE)
     # The summary job was the last: everything is there without any driver.
     bench.check(expected)
     assert bench.train(*TWO).code == 0

@@ -70,7 +70,7 @@ def test_killed_and_repeated_no_point_runs_twice(slurm_bench: SlurmBench, finish
     assert again.code == 0, again
     assert folder_of(slurm_bench).json.read_bytes() == before
     assert len(ledger(slurm_bench)) == 2 + len(assessed)
-    slurm_bench.cluster.wait_idle(30)
+    slurm_bench.cluster.wait_idle(120)
 
 
 def test_each_run_sees_and_cancels_its_own_tasks_of_the_arrays(slurm_bench: SlurmBench, finished: Workbench) -> None:
