@@ -176,16 +176,26 @@ def test_a_preempted_job_is_requeued_and_starts_again(slurm: Cluster, tmp_path: 
     slurm.cancel_everything()
 
 
-def test_a_site_may_warn_of_preemption_and_may_cancel(slurm: Cluster, tmp_path: Path) -> None:
+def test_a_site_may_warn_of_preemption(slurm: Cluster, tmp_path: Path) -> None:
     """Without GraceTime SIGTERM goes out together with the warning, and may arrive before it."""
     slurm.reconfigure(preempt_mode="CANCEL", preempt_send_user_signal=True, grace_time=60)
-    script = "trap 'touch warned; exit 1' USR2; touch runs; while :; do sleep 0.1; done"
+    script = "trap 'touch warned; exit 3' USR2; touch runs; while :; do sleep 0.1; done"
     job = submit(slurm, script, "--exclusive", "--nodelist=node1", "--signal=B:USR2@60", "--time=60", folder=tmp_path)
     wait_for((tmp_path / "runs").exists, "start")
     submit(slurm, "touch urgent", "--partition=urgent", "--exclusive", "--nodelist=node1", folder=tmp_path)
     wait_for((tmp_path / "urgent").exists, "start of the urgent job")
 
     assert (tmp_path / "warned").exists()
+    slurm.wait_idle()
+    wait_for(lambda: sacct(slurm, job) == "FAILED", "record of its end, which was its own")
+
+
+def test_a_site_may_cancel_what_it_preempts(slurm: Cluster, tmp_path: Path) -> None:
+    slurm.reconfigure(preempt_mode="CANCEL")
+    job = submit(slurm, COUNTING, "--exclusive", "--nodelist=node1", folder=tmp_path)
+    wait_for((tmp_path / "starts").exists, "start")
+    submit(slurm, "touch urgent", "--partition=urgent", "--exclusive", "--nodelist=node1", folder=tmp_path)
+    wait_for((tmp_path / "urgent").exists, "start of the urgent job")
     slurm.wait_idle()
     wait_for(lambda: sacct(slurm, job) == "PREEMPTED", "record of its end")
 
