@@ -147,7 +147,7 @@ def _as_asked_for(request: Request, status: TrialStatus) -> TrialStatus:
         return status
     is_complete = plan.has_nothing_left(request, request.run.trial(status.seed))
     if is_complete:
-        return replace(status, state="done", detail="")
+        return replace(status, state="done", detail=status.detail if status.state == "done" else "")
     if status.state == "done":
         return replace(status, state="waiting", detail="more is asked of it than it has")
     return status

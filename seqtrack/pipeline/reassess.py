@@ -176,10 +176,11 @@ def _assess(asked: Request, item: Chosen, works: Sequence[Assessment], watch: Wa
 
 def _before(trial: TrialFolder) -> dict[str, str | None]:
     """How the trial's attempts have ended so far: for one whose assessment by the way was killed, before that."""
-    status, newest = trial_status(trial), attempts.newest(trial)
-    for event in events.read(newest.events)[:1] if newest is not None and status.state == "died" else ():
+    newest = attempts.newest(trial)
+    for event in events.read(newest.events)[:1] if newest is not None and attempts.ended(newest) is None else ():
         if isinstance(event.get("before"), dict):
             return dict(event["before"])
+    status = trial_status(trial)
     return {"state": status.state, "error": status.detail or None}
 
 

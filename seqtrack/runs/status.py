@@ -34,7 +34,8 @@ class TrialStatus:
         step, total: steps done, and to do in all; while it is assessed, those of its training.
         rate: steps per second.
         score: the latest assessment, as (eval id, metric, value).
-        detail: what is being assessed or waited for, or why it failed.
+        detail: what is being assessed or waited for, or why it failed; of a trial that is done, what was done with it
+            since and was not finished.
         node: where the newest attempt ran; empty for this machine, unless it is a node of SLURM's, and while queued.
         restarts: how often it was started again: attempts before the newest that did not end well.
         stage: of the newest attempt: ``train``, ``assess``, ``all``; empty if there is none.
@@ -127,15 +128,19 @@ def _of_attempts(trial: TrialFolder, found: Sequence[AttemptFolder]) -> TrialSta
     # Asked first: an attempt that ends in between has said so in its events by then.
     is_alive = attempts.is_alive(newest)
     values = dict(_told(newest))
+    before = values.pop("before", None)
     if values["state"] in AT_WORK and not is_alive:
         values.update(state="died", detail="killed without a word")
+        if before is not None:  # what was done by the way does not change how it went
+            where = f" at {_told(newest)['detail']}" if "detail" in _told(newest) else ""
+            values.update(state=before, detail=f"seqtrack assess was killed{where}; the same command goes on")
     stage = owner.stage if owner else ""
     if values["state"] == "done" and stage == TRAIN:
         values["state"] = "trained"
     restarts = 0
     for attempt in reversed(found[:-1]):
         told = _told(attempt)
-        restarts += told["state"] != "done"
+        restarts += told.get("before", told["state"]) != "done"
         if "total" not in values:
             values.update({name: told[name] for name in ("step", "total", "loss") if name in told})
         if "score" not in values and "score" in told:
@@ -224,6 +229,8 @@ def _add_up(path: Path, size: int, _: int) -> Mapping[str, Any]:
 
 def _apply(values: dict[str, Any], event: dict[str, Any]) -> None:
     match event["event"]:
+        case "start" if isinstance(event.get("before"), dict):
+            values.update(before=event["before"]["state"])
         case "train":
             # What has nothing to learn passes by here too.
             state = "training" if event["total"] else "starting"

@@ -125,8 +125,8 @@ def _print_trials(overview: Overview) -> None:
     from seqtrack.reporting.progress import counts, progress_table
 
     console = _console()
-    # What has a cause says so below, where there is room for it.
-    rows = [replace(s, detail="") if s.seed in overview.causes else s for s in overview.trials]
+    # What has a cause says so below, where there is room for it, and so does what is done.
+    rows = [replace(s, detail="") if s.seed in overview.causes or s.state == "done" else s for s in overview.trials]
     if rows:
         console.print(progress_table(rows, console.width))
         print()
@@ -136,6 +136,8 @@ def _print_trials(overview: Overview) -> None:
     for status in overview.trials:
         if cause := overview.causes.get(status.seed):
             print(f"seed {status.seed} {status.state}: {cause.text}")
+        elif status.state == "done" and status.detail:
+            print(f"seed {status.seed} done; since then {status.detail}")
     for note in overview.notes:
         print(f"note: {note}")
     if overview.causes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,25 @@ def test_no_attempt_and_nothing_handed_over(trial: TrialFolder) -> None:
 def test_the_events_add_up(trial: TrialFolder, told: list[dict[str, object]], expected: TrialStatus) -> None:
     attempt(trial, *told, is_here=True)
     assert trial_status(trial) == replace(expected, attempt=0, stage="all")
+
+
+@pytest.mark.parametrize("before", ["done", "failed"])
+def test_an_assessment_by_the_way_leaves_a_trial_where_it_was(trial: TrialFolder, before: str) -> None:
+    """``seqtrack assess`` of a trial: while it lives, and once it was killed, which is no restart of the trial."""
+    attempt(trial, train(), assessed(0.6), end(before, "a bug" if before == "failed" else None))
+    start = {"event": "start", "stage": "assess", "before": {"state": before, "error": None}}
+    killed = attempt(trial, start, assess(), stage="assess")
+    assert trial_status(trial).state == "assessing"
+    os.utime(killed.heartbeat, (0, 0))
+    found = trial_status(trial)
+    assert (found.state, found.score) == (before, ("otb_50-full", "AUC", 0.6))
+    assert found.detail == (
+        "seqtrack assess was killed at otb_50-full at step 1000: 5/24 frames; the same command goes on"
+    )
+    restarts = found.restarts
+    attempt(trial, start, assess(), assessed(0.5), end(before), stage="assess")
+    found = trial_status(trial)
+    assert (found.state, found.detail, found.restarts) == (before, "", restarts if before == "done" else 2)
 
 
 def test_without_a_process_or_a_heartbeat_it_died(trial: TrialFolder) -> None:
