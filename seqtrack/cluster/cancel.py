@@ -15,7 +15,7 @@ import psutil
 from seqtrack.cluster import slurm_queue
 from seqtrack.cluster.sbatch import ranges
 from seqtrack.cluster.slurm_queue import QueuedTask
-from seqtrack.runs import attempts, events, jobs
+from seqtrack.runs import attempts, events, jobs, submissions
 from seqtrack.runs.jobs import Job
 from seqtrack.runs.paths import RunFolder, SweepFolder
 from seqtrack.runs.status import AT_WORK, NOT_STARTED, trial_status
@@ -101,7 +101,7 @@ def _cancel_slurm(run: RunFolder, seeds: Collection[int] | None, say: Say, outco
     for job in ledger:
         if mine := [task for other, task in doomed if other == job]:
             say(_line(job, mine))
-    execution = (events.read_last(run.submissions) or {}).get("execution", {})
+    execution = submissions.newest(run).get("execution", {})
     if doomed and seeds is None and execution.get("slurm_max_submit") is not None:
         say("a command that still watches this run hands in what waits for room: end that too, with Ctrl-C")
 
@@ -152,13 +152,13 @@ def _runs_of(sweep: SweepFolder) -> list[RunFolder]:
     """Whatever was ever a point of it, but what another command has asked for since."""
     ids = dict.fromkeys(run["run_id"] for line in events.read(sweep.submissions) for run in line["runs"])
     found = [sweep.run(run_id) for run_id in ids]
-    return [run for run in found if (events.read_last(run.submissions) or {}).get("sweep") == sweep.name]
+    return [run for run in found if submissions.newest(run).get("sweep") == sweep.name]
 
 
 def _cancel_here(run: RunFolder, seeds: Collection[int] | None, say: Say, outcome: Outcome) -> None:
     """Asks workers on this machine to stop; for the whole run first its driver, which would start those that wait."""
     if seeds is None:
-        commands = events.read(run.submissions)
+        commands = submissions.read(run)
         for driver in _drivers(line for line in commands if not line.get("sweep")):
             _stop_driver(driver, say, outcome)
         for name in dict.fromkeys(line["sweep"] for line in commands if line.get("sweep") and _drivers([line])):

@@ -17,7 +17,7 @@ from seqtrack.cluster.causes import Cause
 from seqtrack.errors import SeqtrackError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request, read_submission
-from seqtrack.runs import events, experiments, jobs, lookup
+from seqtrack.runs import experiments, jobs, lookup, submissions
 from seqtrack.runs.jobs import INDEX, Job
 from seqtrack.runs.paths import RunFolder
 from seqtrack.runs.status import AT_WORK, STOPPED, Queue, TrialStatus, trial_status
@@ -105,7 +105,7 @@ def look(run: RunFolder, slurm: Slurm) -> Overview:
 
 
 def _look(run: RunFolder, slurm: Slurm) -> Overview:
-    last = events.read_last(run.submissions) or {}
+    last = submissions.newest(run)
     notes = []
     request: Request | None = None
     try:

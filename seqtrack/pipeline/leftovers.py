@@ -21,7 +21,7 @@ from seqtrack.data.storage.node_local import node_local_root, shared_memory_root
 from seqtrack.errors import SeqtrackError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request, read_submission
-from seqtrack.runs import atomic, attempts, events, jobs, lookup
+from seqtrack.runs import atomic, attempts, jobs, lookup, submissions
 from seqtrack.runs.experiments import submitted
 from seqtrack.runs.paths import RunFolder, TrialFolder
 from seqtrack.runs.status import Queue
@@ -235,7 +235,7 @@ def _time_of(path: Path) -> float:
 
 def _starting_points(run: RunFolder) -> Iterator[Path]:
     """Folders of the files that its commands named: of checkpoints that it began from (``--init_from``)."""
-    for record in events.read(run.submissions):
+    for record in submissions.read(run):
         for file in record.get("files", {}).values():
             yield Path(file["path"]).parent
 

@@ -23,7 +23,7 @@ from seqtrack.errors import SeqtrackError, UserError
 from seqtrack.pipeline import loaded_tracker, plan, request
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import NamedFile, Request
-from seqtrack.runs import attempts, events
+from seqtrack.runs import attempts, events, submissions
 from seqtrack.runs.attempts import Attempt
 from seqtrack.runs.jobs import ASSESS
 from seqtrack.runs.paths import RunFolder, TrialFolder
@@ -58,7 +58,7 @@ def request_for(run: RunFolder, given: Mapping[str, Any]) -> Request:
     Args:
         given: flags by name. Those of ``_HOW`` and ``_PLACES`` that are missing are as in the run's last command.
     """
-    before = events.read_last(run.submissions) or {}
+    before = submissions.newest(run)
     values = {name: value for name in _PLACES if (value := before.get("execution", {}).get(name)) is not None}
     values |= {name: before["assess"][name] for name in _HOW if name in before.get("assess", {})}
     values |= {**configuration.machine_values(), **given, "cache_dir": str(run.path.absolute().parent)}
@@ -80,12 +80,12 @@ def selected(run: RunFolder, seeds: Sequence[int] | None) -> list[Chosen]:
 
 
 def _selected(run: RunFolder, trial: TrialFolder) -> Chosen:
-    for command in reversed(events.read(run.submissions)):
-        asked = request.read_submission(run, command["id"])
+    for command in reversed(submissions.read(run)):
+        asked = request.read_submission(run, command.get("id"))
         step = plan.selected_step(asked, trial) if trial.seed in asked.seeds else None
         if step is not None:
             return Chosen(trial.seed, step, len(plan.candidate_steps(asked, trial)), asked.selection.eval_id)
-    if not events.read(run.submissions):
+    if not submissions.read(run):
         raise UserError(f"{run.submissions}: is missing or damaged; give --step, or the command of the run again")
     raise UserError(
         f"RUN: seed {trial.seed} of run {run.run_id} is not finished, so no step is selected: give --step, or the"

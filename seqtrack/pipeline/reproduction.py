@@ -15,7 +15,7 @@ from seqtrack.assessment import results
 from seqtrack.data.lists import MARK
 from seqtrack.errors import UserError
 from seqtrack.pipeline import families, record
-from seqtrack.runs import code, environment, events, snapshot
+from seqtrack.runs import code, environment, snapshot, submissions
 from seqtrack.runs.paths import RunFolder, TrialFolder
 from seqtrack.runs.repository import Snapshot
 
@@ -55,7 +55,7 @@ def recipe(run: RunFolder, seed: int | None = None) -> Recipe:
         UserError: nothing was submitted, or the trial has not been started.
     """
     run = RunFolder(run.path.resolve())  # processes start in other folders; and "." has no name
-    records = events.read(run.submissions)
+    records = [command for command in submissions.read(run) if submissions.is_whole(command)]
     if seed is not None:
         trained = record.read(run.trial(seed))
         if trained is None:

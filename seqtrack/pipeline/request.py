@@ -36,7 +36,7 @@ from seqtrack.pipeline import families
 from seqtrack.pipeline.eval_sets import EvalSet, eval_set
 from seqtrack.pipeline.external import is_external
 from seqtrack.pipeline.sources import Sources
-from seqtrack.runs import atomic, attempts, events, identity, lookup
+from seqtrack.runs import atomic, attempts, events, identity, lookup, submissions
 from seqtrack.runs.paths import RunFolder
 from seqtrack.runs.repository import Snapshot
 from seqtrack.schema import nearest, plain
@@ -417,9 +417,10 @@ def new_submission() -> str:
 
 def read_submission(run: RunFolder, submission: str | None = None) -> Request:
     """The request with this id, or the last one; for the run where it lies now, wherever it was submitted."""
-    records = events.read(run.submissions)
-    for record in reversed(records):
-        if submission in (None, record["id"]):
+    for record in reversed(submissions.read(run)):
+        if submission in (None, record.get("id")):
+            if not submissions.is_whole(record):
+                raise UserError(f"{run.submissions}: is damaged; give the command of the run again")
             config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
             execution = dataclasses.replace(config.execution, cache_dir=run.path.absolute().parent)
             files = {name: NamedFile(**file) for name, file in record["files"].items()}

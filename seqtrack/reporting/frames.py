@@ -28,7 +28,7 @@ from seqtrack.data.formats import DatasetName, parse_dataset_name
 from seqtrack.data.lists import from_plain
 from seqtrack.errors import DataError, SeqtrackError, UserError
 from seqtrack.reporting import trial_facts
-from seqtrack.runs import events, identity, lookup
+from seqtrack.runs import identity, lookup, submissions
 from seqtrack.runs.paths import RunFolder
 from seqtrack.schema import nearest
 
@@ -130,7 +130,7 @@ class RunFrames:
     @cached_property
     def submission(self) -> dict[str, Any]:
         """The newest command: ``train``, ``assess``, ``execution``, ``argv``, ``time``; {} if it cannot be read."""
-        return events.read_last(self._folder.submissions) or {}
+        return submissions.newest(self._folder)
 
     @cached_property
     def name(self) -> str:
@@ -309,7 +309,7 @@ class RunFrames:
                 with contextlib.suppress(KeyError, TypeError):
                     return from_plain(results.load_config(item.path)["dataset"])
         folder = dataset_of(eval_id).partition("@")[0]
-        for record in reversed(events.read(self._folder.submissions)):  # of assessments that did not record it yet
+        for record in reversed(submissions.read(self._folder)):  # of assessments that did not record it yet
             for text in record.get("assess", {}).get("eval_datasets", ()):
                 with contextlib.suppress(UserError):
                     if (name := parse_dataset_name(text.partition("@")[0])).folder == folder:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seqtrack.runs import events
+from seqtrack.runs import submissions
 from seqtrack.runs.paths import RunFolder
 
 # What is never looked into: data, code, and what a run keeps to itself.
@@ -83,7 +83,7 @@ def _is_file(path: Path) -> bool:
 
 def submitted(run: RunFolder) -> float:
     """When its newest command was given, seconds since the epoch; 0 if none was."""
-    last = events.read_last(run.submissions) or {}
+    last = submissions.newest(run)
     time = last.get("time")
     return float(time) if isinstance(time, (int, float)) else 0.0
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqtrack.errors import UserError
-from seqtrack.runs import events
+from seqtrack.runs import events, submissions
 from seqtrack.runs.experiments import submitted
 from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
 from seqtrack.schema import nearest
@@ -58,7 +58,7 @@ def _nearest(text: str, runs: Sequence[RunFolder]) -> str:
 
 def names(run: RunFolder) -> list[str]:
     """Every ``--name`` that a submission gave this run, the newest first."""
-    given = [record.get("execution") for record in reversed(events.read(run.submissions))]
+    given = [record.get("execution") for record in reversed(submissions.read(run))]
     found = [one.get("name") for one in given if isinstance(one, dict)]
     return list(dict.fromkeys(str(name) for name in found if name))
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from seqtrack.errors import UserError
-from seqtrack.runs import events, jobs, lookup
+from seqtrack.runs import jobs, lookup, submissions
 from seqtrack.runs.paths import RunFolder
 from seqtrack.tools import cli
 
@@ -25,7 +25,7 @@ def find_run(arguments: argparse.Namespace) -> RunFolder:
 
 def seeds_of(run: RunFolder) -> set[int]:
     """Of the newest command, of every trial on disk, and of what was handed to SLURM."""
-    asked = (events.read_last(run.submissions) or {}).get("execution", {})
+    asked = submissions.newest(run).get("execution", {})
     first = asked.get("first_seed", 0)
     found = set(range(first, first + asked.get("num_trials", 0)))
     return found | {trial.seed for trial in run.trials()} | {seed for job in jobs.read(run) for seed in job.seeds}

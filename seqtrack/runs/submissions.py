@@ -1,0 +1,34 @@
+"""The commands that a run was given: ``submissions.jsonl``, as far as it can be read.
+
+Whoever shows a run reads this, so a line that holds something else, of an editor or of a bad disk, is passed over as
+one that a kill has torn is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from seqtrack.runs import events
+from seqtrack.runs.paths import RunFolder
+
+_OBJECTS = ("train", "assess", "execution", "files", "code")
+
+
+def read(run: RunFolder) -> list[dict[str, Any]]:
+    """In the order in which they were given."""
+    return _commands(events.read(run.submissions))
+
+
+def newest(run: RunFolder) -> dict[str, Any]:
+    """{} if there is none."""
+    found = _commands(events.read_tail(run.submissions)) or read(run)  # a long line does not fit into a tail
+    return found[-1] if found else {}
+
+
+def is_whole(command: dict[str, Any]) -> bool:
+    """Whether it has all that a run can be asked for again by."""
+    return all(name in command for name in ("id", "run_id", *_OBJECTS))
+
+
+def _commands(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [record for record in records if all(isinstance(record.get(name, {}), dict) for name in _OBJECTS)]
