@@ -217,6 +217,8 @@ def publish(place: Path, found: Export, *, zipped: bool, overwrite: bool) -> tup
     path = place / found.folder
     if zipped:
         path = path.with_name(f"{path.name}.zip")
+    aside = path.with_name(f".replaced-{path.name}")
+    _settle(path, aside)
     if path.exists():
         if _is_same(path, found, zipped):
             return path, True
@@ -227,15 +229,32 @@ def publish(place: Path, found: Export, *, zipped: bool, overwrite: bool) -> tup
     if zipped:
         atomic.write_bytes(path, found.zipped())
         return path, False
-    old = atomic.temporary_beside(path)
-    with atomic.replacing_folder(path) as folder:
-        for name, text in found.files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8")
-        if path.exists():  # last of all: what was there stays if the new files cannot be written
-            path.rename(old)
-    shutil.rmtree(old, ignore_errors=True)
+
+    def set_aside() -> None:  # last of all: what was there stays if the new files cannot be written
+        if path.exists():
+            path.rename(aside)
+
+    try:
+        with atomic.replacing_folder(path, guard=set_aside) as folder:
+            for name, text in found.files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_text(text, encoding="utf-8")
+    finally:
+        _settle(path, aside)
     return path, False
+
+
+def _settle(path: Path, aside: Path) -> None:
+    """What was set aside goes back to its place if nothing took it, and else away: two folders cannot be exchanged in
+    one step everywhere, so a command may have been killed in between."""
+    if not aside.exists():
+        return
+    if not path.exists():
+        aside.rename(path)
+    elif aside.is_dir():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink(missing_ok=True)
 
 
 def _is_same(path: Path, found: Export, zipped: bool) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -159,3 +162,31 @@ def test_a_zip_for_a_server_has_the_files_at_its_top_and_equal_bytes(tmp_path: P
         assert packed.namelist() == ["a.txt", "b.txt"]
     assert path.read_bytes() == found.zipped()
     assert publish(tmp_path, found, zipped=True, overwrite=False) == (path, True)
+
+
+def test_results_that_are_being_replaced_survive_a_kill_and_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = Export("otb_50/net_seed0", {"a.txt": "1"}), Export("otb_50/net_seed0", {"a.txt": "2", "b.txt": "3"})
+    path, _ = publish(tmp_path, old, zipped=False, overwrite=False)
+    aside = path.with_name(".replaced-net_seed0")
+
+    rename = os.rename
+
+    def fails(source: Path, target: Path) -> None:
+        if (target, source) != (path, aside) and target == path:
+            assert aside.is_dir() and not path.exists(), "only now is the old one out of the way"
+            raise OSError(errno.EIO, "bad disk")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails)
+    with pytest.raises(OSError, match="bad disk"):
+        publish(tmp_path, new, zipped=False, overwrite=True)
+    monkeypatch.setattr(os, "rename", rename)
+    assert publish(tmp_path, old, zipped=False, overwrite=False) == (path, True)
+
+    path.rename(aside)  # killed before the new ones had their place
+    assert publish(tmp_path, old, zipped=False, overwrite=False) == (path, True)
+    shutil.copytree(path, aside)  # killed before the old ones were gone
+    assert publish(tmp_path, new, zipped=False, overwrite=True) == (path, False)
+    assert [file.name for file in sorted(path.parent.rglob("*"))] == ["net_seed0", "a.txt", "b.txt"]
