@@ -134,13 +134,14 @@ def run_summary(
     run_id: str,
     trials: Collection[TrialOutcome],
     scores: Scores,
+    conventions: Mapping[str, str],
     optimize_dataset: str,
     optimize_metric: str,
     notes: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The content of a run's ``summary.json``: the trials by seed, the table, and remarks for its reader.
 
-    scores: eval sets in the order of the table.
+    scores: eval sets in the order of the table. conventions: by eval id, by whose rules these are.
 
     ``optimize_dataset``: the eval id (or data set) on which checkpoints were selected. Where the table reports that
     data set too, a note says so: its score is then the best of several on the very videos it is reported on (unless
@@ -173,6 +174,7 @@ def run_summary(
             for t in sorted(trials, key=lambda trial: trial.seed)
         ],
         "eval_sets": list(scores),
+        "conventions": {name: conventions[name] for name in scores},
         "results": summarise(scores),
         "notes": remarks,
     }

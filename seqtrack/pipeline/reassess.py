@@ -218,4 +218,5 @@ def _summary(asked: Request, chosen: Sequence[Chosen]) -> dict[str, Any]:
     }
     outcomes = [TrialOutcome(item.seed, COMPLETED, item.step, candidates=item.candidates) for item in chosen]
     selected_on = chosen[0].selected_on or asked.selection.eval_id
-    return run_summary(asked.run_id, outcomes, scores, selected_on, asked.selection_metric.name)
+    conventions = {item.eval_id: item.convention for item in asked.eval_sets}
+    return run_summary(asked.run_id, outcomes, scores, conventions, selected_on, asked.selection_metric.name)

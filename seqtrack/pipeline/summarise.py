@@ -41,6 +41,7 @@ def summarise(request: Request, failures: dict[int, str] | None = None) -> dict[
         request.run_id,
         outcomes,
         scores,
+        {item.eval_id: item.convention for item in request.eval_sets},
         request.selection.eval_id,
         request.selection_metric.name,
         notes,

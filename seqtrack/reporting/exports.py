@@ -6,7 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from seqtrack.errors import UserError
 from seqtrack.reporting.frames import RunFrames
 from seqtrack.reporting.later import named_later, with_later
 from seqtrack.reporting.run_comparison import meant
-from seqtrack.reporting.tables import TableRow, table_rows
+from seqtrack.reporting.tables import TableRow, convention_text, table_rows
 from seqtrack.runs import atomic
 from seqtrack.schema import nearest
 
@@ -34,12 +34,14 @@ class PaperTable:
     """What is printed, whatever the format.
 
     columns: (eval id, metric). rows: cells by column, of each of ``names``. best: for each column the rows in bold.
+    conventions: by eval id, of each of ``names``.
     """
 
     names: tuple[str, ...]
     columns: tuple[tuple[str, str], ...]
     rows: tuple[Mapping[tuple[str, str], TableRow], ...]
     best: Mapping[tuple[str, str], frozenset[int]]
+    conventions: tuple[Mapping[str, str], ...]
 
     @property
     def caption(self) -> str:
@@ -50,7 +52,16 @@ class PaperTable:
         else:
             trials = ", ".join(f"n = {text} ({name})" for text, name in zip(texts, self.names, strict=True))
         bold = ", the best mean in bold" if any(self.best.values()) else ""
-        return f"Mean ± standard deviation over trials (seeds), {trials}{bold}."
+        whose = convention_text(self._whose_rules())
+        rules = f" Convention: {whose}." if whose else ""
+        return f"Mean ± standard deviation over trials (seeds), {trials}{bold}.{rules}"
+
+    def _whose_rules(self) -> Iterator[tuple[str, str]]:
+        """Eval sets with their conventions; where runs differ in it, each run's."""
+        for eval_id, _ in self.groups():
+            whose = {n: of[eval_id] for n, of in zip(self.names, self.conventions, strict=True) if eval_id in of}
+            for name, convention in whose.items():
+                yield eval_id if len({*whose.values()}) == 1 else f"{eval_id} of {name}", convention
 
     def groups(self) -> list[tuple[str, int]]:
         """Eval ids with how many columns each has, in order."""
@@ -82,9 +93,11 @@ def paper_table(
 ) -> PaperTable:
     """Raises UserError as ``write_table`` does."""
     added = named_later(runs)
-    rows = tuple(
-        {(row.eval_id, row.metric): row for row in table_rows(with_later(run, later))}
-        for run, later in zip(runs, added, strict=True)
+    summaries = [with_later(run, later) for run, later in zip(runs, added, strict=True)]
+    rows = tuple({(row.eval_id, row.metric): row for row in table_rows(summary)} for summary in summaries)
+    conventions = tuple(
+        {name: rules for name, rules in summary["conventions"].items() if name in summary["results"]}
+        for summary in summaries
     )
     called = {name: one.eval_id for later in added for name, one in later.items()}
     there = list(dict.fromkeys(column for row in rows for column in row))
@@ -108,7 +121,11 @@ def paper_table(
         for column in there
         if column[0] == eval_id and column[1].lower() in wanted
     )
-    return PaperTable(_names(runs), columns, rows, {column: _best(column, rows) for column in columns})
+    # By other rules a higher number is no better one.
+    shown = {eval_id for eval_id, _ in columns}
+    differing = {name for name in shown if len({of[name] for of in conventions if name in of}) > 1}
+    best = {column: frozenset() if column[0] in differing else _best(column, rows) for column in columns}
+    return PaperTable(_names(runs), columns, rows, best, conventions)
 
 
 def to_latex(table: PaperTable) -> str:
@@ -146,18 +163,20 @@ def to_markdown(table: PaperTable) -> str:
 
 
 def to_csv(table: PaperTable) -> str:
-    """Three columns per eval set and metric: mean, std, n."""
+    """Three columns per eval set and metric: mean, std, n; and the convention of each eval set."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     parts = ("mean", "std", "n")
-    writer.writerow(["run", *(f"{eval_id} {metric} {part}" for eval_id, metric in table.columns for part in parts)])
-    for name, row in zip(table.names, table.rows, strict=True):
+    sets = [eval_id for eval_id, _ in table.groups()]
+    numbers_of = [f"{eval_id} {metric} {part}" for eval_id, metric in table.columns for part in parts]
+    writer.writerow(["run", *numbers_of, *(f"{eval_id} convention" for eval_id in sets)])
+    for name, row, conventions in zip(table.names, table.rows, table.conventions, strict=True):
         values: list[Any] = [name]
         for column in table.columns:
             cell = row.get(column)
             numbers = (None, None, None) if cell is None else (cell.mean, cell.std, cell.n)
             values += ["" if number is None else repr(number) for number in numbers]
-        writer.writerow(values)
+        writer.writerow([*values, *(conventions.get(eval_id, "") for eval_id in sets)])
     return buffer.getvalue()
 
 

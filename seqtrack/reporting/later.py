@@ -93,7 +93,8 @@ def with_later(run: RunFrames, later: Mapping[str, Later]) -> dict[str, Any]:
     """The run's summary, and in its table and its notes what was added."""
     results = {**run.summary.get("results", {}), **{name: one.cells for name, one in later.items()}}
     notes = [one.note(name) for name, one in later.items() if not one.is_own]
-    return {**run.summary, "results": results, "notes": [*run.notes, *notes]}
+    conventions = {**run.summary.get("conventions", {}), **{name: one.convention for name, one in later.items()}}
+    return {**run.summary, "results": results, "conventions": conventions, "notes": [*run.notes, *notes]}
 
 
 def find_later(run: RunFrames) -> list[Later]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ _INDENT = "  "
 _RICH_GAP = 3  # what rich puts between two columns of this box
 CSV_HEADER = (
     "eval_id", "metric", "mean", "std", "n", "seed", "value", "within_var", "between_var", "mean_low", "mean_high",
+    "convention",
 )  # fmt: skip
 UNKNOWN = "—"
 
@@ -87,9 +88,12 @@ def headlines(summary: Mapping[str, Any]) -> list[TableRow]:
 
 
 def remarks(summary: Mapping[str, Any]) -> list[str]:
-    """What stands under the table: how many trials ended well, which did not and why, and the notes."""
+    """What stands under the table: by whose rules it is, how many trials ended well, which did not and why, notes."""
     total, completed = summary["num_trials"], summary["completed"]
-    lines = [f"{completed} of {total} trial{'s' if total != 1 else ''} completed"]
+    shown = dict.fromkeys(row.eval_id for row in table_rows(summary))
+    whose = {name: rules for name, rules in summary.get("conventions", {}).items() if name in shown}
+    lines = [f"convention: {convention_text(whose.items())}"] if whose else []
+    lines += [f"{completed} of {total} trial{'s' if total != 1 else ''} completed"]
     failed = [trial for trial in summary["trials"] if trial["error"]]
     lines += [f"seed {trial['seed']}: {trial['state']}: {trial['error']}" for trial in failed]
     return lines + [f"note: {note}" for note in summary.get("notes", ())]
@@ -155,11 +159,21 @@ def to_csv(summary: Mapping[str, Any]) -> str:
     writer.writerow(CSV_HEADER)
     for row in table_rows(summary):
         cell = summary["results"][row.eval_id][row.metric]
+        convention = summary.get("conventions", {}).get(row.eval_id, "")
         for seed, value in row.per_seed:
             spread = [cell["within_var"], cell["between_var"], *(cell["interval_95"] or (None, None))]
             numbers = [row.mean, row.std, row.n, seed, value, *spread]
-            writer.writerow([row.eval_id, row.metric, *("" if x is None else repr(x) for x in numbers)])
+            digits = ("" if x is None else repr(x) for x in numbers)
+            writer.writerow([row.eval_id, row.metric, *digits, convention])
     return buffer.getvalue()
+
+
+def convention_text(whose: Iterable[tuple[str, str]]) -> str:
+    """``otb (otb_50-full, uav123-full), got10k (got10k_val-full)``, of pairs of an eval set and a convention."""
+    sets: dict[str, dict[str, None]] = {}
+    for name, convention in whose:
+        sets.setdefault(convention, {})[name] = None
+    return ", ".join(f"{convention} ({', '.join(names)})" for convention, names in sets.items())
 
 
 def plain_name(metric: str) -> str:

@@ -121,12 +121,16 @@ def _print(
     from rich.table import Table
     from rich.text import Text
 
+    from seqtrack.reporting.tables import convention_text
+
     width = shutil.get_terminal_size((WIDTH_OF_A_PIPE, 0)).columns  # COLUMNS, or the terminal's
     for letter, run in (("A", a), ("B", b)):
         print(f"{letter}: {' '.join(filter(None, (run.run_id, run.name)))}")
     print()
     print("\n".join(_within(width, [_cells(row) for row in rows])))
     print()
+    if rows:
+        print(f"convention: {convention_text((row.name, row.convention) for row in rows)}")
     for line in dict.fromkeys(caveat for row in rows for caveat in row.comparison.caveats):
         print(f"mind: {line}")
     for line in dict.fromkeys(notes):

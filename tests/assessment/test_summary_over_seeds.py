@@ -131,6 +131,9 @@ def test_what_is_resampled_does_not_depend_on_the_order_of_addition(values: list
     assert one == pytest.approx(counts @ column / len(values), abs=1e-13)
 
 
+RULES = {"otb_50-full": "otb", "bag-full": "pysot"}
+
+
 def many(seeds: list[int]) -> dict[str, dict[int, dict[str, Statistic]]]:
     """5 trials x 7 metrics x 100 sequences on two sets, in the order of ``seeds``."""
     scores: dict[str, dict[int, dict[str, Statistic]]] = {}
@@ -145,7 +148,7 @@ def many(seeds: list[int]) -> dict[str, dict[int, dict[str, Statistic]]]:
 
 def text(seeds: list[int]) -> str:
     outcomes = [TrialOutcome(seed, "completed", 100 * seed) for seed in seeds]
-    return json.dumps(run_summary("abc", outcomes, many(seeds), "otb_50-full", "AUC"), sort_keys=True)
+    return json.dumps(run_summary("abc", outcomes, many(seeds), RULES, "otb_50-full", "AUC"), sort_keys=True)
 
 
 def test_the_bytes_do_not_depend_on_the_order_in_which_trials_finished() -> None:
@@ -176,10 +179,10 @@ def test_the_summary_of_a_run_with_a_failed_trial() -> None:
         TrialOutcome(0, "completed", 200, candidates=2),
         TrialOutcome(1, "completed", 100),
     ]
-    found = run_summary("abc", outcomes, {"bag-full": trials(0.5, 0.6)}, "bag", "AUC", notes=["a word"])
+    found = run_summary("abc", outcomes, {"bag-full": trials(0.5, 0.6)}, RULES, "bag", "AUC", notes=["a word"])
     assert {key: value for key, value in found.items() if key not in ("trials", "results", "notes")} == {
         "run_id": "abc", "num_trials": 3, "completed": 2, "optimize_dataset": "bag", "optimize_metric": "AUC",
-        "eval_sets": ["bag-full"],
+        "eval_sets": ["bag-full"], "conventions": {"bag-full": "pysot"},
     }  # fmt: skip
     assert found["trials"] == [
         {"seed": 0, "state": "completed", "selected_step": 200, "error": None},
@@ -194,7 +197,7 @@ def test_the_summary_of_a_run_with_a_failed_trial() -> None:
 
 def test_no_trial_done_gives_an_empty_table_and_other_sets_no_note() -> None:
     chosen = [TrialOutcome(0, "completed", 10, candidates=1)]
-    assert run_summary("abc", chosen, {"bag-full": trials(0.5)}, "bag-full", "AUC")["notes"] == []
-    found = run_summary("abc", [TrialOutcome(0, "failed", None, "x")], {"bag-full": {}}, "bag-full", "AUC")
+    assert run_summary("abc", chosen, {"bag-full": trials(0.5)}, RULES, "bag-full", "AUC")["notes"] == []
+    found = run_summary("abc", [TrialOutcome(0, "failed", None, "x")], {"bag-full": {}}, RULES, "bag-full", "AUC")
     assert (found["completed"], found["results"], found["notes"]) == (0, {}, [])
-    assert run_summary("abc", [], {"bag-full": trials(0.5)}, "otb_50-full", "AUC")["notes"] == []
+    assert run_summary("abc", [], {"bag-full": trials(0.5)}, RULES, "otb_50-full", "AUC")["notes"] == []

@@ -131,7 +131,21 @@ def test_a_real_summary_gives_the_numbers_of_its_table(tmp_path: Path) -> None:
     table = paper_table([seqtrack.load_run(folder.path)])
     cell = seqtrack.load_run(folder.path).summary["results"]["otb_50-full"]["AUC"]
     assert f"{cell['mean']:.3f} ± {cell['std']:.3f}" in to_markdown(table)
-    assert table.caption == "Mean ± standard deviation over trials (seeds), n = 2."
+    assert table.caption == "Mean ± standard deviation over trials (seeds), n = 2. Convention: otb (otb_50-full)."
+
+
+def test_a_column_of_two_conventions_says_which_is_whose_and_calls_none_the_best(tmp_path: Path) -> None:
+    from tests import madeup
+
+    folders = [
+        madeup.write_run(tmp_path, seeds=1, steps=(100,), eval_sets={"uav123": 3, "otb_50": 3}, name=name, **flags)
+        for name, flags in (("one", {}), ("two", {"lr_init": 0.01, "eval_convention": "pysot", "skill": 0.9}))
+    ]
+    table = paper_table([seqtrack.load_run(folder.path) for folder in folders], ["AUC"], ["uav123"])
+    end = ", n = 1 trials each. Convention: otb (uav123-full of one), pysot (uav123-full of two)."
+    assert table.caption.endswith(end)
+    assert end in to_markdown(table).replace("\\", "") and "**" not in to_markdown(table)
+    assert "Convention: otb (uav123-full of one), pysot" in to_latex(table)
 
 
 def test_what_was_assessed_later_is_in_it_by_the_names_of_a_report(tmp_path: Path) -> None:
@@ -152,5 +166,9 @@ def test_what_was_assessed_later_is_in_it_by_the_names_of_a_report(tmp_path: Pat
         table.rows[1]["uav123-full (pysot)", "AUC"].mean == both[1].summary["results"]["uav123-full"]["AUC"]["mean"]
     )
     assert {eval_id for eval_id, _ in table.rows[0]} == {"uav123-full", "toy-full"}
+    assert table.caption.endswith(" Convention: otb (uav123-full, toy-full), pysot (uav123-full (pysot)).")
+    columns = list(csv.DictReader(to_csv(table).splitlines()))
+    assert [row["uav123-full (pysot) convention"] for row in columns] == ["", "pysot"]
+    assert [row["uav123-full convention"] for row in columns] == ["otb", "otb"]
     only = paper_table(both, ["AUC"], ["uav123"])
     assert [eval_id for eval_id, _ in only.columns] == ["uav123-full", "uav123-full (pysot)"]

@@ -136,8 +136,20 @@ def test_a_failed_trial_and_a_note_stand_below() -> None:
     assert to_text(summary).splitlines()[-3:] == remarks(summary)
 
 
+def test_by_whose_rules_each_set_is_stands_below_it() -> None:
+    rules = {"bag-full": "otb", "Football1-full": "otb", "got10k_val-full": "got10k"}
+    of_got10k = {"got10k_val-full": {"AO": a_cell(0.5)}}
+    summary = a_summary(conventions=rules, results={**a_summary()["results"], **of_got10k})
+    line = "convention: otb (bag-full, Football1-full), got10k (got10k_val-full)"
+    assert remarks(summary) == [line, "2 of 2 trials completed"]
+    assert printed(summary, 100)[-2] == line and to_text(summary).splitlines()[-2] == line
+    rows = csv.DictReader(io.StringIO(to_csv(summary)))
+    assert {(row["eval_id"], row["convention"]) for row in rows} == set(rules.items())
+    assert remarks({**summary, "results": of_got10k})[0] == "convention: got10k (got10k_val-full)"
+
+
 def test_nothing_completed_still_says_so() -> None:
-    summary = a_summary(results={}, completed=0)
+    summary = a_summary(results={}, completed=0, conventions={"bag-full": "otb"})
     assert printed(summary, 80)[-1] == "0 of 2 trials completed"
     assert to_text(summary) == "0 of 2 trials completed\n"
 

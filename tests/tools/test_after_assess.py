@@ -32,6 +32,7 @@ def test_the_run_s_own_command_shows_what_was_added(tmp_path: Path, capsys: pyte
     request = read_submission(run)
     train._print_outcome(request, summarise(request), Outcome({}, set(), {}))
     lines = capsys.readouterr().out.splitlines()
+    assert "convention: otb (uav123-full, toy-full)" in lines
     auc = seqtrack.load_run(run.path).scores.query("eval_id == 'toy-full' and metric == 'AUC'")["value"].item()
     assert ["toy-full", "AUC", f"{auc:.3f}", "1", "1:", f"{auc:.3f}"] in [line.split() for line in lines]
     assert (

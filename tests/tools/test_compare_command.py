@@ -84,6 +84,7 @@ def test_the_table_says_which_is_better(told: Any) -> None:
     assert [row[:2] for row in rows] == [["otb_50-full", "AUC"], ["uav123-full", "AUC"]]
     assert [row[-1] for row in rows] == ["B is better", "B is better"]
     assert not [line for line in lines if line.startswith("warning")]
+    assert "convention: otb (otb_50-full, uav123-full)" in lines
     assert any(re.fullmatch(r"lr_init +0\.001 +0\.01 *", line) for line in lines)
     assert any(line.startswith("mind: A has 3 and B has 3 trials") for line in lines)
 
