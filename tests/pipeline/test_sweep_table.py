@@ -15,6 +15,7 @@ from seqtrack.pipeline.sweep import table as tables
 from seqtrack.pipeline.sweep.sweep import Sweep
 from seqtrack.pipeline.sweep.table import best, table, to_csv, to_text
 from seqtrack.reporting import parallel, plots
+from seqtrack.runs import events
 from seqtrack.runs.paths import TrialKey
 from tests.pipeline.test_sweep_points import made
 
@@ -71,6 +72,17 @@ def test_of_two_trials_that_end_at_once_neither_is_missing_from_the_table(
     assert tables.write(sweep)["rows"][0]["run_id"] == run_id
     assert json.loads(sweep.folder.json.read_text())["done"] == 1
     assert sweep.folder.csv.read_text().splitlines()[1].endswith(f",0.5,,1,2,{run_id}")
+
+
+def test_a_command_that_was_overtaken_leaves_the_table_to_the_newer_one(tmp_path: Path) -> None:
+    """Its file was edited while it ran, and given again."""
+    older, newer = (made(tmp_path, grid={"lr_init": values}) for values in ([0.1], [0.1, 0.2]))
+    for sweep in (older, newer):
+        line = {"runs": [{"run_id": run.run_id} for run in sweep.runs]}
+        events.append(sweep.folder.submissions, line)
+    tables.write(newer)
+    assert len(tables.write(older)["rows"]) == 1
+    assert len(json.loads(newer.folder.json.read_text())["rows"]) == 2
 
 
 def test_a_plot_has_a_line_for_each_point_and_an_axis_for_each_parameter(sweep: Sweep, tmp_path: Path) -> None:

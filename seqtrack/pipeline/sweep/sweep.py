@@ -162,6 +162,12 @@ def read(folder: SweepFolder, submission: str | None = None) -> Sweep:
     raise UserError(f"{folder.path}: nothing was submitted; start it with python -m seqtrack.tools.sweep")
 
 
+def is_asked_for(sweep: Sweep) -> bool:
+    """Whether no command has asked for other points under this name since."""
+    last = events.read_last(sweep.folder.submissions)
+    return last is None or [run["run_id"] for run in last["runs"]] == [run.run_id for run in sweep.runs]
+
+
 def no_longer(sweep: Sweep) -> list[str]:
     """Runs that were points when the sweep was asked for last, and are none now."""
     line = events.read(sweep.folder.submissions)[-1:]

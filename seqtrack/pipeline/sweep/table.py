@@ -15,7 +15,7 @@ from seqtrack.assessment.metrics import decimals
 from seqtrack.errors import UserError
 from seqtrack.pipeline import plan
 from seqtrack.pipeline.request import Request
-from seqtrack.pipeline.sweep.sweep import Sweep
+from seqtrack.pipeline.sweep.sweep import Sweep, is_asked_for
 from seqtrack.reporting.parallel import short_names
 from seqtrack.runs import atomic
 from seqtrack.runs.paths import TrialKey
@@ -92,16 +92,17 @@ def write(sweep: Sweep, failures: Mapping[TrialKey, str] | None = None) -> dict[
     """Refreshes ``sweep.json`` and ``sweep.csv`` and returns the table.
 
     Of two trials that end at once, the one that writes last may have looked first, so each looks again when it has
-    written.
+    written. A command whose file was changed under it, and given again, leaves the table to the newer one.
     """
     atomic.sweep(sweep.folder.path)
     found = tabulate(sweep, failures)
-    while True:
+    while is_asked_for(sweep):
         atomic.write_json(sweep.folder.json, found)
         atomic.write_text(sweep.folder.csv, to_csv(found))
         before, found = found, tabulate(sweep, failures)
         if found == before:
-            return found
+            break
+    return found
 
 
 def spelled(value: Any) -> str:
