@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -24,6 +25,7 @@ from seqtrack.errors import SeqtrackError, TrialError
 log = logging.getLogger(__name__)
 
 _JOBS_PER_PROCESS = 4  # at work or done, and not yet taken
+ASK_TO_STOP = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 # What kills more than that (a fault in a tracker, no memory) will kill the next one too.
 _MOST_REPLACED = 2
 
@@ -66,6 +68,7 @@ def in_order(
         mine, theirs = start.Pipe()
         worker = start.Process(target=_answer, args=(theirs, work, context), daemon=True)  # type: ignore[attr-defined]
         worker.start()
+        end_by_killing(worker)
         theirs.close()
         workers.append(worker)
         threads.append(threading.Thread(target=_ask, args=(mine, asked), daemon=True))
@@ -146,8 +149,7 @@ class Crew(Generic[Job, Report]):
     """Processes that take a job each and report while they are at it, beside whatever this one does meanwhile.
 
     Each has a pipe of its own, so that one that is killed takes nothing with it but its job, which waits again, and
-    another process is started. They write nothing, and are killed when this one has enough. Signals are this
-    process's business: they ignore those that ask to stop.
+    another process is started. They write nothing, and are killed when this one has enough.
 
     Args:
         prepare: called with ``context`` in each process; what it returns does a job and yields reports.
@@ -173,6 +175,7 @@ class Crew(Generic[Job, Report]):
         mine, theirs = self._start.Pipe()
         process = self._start.Process(target=_serve, args=(theirs, *self._task), daemon=True)  # type: ignore[attr-defined]
         process.start()
+        end_by_killing(process)
         theirs.close()  # only the process itself holds it now: its end is the pipe's
         self._members[mine] = process
 
@@ -250,7 +253,6 @@ class Crew(Generic[Job, Report]):
 
 def _serve(connection: Connection, prepare: Callable[[Any], Callable[[Any], Iterator[Any]]], context: Any) -> None:
     leave_signals_to_parent()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work = prepare(context)
@@ -277,11 +279,28 @@ def _sendable(error: BaseException) -> BaseException:
 
 
 def leave_signals_to_parent() -> None:
-    """In a child process, which has its parent's handlers: what asks to stop is the parent's to answer, SIGTERM is
-    the end, and none outlives a parent that was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """In a child process, which has its parent's handlers: what asks to stop is the parent's to answer, even where it
+    reaches every process of a job (scancel, preemption and the time limit of SLURM; Ctrl-C). None outlives a parent
+    that was killed."""
+    for number in ASK_TO_STOP:
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         parent_death_signal = 1  # PR_SET_PDEATHSIG, linux/prctl.h
         ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def withheld_signals() -> Iterator[None]:
+    """What is started meanwhile never meets a signal that asks to stop; this process meets it afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASK_TO_STOP)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def end_by_killing(child: BaseProcess) -> None:
+    """Of a child that leaves signals to its parent: DataLoader, and multiprocessing when Python ends, would send one
+    that is still at work SIGTERM, and then wait for it."""
+    process = weakref.proxy(child._popen)  # type: ignore[attr-defined]  # its descriptors close when nobody has it
+    child._popen.terminate = lambda: process.kill()  # type: ignore[attr-defined]

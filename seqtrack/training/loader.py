@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from seqtrack.data.processes import leave_signals_to_parent
+from seqtrack.data.processes import end_by_killing, leave_signals_to_parent, withheld_signals
 from seqtrack.errors import SeqtrackError
 
 START_METHOD_VARIABLE = "SEQTRACK_START_METHOD"
@@ -70,7 +70,12 @@ def batches(
         worker_init_fn=_prepare_worker if num_workers else None,
         prefetch_factor=2 if num_workers else None,
     )
-    for item in loader:
+    # Before a forked worker gets to say what it does with signals, torch has made SIGTERM the end of it.
+    with withheld_signals():
+        items = iter(loader)
+    for worker in getattr(items, "_workers", ()):
+        end_by_killing(worker)
+    for item in items:
         if isinstance(item, SeqtrackError):
             raise item
         yield item

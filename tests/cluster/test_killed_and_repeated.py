@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -209,16 +210,21 @@ def being_written(attack: Victims) -> tuple[TrialFolder, int] | None:
     return None
 
 
-def test_sigterm_ends_the_step_saves_and_exits_75(victims: Callable[..., Victims], finished: Workbench) -> None:
+def test_asked_to_stop_it_ends_the_step_saves_and_exits_75(
+    victims: Callable[..., Victims], finished: Workbench
+) -> None:
+    """However many of its processes are asked: SLURM asks all that a job has."""
     attack = victims("--max_parallel=1", "--num_workers=2", "--period_ckpt=1000")
     # First under a driver, then as whatever executor runs the worker sees it.
     command = attack.start()
-    for number, code in enumerate((1, 75)):
+    for number, (code, asked) in enumerate(((1, signal.SIGTERM), (75, signal.SIGUSR2))):
         worker = wait_for(lambda: training(attack, 0), "training", command)
-        time.sleep(0.15)
-        worker.terminate()
+        loaders = wait_for(lambda worker=worker: pair_of(worker.children(recursive=True)), "loaders", command)
+        for process in (*loaders, worker):
+            process.send_signal(asked)
         _, err = command.communicate()
         assert command.returncode == code
+        assert [loader for loader in loaders if not is_gone(loader.pid)] == []
         trial = attack.run.trial(0)
         assert attempts.ended(trial.attempt(number))["state"] == "interrupted"  # type: ignore[index]
         step = newest_step(trial)
@@ -234,6 +240,10 @@ def test_sigterm_ends_the_step_saves_and_exits_75(victims: Callable[..., Victims
     steps = [event["step"] for records in all_events(attack.run.trial(0)) for event in named(records, "train")]
     assert len(steps) == 3
     assert steps == sorted(set(steps))
+
+
+def pair_of(processes: list[psutil.Process]) -> list[psutil.Process] | None:
+    return processes if len(processes) == 2 else None
 
 
 def training(attack: Victims, seed: int) -> psutil.Process | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,7 +32,7 @@ def die(context: int, job: int) -> None:
 
 
 def handlers(context: int, job: int) -> bool:
-    return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return all(signal.getsignal(n) is signal.SIG_IGN for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2))
 
 
 @pytest.mark.parametrize("processes", [0, 1, 3])
@@ -94,5 +96,21 @@ def test_a_result_that_cannot_be_sent_is_an_error_and_no_silence() -> None:
         list(in_order(unsendable, 0, range(2), 1))
 
 
-def test_ctrl_c_is_left_to_the_process_that_takes_the_results() -> None:
+def test_what_asks_to_stop_is_left_to_the_process_that_takes_the_results() -> None:
     assert list(in_order(handlers, 0, range(2), 1)) == [True, True]
+
+
+ENDS_MEANWHILE = """
+import time
+from seqtrack.data.processes import in_order
+
+results = in_order(lambda context, job: time.sleep(1000 * job), None, range(2), 1, "fork")
+next(results)
+raise SystemExit("enough")  # results are held, and not closed
+"""
+
+
+def test_they_are_not_waited_for_when_python_ends() -> None:
+    """multiprocessing sends them SIGTERM then, which they ignore."""
+    ended = subprocess.run([sys.executable, "-c", ENDS_MEANWHILE], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (1, "enough\n")
