@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtrack.errors import UserError
+from seqtrack.errors import DataError, UserError
 from seqtrack.tools import places
 from seqtrack.tools.cli import Parser, run
 from seqtrack.tools.score_tables import print_scores, screen_width
@@ -108,11 +108,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.annotations is not None and _is_above(args.results, args.annotations):
         trackers = ", ".join(files.tracker for files in found)
         print(f"note: {args.annotations} is the truth and no tracker; found are {trackers}", file=sys.stderr)
-    scored = []
+    allowed = {"allow_missing": args.allow_missing, "allow_short": args.allow_short}
+    read, faults = [], []
     for files in _of_benchmark(found, labels):
-        results = read_results(
-            files, labels, benchmark, allow_missing=args.allow_missing, allow_short=args.allow_short
-        )
+        try:
+            read.append(read_results(files, labels, benchmark, **allowed))
+        except DataError as error:  # one message names what is wrong of all trackers
+            faults.append(str(error))
+    if faults:
+        raise DataError("; ".join(faults))
+    scored = []
+    for results in read:
         for doubt in doubts(results, labels):
             print(f"note: {results.tracker}: {doubt}", file=sys.stderr)
         scored.append(score_results(results, labels, benchmark, args.convention))

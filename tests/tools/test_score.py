@@ -212,6 +212,31 @@ def test_sequences_without_results_may_count_as_failures(
     assert found["auc"] == pytest.approx(whole["auc"] - lost, abs=1e-12)
 
 
+def test_one_message_names_what_is_missing_and_what_is_short_of_all_trackers(
+    shared: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    truth = tmp_path / "anno"
+    truth.mkdir()
+    for name, rows in {"Biker": 4, "Bolt": 6, "Woman": 5}.items():
+        (truth / f"{name}.txt").write_text("1,2,30,40\n" * rows)
+    for tracker in ("A", "B", "C"):
+        shutil.copytree(truth, tmp_path / "trackers" / tracker)
+    a, b, c = (tmp_path / "trackers" / tracker for tracker in ("A", "B", "C"))
+    (a / "Biker.txt").unlink()
+    (a / "Woman.txt").write_text("1,2,30,40\n" * 3)
+    (b / "Bolt.txt").unlink()
+    words = [tmp_path / "trackers", "--benchmark=otb:three", f"--annotations={truth}"]
+    assert mistake(capsys, *words) == (
+        f"{a}: 1 of the 3 sequences of otb:three has no results (Biker); add them, or count them as failures with"
+        " --allow_missing; 1 result file does not fit otb:three (A/Woman.txt has 3 rows for 5 frames); mend it, or"
+        f" count rows that are missing as failures with --allow_short; {b}: 1 of the 3 sequences of otb:three has"
+        " no results (Bolt); add them, or count them as failures with --allow_missing"
+    )
+    assert " no results" not in mistake(capsys, *words, "--allow_missing")
+    assert "Woman.txt" not in mistake(capsys, *words, "--allow_short")
+    assert list(score(capsys, *words, "--allow_missing", "--allow_short")) == ["A", "B", "C"]
+
+
 def test_the_truth_below_the_results_is_no_tracker(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = shared / "results/otb100"
     words = [str(folder), "--benchmark=otb_50", f"--annotations={folder}/anno", "--json"]

@@ -100,11 +100,12 @@ def read_results(
         raise DataError(_no_match(files, labels, benchmark, len(found)))
     _check_twins(files, found)
     missing = [one.name for one in labels if one.name not in found]
+    faults = []
     if missing and not allow_missing:
         have, all_ = "has" if len(missing) == 1 else "have", counted(len(labels), "sequence")
-        raise DataError(
-            f"{files.where}: {len(missing)} of the {all_} of {benchmark} {have} no results"
-            f" ({', '.join(missing)}); add them, or count them as failures with --allow_missing"
+        faults.append(
+            f"{len(missing)} of the {all_} of {benchmark} {have} no results ({', '.join(missing)}); add them, or"
+            " count them as failures with --allow_missing"
         )
     results = Results(files.tracker, files.layout, files.where, [], missing)
     repetitions = max(len(files.files[name]) for name in found.values())
@@ -130,12 +131,14 @@ def read_results(
     if misfits:
         may_be_short = not allow_short and files.layout != "vot" and any(" rows for " in line for line in misfits)
         does, them = ("does", "it") if len(misfits) == 1 else ("do", "them")
-        raise DataError(
-            f"{files.where}: {counted(len(misfits), 'result file')} {does} not fit {benchmark}"
+        faults.append(
+            f"{counted(len(misfits), 'result file')} {does} not fit {benchmark}"
             f" ({'; '.join(misfits)}); mend {them}"
             + (", or count rows that are missing as failures with --allow_short" if may_be_short else "")
             + _one_run(files, misfits)
         )
+    if faults:
+        raise DataError(f"{files.where}: {'; '.join(faults)}")
     return results
 
 
