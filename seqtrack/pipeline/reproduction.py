@@ -195,8 +195,9 @@ def surroundings(before: TrialFolder, after: TrialFolder) -> list[str]:
         lines.append(f"code: {', '.join(files)}")
     if names := record.changed_data(one.data, two.data):
         lines.append(f"data: {', '.join(names)}")
-    if one.cpu_threads != two.cpu_threads:
-        lines.append(f"cpu_threads: {one.cpu_threads} → {two.cpu_threads}")
+    for name in ("cpu_threads", "deterministic"):
+        if getattr(one, name) != getattr(two, name):
+            lines.append(f"{name}: {getattr(one, name)} → {getattr(two, name)}")
     return lines
 
 

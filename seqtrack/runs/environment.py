@@ -10,6 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Another machine of the same kind gives the same bits; so do more cores, for a trial's threads are fixed.
+_CHANGE_NO_BIT = ("host", "cores")
+
 
 def cpu_model() -> str:
     info = Path("/proc/cpuinfo")
@@ -40,13 +43,14 @@ def cuda() -> str | None:
     return getattr(version, "cuda", None)
 
 
-def driver() -> str | None:
-    """The version of NVIDIA's driver, where its kernel module is loaded."""
+def driver(file: Path = Path("/proc/driver/nvidia/version")) -> str | None:
+    """The version of NVIDIA's driver, where its kernel module is loaded: it stands behind the module's name, and with
+    open modules behind ``for x86_64``."""
     try:
-        text = Path("/proc/driver/nvidia/version").read_text()
+        text = file.read_text()
     except OSError:
         return None
-    found = re.search(r"Kernel Module\D*([0-9.]+)", text)
+    found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", text)
     return found[1] if found else None
 
 
@@ -69,14 +73,12 @@ def record(decoder: dict[str, Any], device: str) -> dict[str, Any]:
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Differences that may change the last bits of a result, each as 'what: before → now'."""
-    found = [
-        f"{key}: {before.get(key)} → {now.get(key)}"
-        for key in ("cpu", "device", "decoder")
-        if before.get(key) != now.get(key)
-    ]
-    for name in ("torch", "numpy", "opencv-python-headless", "opencv-python"):
-        old, new = before["packages"].get(name), now["packages"].get(name)
-        if old != new:
-            found.append(f"{name}: {old} → {new}")
-    return found
+    """Differences that may change the last bits of a result, each as 'what: before → now'.
+
+    What an older record does not have is not compared.
+    """
+    kinds = [key for key in now if key in before and key not in ("packages", *_CHANGE_NO_BIT)]
+    found = [f"{key}: {before[key]} → {now[key]}" for key in kinds if before[key] != now[key]]
+    old, new = before["packages"], now["packages"]
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return found + [f"{name}: {old.get(name)} → {new.get(name)}" for name in names]

@@ -14,7 +14,7 @@ from seqtrack.pipeline import reproduction
 from seqtrack.pipeline.reproduction import Recipe, code_folder
 from seqtrack.runs import code
 from seqtrack.runs.paths import RunFolder, TrialFolder
-from seqtrack.tools.reproduce import main
+from seqtrack.tools.reproduce import _verdict, main
 from tests.workbench import EVAL, Workbench
 
 SHORT = ("--num_steps=10", "--snapshot")
@@ -69,6 +69,29 @@ def test_what_differs_is_said_with_its_size(continued: Workbench) -> None:
     assert last.startswith("not the same bits; the largest difference of a score is 0.25 (")
     assert "seed 0: train.csv: DIFFERENT, from row 1 on" in result.out
     assert "seed 0: weights: the same" in result.out
+
+
+CHANGED = {"python": "3.1.4", "cuda": "9.9", "driver": "1.2.3", "platform": "Else", "cpu": "Z80", "device": "TPU"}
+
+
+def test_whatever_machine_or_version_differs_is_said(
+    continued: Workbench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the command says it once the run has been made again: by a copy of it."""
+    run = continued.run_folder()
+    made = Recipe(run, "1", {}, {}, None)
+    shutil.copytree(run.path, made.folder / run.run_id)
+    record = json.loads(run.trial(0).record.read_text())
+    now = record["environment"]
+    cases = {name: ({name: value}, f"{name}: {value} → {now[name]}") for name, value in CHANGED.items()}
+    for name, version in now["packages"].items():
+        packages = {**now["packages"], name: "0.0.1"}
+        cases[name] = ({"packages": packages}, f"{name}: 0.0.1 → {version}")
+    for before, expected in cases.values():
+        run.trial(0).record.write_text(json.dumps({**record, "environment": {**now, **before}}))
+        assert _verdict(run, made, [0]) == 0
+        said = [line for line in capsys.readouterr().out.splitlines() if "not as it was" in line]
+        assert said == [f"seed 0: not as it was: {expected}"]
 
 
 def test_an_unfinished_run_and_scores_that_a_set_does_not_have(continued: Workbench, tmp_path: Path) -> None:
