@@ -117,7 +117,7 @@ def carry_out(work: Work, submission: str, progress: Progress, say: Say) -> Outc
 
 def summarise_all(work: Work, outcome: Outcome) -> None:
     """Every run of a sweep, as ``run`` does it for one."""
-    for request in work.requests:
+    for request in work.summarised:
         summarise(request, seeds_of(request.run_id, outcome.failures))
 
 

@@ -25,7 +25,7 @@ def summary(work: Work, submission: str) -> int:
     unfinished = [trial for trial in work.trials if not work.has_nothing_left(trial)]
     why = why_unfinished(work, slurm_queue.queue() or []) if unfinished else {}
     causes = {trial: cause.text for trial, cause in why.items()}
-    for request in work.requests:
+    for request in work.summarised:
         summarise(request, seeds_of(request.run_id, causes))
     if isinstance(work.folder, SweepFolder):
         table.write(sweep.read(work.folder, submission), causes)

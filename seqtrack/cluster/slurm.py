@@ -182,7 +182,7 @@ class SlurmScheduler:
         ledger, queue = self._read_ledger(), Queue.of(self._tasks, self._asked)
         return [
             trial_status(request.run.trial(seed), handed, queue)
-            for request in self.work.requests
+            for request in self.work.summarised
             for handed in [jobs.seen_by(request.run, ledger)]
             for seed in request.seeds
         ]
@@ -284,7 +284,7 @@ class SlurmScheduler:
         for key in self.work.trials:
             request, trial = self.work.request(key), self.work.trial(key)
             is_new = key not in started
-            if not is_new and (plan.has_nothing_left(request, trial) or is_worked_on_elsewhere(trial)):
+            if not is_new and (self.work.has_nothing_left(key) or is_worked_on_elsewhere(trial)):
                 continue
             in_queue = key in training or key in assessing
             if key in tried and not in_queue:

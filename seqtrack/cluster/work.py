@@ -11,6 +11,7 @@ from pathlib import Path
 from seqtrack.config import ExecutionConfig
 from seqtrack.pipeline import families, plan
 from seqtrack.pipeline.request import DataUse, Request
+from seqtrack.runs import identity
 from seqtrack.runs.paths import RunFolder, SweepFolder, TrialFolder, TrialKey
 from seqtrack.runs.repository import Snapshot
 
@@ -20,7 +21,8 @@ class Work:
     """Trials that one scheduler carries out.
 
     Attributes:
-        requests: one for each run; where and how they are executed is the same for all.
+        requests: one for each run, or several that track in other ways with what is trained once; where and how they
+            are executed is the same for all.
         folder: what was asked for; its ``slurm`` folder has the ledger, the scripts and the outputs of the jobs.
     """
 
@@ -33,13 +35,16 @@ class Work:
         return cls((request,), request.run)
 
     @cached_property
-    def by_run(self) -> Mapping[str, Request]:
-        return {request.run_id: request for request in self.requests}
+    def by_run(self) -> Mapping[str, tuple[Request, ...]]:
+        found: dict[str, tuple[Request, ...]] = {}
+        for request in self.requests:
+            found[request.run_id] = (*found.get(request.run_id, ()), request)
+        return found
 
     @cached_property
     def trials(self) -> tuple[TrialKey, ...]:
         """Run by run, in order of seed."""
-        return tuple(TrialKey(request.run_id, seed) for request in self.requests for seed in request.seeds)
+        return tuple(TrialKey(run, seed) for run, (request, *_) in self.by_run.items() for seed in request.seeds)
 
     @property
     def execution(self) -> ExecutionConfig:
@@ -47,7 +52,7 @@ class Work:
 
     @property
     def runs(self) -> list[RunFolder]:
-        return [request.run for request in self.requests]
+        return [request.run for request, *_ in self.by_run.values()]
 
     @property
     def mark(self) -> str:
@@ -82,7 +87,9 @@ class Work:
 
     @cached_property
     def questions(self) -> Mapping[str, str]:
-        return {request.run_id: request.question for request in self.requests}
+        """By run: two jobs of the same one do the same work."""
+        asked = {run: [request.question for request in requests] for run, requests in self.by_run.items()}
+        return {run: one if not more else identity.digest([one, *more])[:8] for run, (one, *more) in asked.items()}
 
     @cached_property
     def data_uses(self) -> list[DataUse]:
@@ -104,14 +111,20 @@ class Work:
     def snapshot(self) -> Snapshot | None:
         return self.requests[0].snapshot
 
+    @property
+    def summarised(self) -> list[Request]:
+        """Of each run the one that its own summary is of: its newest, as for whoever looks at the run by itself."""
+        return [requests[-1] for requests in self.by_run.values()]
+
     def request(self, trial: TrialKey) -> Request:
-        return self.by_run[trial.run]
+        """The first of them where there are several: they are trained and executed alike."""
+        return self.by_run[trial.run][0]
 
     def trial(self, trial: TrialKey) -> TrialFolder:
         return self.request(trial).run.trial(trial.seed)
 
     def has_nothing_left(self, trial: TrialKey) -> bool:
-        return plan.has_nothing_left(self.request(trial), self.trial(trial))
+        return all(plan.has_nothing_left(request, self.trial(trial)) for request in self.by_run[trial.run])
 
     def listed(self, trials: Sequence[TrialKey]) -> str:
         """As a person is told of them: ``seeds 3, 4`` of a run, and how many of a sweep."""

@@ -11,7 +11,7 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +20,7 @@ from seqtrack.data.storage import staging
 from seqtrack.data.storage.node_local import node_local_root, shared_memory_root
 from seqtrack.errors import SeqtrackError
 from seqtrack.pipeline import plan
-from seqtrack.pipeline.request import Request, read_submission
+from seqtrack.pipeline.request import Request, read_submission, read_submissions
 from seqtrack.runs import atomic, attempts, jobs, lookup, submissions
 from seqtrack.runs.experiments import submitted
 from seqtrack.runs.paths import RunFolder, TrialFolder
@@ -124,11 +124,11 @@ def _may_still_go(trial: TrialFolder, cache_dir: Path, slurm: Scheduler | None) 
     """Of a trial that this process holds."""
     run = RunFolder(trial.path.parent)
     try:
-        request = read_submission(run)
-        if _in_use(run, request, slurm, held=trial):
+        requests = read_submissions(run)
+        if _in_use(run, requests[-1], slurm, held=trial):
             return set()
         wanted = {file for other in lookup.all_runs(cache_dir) for file in _starting_points(other)}
-        return {one.path for one in _of_trial(request, trial) if one.path.absolute() not in wanted}
+        return {one.path for one in _of_trial(requests, trial) if one.path.absolute() not in wanted}
     except _UNREADABLE:
         return set()
 
@@ -147,9 +147,9 @@ def find(
     wanted = {file for run in runs for file in _starting_points(run)}
     for run in runs:
         try:
-            request = read_submission(run)
-            reason = _in_use(run, request, slurm)
-            of_trials = [one for trial in run.trials() for one in _of_trial(request, trial)]
+            requests = read_submissions(run)
+            reason = _in_use(run, requests[-1], slurm)
+            of_trials = [one for trial in run.trials() for one in _of_trial(requests, trial)]
         except _UNREADABLE as error:
             kept.append(f"run {run.run_id}: its newest command, or what came of it, cannot be read ({error})")
             continue
@@ -240,11 +240,11 @@ def _starting_points(run: RunFolder) -> Iterator[Path]:
             yield Path(file["path"]).parent
 
 
-def _of_trial(request: Request, trial: TrialFolder) -> Iterator[Leftover]:
-    if trial.seed not in request.seeds or not plan.is_complete(request, trial):
+def _of_trial(requests: Sequence[Request], trial: TrialFolder) -> Iterator[Leftover]:
+    if any(trial.seed not in each.seeds or not plan.is_complete(each, trial) for each in requests):
         return
     of = f"{trial.path.parent.name} seed {trial.seed}"
-    needed = {plan.selected_step(request, trial), request.train.num_steps}
+    needed = {step for each in requests for step in (plan.selected_step(each, trial), each.train.num_steps)}
     for step, folder in trial.checkpoints().items():
         if step not in needed and not folder.path.is_symlink():
             yield Leftover(CHECKPOINTS, folder.path, of, trial)

@@ -416,15 +416,30 @@ def new_submission() -> str:
 
 
 def read_submission(run: RunFolder, submission: str | None = None) -> Request:
-    """The request with this id, or the last one; for the run where it lies now, wherever it was submitted."""
-    for record in reversed(submissions.read(run)):
-        if submission in (None, record.get("id")):
-            if not submissions.is_whole(record):
-                raise UserError(f"{run.submissions}: is damaged; give the command of the run again")
-            config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
-            execution = dataclasses.replace(config.execution, cache_dir=run.path.absolute().parent)
-            files = {name: NamedFile(**file) for name, file in record["files"].items()}
-            rest = files, record["code"], record["id"], Sources(record["run_id"])
-            return Request(config.train, config.assess, execution, record["run_id"], *rest)
-    wanted = f"no submission {submission!r}" if submission else "nothing was submitted"
-    raise UserError(f"{run.path}: {wanted}; start it with python -m seqtrack.tools.train")
+    """The request with this id, or the last one; for the run where it lies now, wherever it was submitted.
+
+    Of a sweep whose points share the run, that of the last of them.
+    """
+    return read_submissions(run, submission)[-1]
+
+
+def read_submissions(run: RunFolder, submission: str | None = None) -> tuple[Request, ...]:
+    """All requests with this id, or with the last one, in the order in which they were recorded: one, but for a sweep
+    that tracks with what it has trained in several ways."""
+    records = submissions.read(run)
+    wanted = submission or (records[-1].get("id") if records else None)
+    found = tuple(_read(run, record) for record in records if record.get("id") == wanted)
+    if not found:
+        what = f"no submission {submission!r}" if submission else "nothing was submitted"
+        raise UserError(f"{run.path}: {what}; start it with python -m seqtrack.tools.train")
+    return found
+
+
+def _read(run: RunFolder, record: Mapping[str, Any]) -> Request:
+    if not submissions.is_whole(record):
+        raise UserError(f"{run.submissions}: is damaged; give the command of the run again")
+    config = configuration.build({**record["train"], **record["assess"], **record["execution"]})
+    execution = dataclasses.replace(config.execution, cache_dir=run.path.absolute().parent)
+    files = {name: NamedFile(**file) for name, file in record["files"].items()}
+    rest = files, record["code"], record["id"], Sources(record["run_id"])
+    return Request(config.train, config.assess, execution, record["run_id"], *rest)

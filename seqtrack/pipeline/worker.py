@@ -8,7 +8,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from seqtrack.errors import SeqtrackError, TrialError, UserError
 from seqtrack.pipeline import plan
@@ -36,7 +36,7 @@ STATES = {DONE: "done", FAILED: "failed", MISTAKE: "failed", BUSY: "superseded",
 
 
 def work(
-    request: Request,
+    requests: Sequence[Request],
     seed: int,
     stage: str = ALL,
     stop: StopFlag | None = None,
@@ -48,14 +48,16 @@ def work(
     Everything it has to say goes to the attempt's ``log.txt`` and its events.
 
     Args:
+        requests: alike in what is trained; the run's own summary is of the last.
         stage: ``train`` or ``assess`` for one of the two only.
         stop: installed before this was called, if it was.
         has_ended: see ``attempts.claim``.
         patience: seconds that what another node has just written may take to show up here.
     """
     stop = stop or StopFlag().install()
+    request = requests[-1]
     trial = request.run.trial(seed)
-    if _is_done(request, trial, stage):
+    if all(_is_done(each, trial, stage) for each in requests):
         return DONE
     attempt = attempts.claim(trial, stage, has_ended)
     if attempt is None:
@@ -65,7 +67,7 @@ def work(
         attempt.event("start", gpu=os.environ.get("CUDA_VISIBLE_DEVICES"), pid=os.getpid(), stage=stage)
         _raise_descriptor_limit()
         try:
-            finished = _carry_on(request, attempt, stage, lambda: stop() or attempt.is_superseded, patience)
+            finished = _carry_on(requests, attempt, stage, lambda: stop() or attempt.is_superseded, patience)
             if finished and stage != TRAIN:
                 # Whoever finishes refreshes the summary: the driver may have gone. Before the attempt ends, so that
                 # a driver that waits for it finds nothing in the making.
@@ -118,15 +120,14 @@ def _is_stuck(trial: TrialFolder) -> bool:
 
 
 def _carry_on(
-    request: Request, attempt: Attempt, stage: str, should_stop: Callable[[], bool], patience: float
+    requests: Sequence[Request], attempt: Attempt, stage: str, should_stop: Callable[[], bool], patience: float
 ) -> bool:
     """Training if it is not finished, then assessment until nothing is missing; False if asked to stop."""
     # Here, so that a worker with nothing to do never waits for torch.
-    from seqtrack.pipeline.assess_trial import Stopped, assess
     from seqtrack.pipeline.observers import TrialObservers
     from seqtrack.pipeline.train_trial import train_trial
 
-    trial = attempt.trial
+    request, trial = requests[-1], attempt.trial
     _fix_code(request)
     attempt.event("imported")  # the seconds since "start" are torch's
     if not plan.is_trained(request, trial):
@@ -139,8 +140,14 @@ def _carry_on(
                     return False
             finally:
                 observers.close()
-    if stage == TRAIN:
-        return True
+    return stage == TRAIN or all(_assess(each, attempt, should_stop) for each in requests)
+
+
+def _assess(request: Request, attempt: Attempt, should_stop: Callable[[], bool]) -> bool:
+    """All that the request wants of a trial that is trained; False if asked to stop."""
+    from seqtrack.pipeline.assess_trial import Stopped, assess
+
+    trial = attempt.trial
     try:
         while missing := plan.missing_assessments(request, trial):
             plan.check_checkpoints(request, trial)

@@ -15,13 +15,13 @@ from seqtrack.tools import cli
 from seqtrack.tools.train import TITLES, add_flags, without_dashes
 
 if TYPE_CHECKING:
-    from seqtrack.cluster.work import Work
     from seqtrack.pipeline.sweep.sweep import Sweep
 
 DESCRIPTION = """Search over hyper-parameters: a grid, points drawn at random, or both, with several seeds each.
 
 Every point is an ordinary run, with the id that train would give it: status, logs, report, compare and reproduce
-work on each. The same command again is the only recovery there is, as for a run."""
+work on each. Points that differ only in tracker_params or eval_preproc share a run, which is trained once. The same
+command again is the only recovery there is, as for a run."""
 
 EPILOG = """example, sweep.yaml:
   name: lr_search              # results are in CACHE_DIR/sweeps/lr_search/
@@ -32,6 +32,7 @@ EPILOG = """example, sweep.yaml:
   grid:
     optimizer: [sgd, adam]
     model_params.template_size: [87, 127]
+    tracker_params.scale_lr: [0.3, 0.59]
   random:
     lr_init: {log_uniform: [1.0e-5, 1.0e-2]}
     optimizer_params.weight_decay: {uniform: [0, 1.0e-3]}
@@ -91,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if dry_run:
         if not work.execution.accept_changes:  # accepting is written down, and this writes nothing
             driver.check_changes(work)
-        _describe(sweep, work, say)
+        _describe(sweep, say)
         return 0
     try:
         if work.execution.detach and not work.execution.slurm:
@@ -131,13 +132,15 @@ def _about_before(sweep: Sweep) -> list[str]:
     return [f"{len(gone)} run(s) of {sweep.folder.name} are no longer points of it, and are kept: {shown}"]
 
 
-def _describe(sweep: Sweep, work: Work, say: Callable[[str], None]) -> None:
+def _describe(sweep: Sweep, say: Callable[[str], None]) -> None:
+    from seqtrack.pipeline import plan
     from seqtrack.pipeline.sweep.table import spelled
-    from seqtrack.runs.paths import TrialKey
 
-    say(f"sweep {sweep.folder.name}: {len(sweep.runs)} runs x {len(sweep.requests[0].seeds)} seeds")
+    trained = len({run.run_id for run in sweep.runs})
+    points = f"{len(sweep.runs)} points of " if trained < len(sweep.runs) else ""
+    say(f"sweep {sweep.folder.name}: {points}{trained} runs x {len(sweep.requests[0].seeds)} seeds")
     for run, request in zip(sweep.runs, sweep.requests, strict=True):
-        left = sum(not work.has_nothing_left(TrialKey(request.run_id, seed)) for seed in request.seeds)
+        left = sum(not plan.has_nothing_left(request, request.run.trial(seed)) for seed in request.seeds)
         values = ", ".join(f"{name}={spelled(value)}" for name, value in run.values.items())
         say(f"  run {run.run_id}: {values}: {f'{left} trials to do' if left else 'complete'}")
 

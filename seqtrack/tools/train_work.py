@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from seqtrack.cluster import slurm_job
     from seqtrack.cluster.work import Work
-    from seqtrack.pipeline.request import read_submission
+    from seqtrack.pipeline.request import read_submissions
     from seqtrack.runs import lookup
     from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
 
@@ -87,13 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _of_work(Work(sweep.requests, sweep.folder), arguments)
     is_folder = folder.is_absolute() or folder.is_dir()
     run = RunFolder(folder) if is_folder else lookup.find(Path(arguments.cache_dir), arguments.run)
-    request = _patiently(lambda: read_submission(run, arguments.submission), patience)
+    requests = _patiently(lambda: read_submissions(run, arguments.submission), patience)
     if of_run:
-        return _of_work(Work.of(request), arguments)
+        return _of_work(Work(requests, run), arguments)
 
     from seqtrack.pipeline import worker
 
-    code = worker.work(request, arguments.seed, arguments.stage, stop, slurm_job.has_ended, patience)
+    code = worker.work(requests, arguments.seed, arguments.stage, stop, slurm_job.has_ended, patience)
     stop.end()
     if code == worker.INTERRUPTED and stop.asks_for_requeue and slurm_job.is_inside():
         slurm_job.requeue()

@@ -15,11 +15,11 @@ from tests.workbench import Result, Workbench, all_events, kill_and_wait, leftov
 
 pytestmark = pytest.mark.slow
 
-LR = "lr_init: [0.01, 0.001{}]"
+LR = "{{lr_init: [0.01, 0.001{}], tracker_params.scale_lr: [0.3, 0.59]}}"
 
 
 def write(bench: Workbench, more: str = "") -> list[str]:
-    (bench.folder / "sweep.yaml").write_text(f"name: lr\ngrid:\n  {LR.format(more)}\n")
+    (bench.folder / "sweep.yaml").write_text(f"name: lr\ngrid: {LR.format(more)}\n")
     return ["sweep.yaml", *bench.flags("--num_steps=10", "--max_parallel=2")]
 
 
@@ -47,9 +47,10 @@ def test_killed_and_repeated_it_gives_the_same_table(
     whole = Workbench(tmp_path / "whole", repository, tars)
     for each in (bench, whole):
         (each.folder / "dataset_cache").symlink_to(finished.folder / "dataset_cache")
-    result = sweep(whole)
+    result = sweep(whole, "--out=sweep.svg")
     assert result.code == 0, result
-    assert "2 of 2 trials completed" in result.out
+    assert "2 of 2 trials completed" in result.out  # for four points
+    assert ">0.59</text>" in (whole.folder / "sweep.svg").read_text()
 
     driver = bench.start("sweep", *write(bench))
     wait_for(
@@ -71,13 +72,15 @@ def test_killed_and_repeated_it_gives_the_same_table(
     assert leftovers(bench.folder) == []
 
     # A changed file: a point more, and one that is none any more; nothing is deleted.
-    (bench.folder / "sweep.yaml").write_text("name: lr\ngrid: {lr_init: [0.001, 0.1]}\n")
+    grid = "{lr_init: [0.001, 0.1], tracker_params.scale_lr: [0.59, 0.7]}"
+    (bench.folder / "sweep.yaml").write_text(f"name: lr\ngrid: {grid}\n")
     result = bench.run("sweep", "sweep.yaml", *bench.flags("--num_steps=10", "--dry_run"))
     assert result.code == 0, result
     first, head, *lines = result.out.splitlines()
     rows = json.loads(folder_of(whole).json.read_text())["rows"]
-    (gone,) = [row for row in rows if row["values"]["lr_init"] == 0.01]
-    assert first == f"1 run(s) of lr are no longer points of it, and are kept: {gone['run_id']}"
-    assert head == "sweep lr: 2 runs x 1 seeds"
-    assert [line.rpartition(": ")[2] for line in lines] == ["complete", "1 trials to do"]
-    assert bench.cache.joinpath(gone["run_id"], "summary.json").exists()
+    (gone,) = {row["run_id"] for row in rows if row["values"]["lr_init"] == 0.01}
+    assert len(rows) == 4
+    assert first == f"1 run(s) of lr are no longer points of it, and are kept: {gone}"
+    assert head == "sweep lr: 4 points of 2 runs x 1 seeds"
+    assert [line.rpartition(": ")[2] for line in lines] == ["complete"] + ["1 trials to do"] * 3
+    assert bench.cache.joinpath(gone, "summary.json").exists()

@@ -11,10 +11,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqtrack.cluster.work import Work
 from seqtrack.errors import UserError
 from seqtrack.pipeline.sweep import definition as definitions
 from seqtrack.pipeline.sweep import space
-from seqtrack.pipeline.sweep.sweep import Sweep, from_definition
+from seqtrack.pipeline.sweep.sweep import Sweep, from_definition, read, record
+from seqtrack.runs.paths import TrialKey
 
 NAMES = st.text("abc_.", min_size=1, max_size=8)
 KINDS = {
@@ -104,8 +106,10 @@ def made(folder: Path, flags: dict[str, Any] | None = None, **changes: Any) -> S
         ({"grid": {"lr_init": [0.1, 0.1]}}, "grid.lr_init: 0.1 is there twice"),
         ({"grid": {"batchsz": [0]}}, "grid.batchsz: expected 1 or more, got 0"),
         ({"grid": {"optimizer": ["admm"]}}, "grid.optimizer: 'admm' is not known; did you mean adam?"),
-        ({"grid": {"num_workers": [1, 2]}}, "grid.num_workers: --num_workers changes nothing that is learned, so"
-         " every point would be the same run; give it in base, or as a flag"),
+        ({"grid": {"num_workers": [1, 2]}}, "grid.num_workers: --num_workers changes nothing that is learned,"
+         " nor how one tracks with it, so every point would be the same run; give it in base, or as a flag"),
+        ({"grid": {"eval_repeats": [1, 3]}}, "grid.eval_repeats: --eval_repeats changes what is measured, so that"
+         " scores of two points could not be compared; give it in base, or as a flag"),
         ({"grid": {"variant": ["a"]}}, "grid.variant: --variant is only a name and changes nothing that is learned;"
          " num_trials repeats"),
         ({"grid": {"optimizer.lr": [1]}}, "grid.optimizer.lr: --optimizer has no parameters inside; sweep optimizer"
@@ -200,3 +204,33 @@ def test_many_points_that_are_the_same_run_are_one_short_line(tmp_path: Path) ->
         f"points {', '.join(map(str, sweep.runs[0].numbers[:8]))}, … (20) are the same run {sweep.runs[0].run_id},"
         " which runs once"
     )
+
+
+def test_points_that_only_track_otherwise_share_their_training(tmp_path: Path) -> None:
+    """The same parameters, spelled out or left at their defaults, are one point."""
+    grid = {"lr_init": [0.1, 0.2], "tracker_params.scale_lr": [0.3, 0.59, 0.7]}
+    sweep = made(tmp_path, {"num_trials": 2, "tracker_params": {"num_scales": 1}}, grid=grid)
+    first, second = dict.fromkeys(run.run_id for run in sweep.runs)
+    assert [run.run_id for run in sweep.runs] == [first] * 3 + [second] * 3
+    assert [run.numbers for run in sweep.runs] == [(0,), (1,), (2,), (3,), (4,), (5,)]
+    params = [request.assess.tracker_params for request in sweep.requests]
+    assert [(p["scale_lr"], p["num_scales"]) for p in params] == [(0.3, 1), (0.59, 1), (0.7, 1)] * 2
+    work = Work(sweep.requests, sweep.folder)
+    assert work.trials == tuple(TrialKey(run, seed) for run in (first, second) for seed in (0, 1))
+    assert [request.assess.tracker_params["scale_lr"] for request in work.summarised] == [0.7, 0.7]
+    questions = [Work(requests, sweep.folder).questions for requests in (sweep.requests[:3], sweep.requests[:2])]
+    assert questions[0][first] == work.questions[first] != questions[1][first]
+    default = made(tmp_path, grid={"tracker_params": [{}, {"num_scales": 3}]})
+    assert [run.numbers for run in default.runs] == [(0, 1)]
+
+
+def test_a_sweep_is_read_back_as_it_was_asked_for(tmp_path: Path) -> None:
+    """The points of one run do not lie side by side."""
+    path = written(tmp_path, random={"tracker_params.scale_lr": {"uniform": [0, 1]}}, points=2)
+    flags = {"cache_dir": tmp_path / "cache", "snapshot": False}
+    sweep = from_definition(definitions.read(path), flags)
+    submission = record(sweep, definitions.read(path))
+    found = read(sweep.folder, submission)
+    assert found.runs == sweep.runs
+    assert [request.assess for request in found.requests] == [request.assess for request in sweep.requests]
+    assert [request.train.lr_init for request in found.requests] == [0.1, 0.2, 0.1, 0.2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,22 @@ def test_a_command_that_was_overtaken_leaves_the_table_to_the_newer_one(tmp_path
     """Its file was edited while it ran, and given again."""
     older, newer = (made(tmp_path, grid={"lr_init": values}) for values in ([0.1], [0.1, 0.2]))
     for sweep in (older, newer):
-        line = {"runs": [{"run_id": run.run_id} for run in sweep.runs]}
+        line = {"runs": [asdict(run) for run in sweep.runs]}
         events.append(sweep.folder.submissions, line)
     tables.write(newer)
     assert len(tables.write(older)["rows"]) == 1
     assert len(json.loads(newer.folder.json.read_text())["rows"]) == 2
+
+
+def test_a_trial_is_done_when_every_point_that_shares_it_has_its_score(tmp_path: Path) -> None:
+    """Two points, one training."""
+    shared = made(tmp_path, {"num_trials": 2}, grid={"tracker_params.scale_lr": [0.3, 0.59]})
+    found = table(shared, [{0: 0.5, 1: 0.5}, {0: 0.75}], {})
+    assert [(row["values"]["tracker_params.scale_lr"], row["mean"]) for row in found["rows"]] == [
+        (0.59, 0.75), (0.3, 0.5),
+    ]  # fmt: skip
+    assert len({row["run_id"] for row in found["rows"]}) == 1
+    assert (found["done"], found["asked"]) == (1, 2)
 
 
 def test_a_plot_has_a_line_for_each_point_and_an_axis_for_each_parameter(sweep: Sweep, tmp_path: Path) -> None:

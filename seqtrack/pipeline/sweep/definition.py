@@ -19,6 +19,8 @@ from seqtrack.schema import EXPONENT, nearest
 
 KEYS = ("name", "seed", "points", "num_trials", "base", "base_config", "grid", "random")
 KINDS = ("uniform", "log_uniform", "int_uniform", "choice")
+# How one tracks with what is learned: points that differ in these alone share one training.
+TRACKING = ("tracker_params", "eval_preproc")
 MAX_POINTS = 10_000
 MAX_NAME = 60
 
@@ -143,15 +145,20 @@ def _check_names(grid: Mapping[str, Any], random: Mapping[str, Any]) -> None:
                 raise UserError(f"{where}: it lies inside of {other_where}, which is swept as a whole; leave one out")
 
 
-def _check_learned(where: str, name: str) -> None:
-    """Only what is learned makes another run."""
+def _check_name(where: str, name: str) -> None:
+    """Only what is learned, or how one tracks with it, is to be found by its score."""
     root, dot, _ = name.partition(".")
     if root not in FIELDS:
-        raise UserError(f"{where}: no such flag; {nearest(root, _learned())}")
-    if root not in _learned():
+        raise UserError(f"{where}: no such flag; {nearest(root, _swept())}")
+    if FIELDS[root].metadata["keyed"] and root not in TRACKING:
         raise UserError(
-            f"{where}: --{root} changes nothing that is learned, so every point would be the same run;"
-            " give it in base, or as a flag"
+            f"{where}: --{root} changes what is measured, so that scores of two points could not be compared; give it"
+            " in base, or as a flag"
+        )
+    if root not in _swept():
+        raise UserError(
+            f"{where}: --{root} changes nothing that is learned, nor how one tracks with it, so every point would be"
+            " the same run; give it in base, or as a flag"
         )
     if root == "variant":
         raise UserError(f"{where}: --variant is only a name and changes nothing that is learned; num_trials repeats")
@@ -159,12 +166,12 @@ def _check_learned(where: str, name: str) -> None:
         raise UserError(f"{where}: --{root} has no parameters inside; sweep {root} itself")
 
 
-def _learned() -> list[str]:
-    return list(TrainConfig.__dataclass_fields__)
+def _swept() -> list[str]:
+    return [*TrainConfig.__dataclass_fields__, *TRACKING]
 
 
 def _values(where: str, name: str, values: Any) -> tuple[Any, ...]:
-    _check_learned(where, name)
+    _check_name(where, name)
     if not isinstance(values, list) or not values:
         inside = next(iter(values), None) if isinstance(values, dict) else None
         hint = "" if inside is None else f"; to sweep what is inside of it, write {name}.{inside}: […]"
@@ -184,7 +191,7 @@ def _number(value: Any) -> Any:
 
 
 def _distribution(where: str, name: str, spec: Any) -> Distribution:
-    _check_learned(where, name)
+    _check_name(where, name)
     if not isinstance(spec, dict) or len(spec) != 1:
         such = f"{{choice: {spec}}}" if isinstance(spec, list) and spec else "{uniform: [0, 1]}"
         raise UserError(f"{where}: expected one of {', '.join(KINDS)}, such as {such}, got {spec!r}")

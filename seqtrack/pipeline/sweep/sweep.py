@@ -1,14 +1,14 @@
 """A sweep: its points as requests, and its record on disk.
 
-Every point is an ordinary run. The sweep has a folder with a line for each command (``submissions.jsonl``), and each
-of its runs a mark that leads back to it.
+Every point is an ordinary run, or one way to track with what a run has learned. The sweep has a folder with a line
+for each command (``submissions.jsonl``), and each of its runs a mark that leads back to it.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from seqtrack import config as configuration
 from seqtrack.config import FIELDS
 from seqtrack.errors import UserError
-from seqtrack.pipeline.request import Request, new_submission, read_submission, resolve, submit
+from seqtrack.pipeline.request import Request, new_submission, read_submissions, resolve, submit
 from seqtrack.pipeline.sources import Sources
 from seqtrack.pipeline.sweep.definition import Definition, put
 from seqtrack.pipeline.sweep.space import Axis, Point
@@ -30,7 +30,7 @@ WRITERS = 8
 
 @dataclass(frozen=True)
 class SweptRun:
-    """``numbers``: of the points that come out as this run; ``values``: of the first of them."""
+    """``numbers``: of the points that are this run, tracking in this way; ``values``: of the first of them."""
 
     run_id: str
     numbers: tuple[int, ...]
@@ -39,7 +39,7 @@ class SweptRun:
 
 @dataclass(frozen=True)
 class Sweep:
-    """``requests``: of the ``runs``, in the same order."""
+    """``requests``: of the ``runs``, in the same order. Those of one run are trained once."""
 
     folder: SweepFolder
     axes: tuple[Axis, ...]
@@ -79,14 +79,15 @@ def from_definition(definition: Definition, flags: Mapping[str, Any]) -> Sweep:
     values.update(flags)
     configuration.build(values)  # what is wrong without any point is no point's fault
     sources = Sources(f"sweep-{definition.name}")
-    numbers: dict[str, list[int]] = {}
-    first: dict[str, tuple[Point, Request]] = {}
+    same: dict[tuple[str, str], list[tuple[Point, Request]]] = {}
     for point in definition.points:
         request = _request(definition, values, point, sources)
-        numbers.setdefault(request.run_id, []).append(point.number)
-        first.setdefault(request.run_id, (point, request))
-    requests = tuple(request for _, request in first.values())
-    runs = tuple(SweptRun(run_id, tuple(numbers[run_id]), point.values) for run_id, (point, _) in first.items())
+        same.setdefault((request.run_id, request.assessment_key), []).append((point, request))
+    requests = tuple(found[0][1] for found in same.values())
+    runs = tuple(
+        SweptRun(run_id, tuple(point.number for point, _ in found), found[0][0].values)
+        for (run_id, _), found in same.items()
+    )
     folder = SweepFolder(requests[0].execution.cache_dir / SWEEPS / definition.name)
     return Sweep(folder, tuple(definition.axes), runs, requests)
 
@@ -126,12 +127,17 @@ def record(sweep: Sweep, definition: Definition) -> str:
     """
     submission = new_submission()
 
-    def record_run(request: Request) -> None:
-        request.run.sweep_marks.mkdir(parents=True, exist_ok=True)
-        (request.run.sweep_marks / sweep.folder.name).touch()
-        submit(request, submission, sweep.folder.name)
+    def record_run(requests: Sequence[Request]) -> None:
+        run = requests[0].run
+        run.sweep_marks.mkdir(parents=True, exist_ok=True)
+        (run.sweep_marks / sweep.folder.name).touch()
+        for request in requests:  # in this order: ``read`` relies on it
+            submit(request, submission, sweep.folder.name)
 
-    first, *others = sweep.requests
+    by_run: dict[str, list[Request]] = {}
+    for request in sweep.requests:
+        by_run.setdefault(request.run_id, []).append(request)
+    first, *others = by_run.values()
     record_run(first)  # which asks for the code that all of them share
     # Side by side: nearly all of it is waiting for the disk to flush.
     with ThreadPoolExecutor(WRITERS) as pool:
@@ -157,22 +163,24 @@ def read(folder: SweepFolder, submission: str | None = None) -> Sweep:
         if submission in (None, line["id"]):
             axes = tuple(Axis(a["name"], a["scale"], tuple(a["values"])) for a in line["axes"])
             runs = tuple(SweptRun(r["run_id"], tuple(r["numbers"]), r["values"]) for r in line["runs"])
-            requests = tuple(read_submission(folder.run(run.run_id), line["id"]) for run in runs)
-            return Sweep(folder, axes, runs, requests)
+            of_run = {run.run_id: iter(read_submissions(folder.run(run.run_id), line["id"])) for run in runs}
+            return Sweep(folder, axes, runs, tuple(next(of_run[run.run_id]) for run in runs))
     raise UserError(f"{folder.path}: nothing was submitted; start it with python -m seqtrack.tools.sweep")
 
 
 def is_asked_for(sweep: Sweep) -> bool:
     """Whether no command has asked for other points under this name since."""
     last = events.read_last(sweep.folder.submissions)
-    return last is None or [run["run_id"] for run in last["runs"]] == [run.run_id for run in sweep.runs]
+    points = [(run.run_id, dict(run.values)) for run in sweep.runs]
+    return last is None or [(run["run_id"], run["values"]) for run in last["runs"]] == points
 
 
 def no_longer(sweep: Sweep) -> list[str]:
     """Runs that were points when the sweep was asked for last, and are none now."""
     line = events.read(sweep.folder.submissions)[-1:]
     now = {run.run_id for run in sweep.runs}
-    return [run["run_id"] for last in line for run in last["runs"] if run["run_id"] not in now]
+    before = dict.fromkeys(run["run_id"] for last in line for run in last["runs"])
+    return [run_id for run_id in before if run_id not in now]
 
 
 def sweeps_of(run: RunFolder) -> Iterator[Sweep]:

@@ -76,10 +76,18 @@ def table(sweep: Sweep, found: list[dict[int, float]], failures: Mapping[TrialKe
         "seeds": list(first.seeds),
         "axes": [{"name": axis.name, "scale": axis.scale, "values": list(axis.values)} for axis in sweep.axes],
         "rows": rows,
-        "done": sum(map(len, found)),
-        "asked": len(first.seeds) * len(found),
+        "done": _done(sweep, found),
+        "asked": len(first.seeds) * len({run.run_id for run in sweep.runs}),
         "notes": [*sweep.same, *_reasons(failures)],
     }
+
+
+def _done(sweep: Sweep, found: list[dict[int, float]]) -> int:
+    """How many trials have the score of every point that shares them."""
+    done: dict[str, set[int]] = {}
+    for run, scores in zip(sweep.runs, found, strict=True):
+        done[run.run_id] = done.get(run.run_id, set(scores)) & set(scores)
+    return sum(map(len, done.values()))
 
 
 def _reasons(failures: Mapping[TrialKey, str]) -> list[str]:
