@@ -435,7 +435,7 @@ def read_submissions(run: RunFolder, submission: str | None = None) -> tuple[Req
     return found
 
 
-def _read(run: RunFolder, record: Mapping[str, Any]) -> Request:
+def _read(run: RunFolder, record: dict[str, Any]) -> Request:
     if not submissions.is_whole(record):
         raise UserError(f"{run.submissions}: is damaged; give the command of the run again")
     config = configuration.build({**record["train"], **record["assess"], **record["execution"]})

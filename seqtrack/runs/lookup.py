@@ -35,7 +35,8 @@ def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
         return runs[-1]
     found = [run for run in runs if text in names(run)] or [r for r in runs if r.run_id.startswith(text)]
     if not found and "/" not in text and (sweep := SweepFolder(cache_dir / SWEEPS / text)).submissions.is_file():
-        points = [run["run_id"] for run in (events.read_last(sweep.submissions) or {"runs": []})["runs"]]
+        last = events.read_last(sweep.submissions) or {"runs": []}
+        points = list(dict.fromkeys(run["run_id"] for run in last["runs"]))
         some = ", ".join(points[:SHOWN]) + (", …" if len(points) > SHOWN else "")
         raise UserError(f"{flag}: {text} is a sweep; give one of its runs, {some}; its table is {sweep.csv}")
     if not found:

@@ -164,7 +164,10 @@ def read(folder: SweepFolder, submission: str | None = None) -> Sweep:
             axes = tuple(Axis(a["name"], a["scale"], tuple(a["values"])) for a in line["axes"])
             runs = tuple(SweptRun(r["run_id"], tuple(r["numbers"]), r["values"]) for r in line["runs"])
             of_run = {run.run_id: iter(read_submissions(folder.run(run.run_id), line["id"])) for run in runs}
-            return Sweep(folder, axes, runs, tuple(next(of_run[run.run_id]) for run in runs))
+            found = [request for run in runs for request in [next(of_run[run.run_id], None)] if request is not None]
+            if len(found) < len(runs):
+                raise UserError(f"{folder.path}: what its runs were asked for is damaged; give the command again")
+            return Sweep(folder, axes, runs, tuple(found))
     raise UserError(f"{folder.path}: nothing was submitted; start it with python -m seqtrack.tools.sweep")
 
 
