@@ -58,6 +58,12 @@ class Later:
         kinds = {(metric, len(one.per_sequence)) for of_one in self.scores.values() for metric, one in of_one.items()}
         return all(len(of_one) == len(kinds) for of_one in self.scores.values()) and len({n for _, n in kinds}) == 1
 
+    def name(self, plain: str) -> str:
+        """Its eval id, with what differs behind it; ``plain``: the convention that needs no mention."""
+        convention = "" if self.convention == plain else self.convention
+        what = ", ".join(filter(None, (convention, self.differing)))
+        return f"{self.eval_id} ({what})" if what else self.eval_id
+
     def note(self, name: str) -> str:
         """What a reader of its scores should know."""
         note = f"{name}: assessed later by seqtrack assess (or by an earlier command), not in the run's summary"
@@ -78,15 +84,33 @@ def named_later(runs: Sequence[RunFrames]) -> tuple[dict[str, Later], ...]:
     for one in (one for of_run in (*own, *found) for one in of_run):
         plain.setdefault(one.eval_id, one.convention)
 
-    def name_of(one: Later) -> str:
-        convention = "" if plain[one.eval_id] == one.convention else one.convention
-        what = ", ".join(filter(None, (convention, one.differing)))
-        return f"{one.eval_id} ({what})" if what else one.eval_id
-
-    named = tuple({name_of(one): one for one in of_run} for of_run in found)
+    named = tuple({one.name(plain[one.eval_id]): one for one in of_run} for of_run in found)
     for mine, of_run in zip(own, named, strict=True):
-        of_run.update({name_of(one): one for one in mine if one.eval_id in of_run})
+        of_run.update({one.name(plain[one.eval_id]): one for one in mine if one.eval_id in of_run})
     return named
+
+
+def all_ways(run: RunFrames) -> dict[str, list[Assessed]]:
+    """Every finished assessment, at whatever step and of trials that are not complete too, by the names that eval
+    sets have in a report of this run. What the newest command asks for has its eval id."""
+    ways: dict[str, list[Assessed]] = {}
+    for item in run.assessments:
+        ways.setdefault(item.eval_id, []).append(item)
+    (later,) = named_later([run])
+    names = {(one.eval_id, one.key): name for name, one in later.items() if not one.is_own}
+    own = _keyed(run.assess)
+    known = {item.path for item in run.assessments}
+    others: dict[tuple[str, str], list[Assessed]] = {}
+    for item in run.everything.assessments:
+        if item.path not in known:
+            others.setdefault((item.eval_id, item.key), []).append(item)
+    for (eval_id, key), items in others.items():
+        one = _described(run.everything, eval_id, {item.seed: item for item in items}, own)
+        # By whose rules it was scored makes no other tracks.
+        name = names.get((eval_id, key)) or one.name(one.convention)
+        if name not in ways:
+            ways[name] = items
+    return dict(sorted(ways.items()))
 
 
 def with_later(run: RunFrames, later: Mapping[str, Later]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ formats (each seed is a tracker of its own, NAME_seed0, …):
   vot           {out}/{dataset}/NAME_seed0/baseline/{seq}/{seq}_001.txt with codes; of one pass longterm/ or
                 unsupervised/
 
+A set that was assessed in several ways is exported as the newest command has it; of another way give the name that
+it has in a report: --eval_set "otb_100-full (eval_tre_num 3)".
 Coordinates are the benchmark's own (OTB counts pixels from 1), with all digits, so that scores agree: check with
 seqtrack score. What is there already stays as it is if it is the same.
 
@@ -47,7 +49,7 @@ def build_parser() -> Parser:
     add("--format", required=True, choices=_FORMATS, help="whose layout")
     add("--seed", type=int, nargs="+", metavar="K", help="trials [all]")
     add("--step", type=int, metavar="N", help="checkpoint [the one that each trial is reported at]")
-    add("--eval_set", nargs="+", metavar="ID", help="such as otb_100-full [all that are assessed]")
+    add("--eval_set", nargs="+", default=[], metavar="SET", help="only these: otb_100 or otb_100-full [every one]")
     add("--out", type=Path, default=Path("results"), metavar="PATH", help="folder to write to [results]")
     add("--name", help="what the tracker is called [the run's name, or its id]")
     add("--zip", action="store_true", help="one zip per tracker instead of a folder, as servers take it")
@@ -64,9 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = frames.name or frames.run_id if args.name is None else args.name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
         raise UserError(f"--name: {name!r}: expected letters, digits, '_', '.', '-', '+'")
+    sets = _chosen_sets(frames, args.eval_set, args.format)
     exports = [
         export(args.format, frames.dataset_name(item.eval_id), item.sampler, _from_the_start(item), name, item.seed)
-        for item in _chosen(frames, args.eval_set or _fitting(frames, args.format), args.seed, args.step)
+        for item in _chosen(frames, sets, args.seed, args.step)
     ]
     for one in _joined(exports):
         try:
@@ -77,13 +80,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _fitting(frames: RunFrames, format: str) -> list[str]:
-    """The eval sets that the format has a place for; says which it has none for."""
+def _chosen_sets(frames: RunFrames, wanted: Sequence[str], format: str) -> dict[str, list[Assessed]]:
+    """The finished assessments meant, by name of the eval set. UserError that names what there is."""
+    from seqtrack.assessment.protocols import dataset_of
+    from seqtrack.reporting.later import all_ways
+
+    there = all_ways(frames)
+    if not there:
+        raise UserError(f"run {frames.run_id} has no finished assessment; see seqtrack status {frames.run_id}")
+    ids = {name: items[0].eval_id for name, items in there.items()}
+    names: list[str] = []
+    if not wanted:
+        names = _fitting(frames, there, dict.fromkeys(_one_way(ids, eval_id) for eval_id in ids.values()), format)
+    for name in wanted:
+        of_dataset = {_one_way(ids, eval_id): None for eval_id in ids.values() if dataset_of(eval_id) == name}
+        if name in there:
+            names.append(name)
+        elif name in ids.values():
+            names.append(_one_way(ids, name))
+        elif of_dataset:
+            names += _fitting(frames, there, of_dataset, format)
+        else:
+            raise UserError(
+                f"--eval_set: run {frames.run_id} has no results of {name!r}; {nearest(name, there)}"
+                f" (there are {', '.join(there)})"
+            )
+    return {name: there[name] for name in sorted(names)}
+
+
+def _one_way(ids: Mapping[str, str], eval_id: str) -> str:
+    """Of the names of an eval set that of the newest command, or the only one. ids: eval ids by name."""
+    ways = [name for name in ids if ids[name] == eval_id]
+    if eval_id in ways or len(ways) == 1:
+        return eval_id if eval_id in ways else ways[0]
+    raise UserError(f"--eval_set: {eval_id} was assessed in {len(ways)} ways; give one by name: {', '.join(ways)}")
+
+
+def _fitting(frames: RunFrames, there: Mapping[str, list[Assessed]], names: Iterable[str], format: str) -> list[str]:
+    """Those that the format has a place for; says which it has none for."""
     from seqtrack.assessment.exchange.writing import takes
 
-    there = {item.eval_id: item.sampler for item in frames.assessments}
-    fitting = [eval_id for eval_id, sampler in there.items() if takes(format, sampler)]
-    others = ", ".join(sorted(there.keys() - set(fitting)))
+    fitting = [name for name in names if takes(format, there[name][0].sampler)]
+    others = ", ".join(sorted(set(names) - set(fitting)))
     if others and not fitting:
         raise UserError(
             f"--format {format}: run {frames.run_id} has only {others}; it takes whole sequences"
@@ -94,41 +132,35 @@ def _fitting(frames: RunFrames, format: str) -> list[str]:
     return fitting
 
 
-def _chosen(frames: RunFrames, eval_sets: list[str], seeds: list[int] | None, step: int | None) -> list[Assessed]:
-    """The finished assessments meant. UserError that names what there is."""
-    there = sorted({item.eval_id for item in frames.assessments})
-    if not there:
-        raise UserError(f"run {frames.run_id} has no finished assessment; see seqtrack status {frames.run_id}")
-    for eval_id in eval_sets:
-        if eval_id not in there:
-            raise UserError(
-                f"--eval_set: run {frames.run_id} has no results of {eval_id!r}; {nearest(eval_id, there)}"
-                f" (there are {', '.join(there)})"
-            )
-    known = sorted({item.seed for item in frames.assessments})
+def _chosen(
+    frames: RunFrames, sets: Mapping[str, list[Assessed]], seeds: list[int] | None, step: int | None
+) -> list[Assessed]:
+    """Of each set and trial the assessment meant. UserError that names what there is."""
+    known = sorted({item.seed for items in sets.values() for item in items})
     for seed in seeds or ():
         if seed not in known:
             raise UserError(
                 f"--seed: run {frames.run_id} has no results of seed {seed}; there are {', '.join(map(str, known))}"
             )
-    pairs = {(item.eval_id, item.seed) for item in frames.assessments}
     return [
-        _at_step(frames, eval_id, seed, step)
-        for eval_id, seed in sorted(pairs)
-        if eval_id in eval_sets and seed in (seeds or known)
+        _at_step(frames, name, [item for item in items if item.seed == seed], step)
+        for name, items in sets.items()
+        for seed in sorted({item.seed for item in items})
+        if seed in (seeds or known)
     ]
 
 
-def _at_step(frames: RunFrames, eval_id: str, seed: int, step: int | None) -> Assessed:
+def _at_step(frames: RunFrames, name: str, mine: list[Assessed], step: int | None) -> Assessed:
+    """mine: one trial's on one eval set."""
+    seed = mine[0].seed
     wanted = frames.selected_steps.get(seed) if step is None else step
-    mine = [item for item in frames.assessments if (item.eval_id, item.seed) == (eval_id, seed)]
     found = next((item for item in mine if item.step == wanted), None)
     if found is None:
         steps = ", ".join(str(item.step) for item in mine)
         if step is not None:
-            raise UserError(f"--step {step}: seed {seed} has no {eval_id} there; there are {steps}")
+            raise UserError(f"--step {step}: seed {seed} has no {name} there; there are {steps}")
         what = "its trial is not complete, so no step is selected" if wanted is None else f"not at step {wanted}"
-        raise UserError(f"--step: seed {seed} has {eval_id} at step {steps}; {what}: give --step")
+        raise UserError(f"--step: seed {seed} has {name} at step {steps}; {what}: give --step")
     return found
 
 

@@ -122,6 +122,35 @@ def test_a_set_that_was_assessed_later_is_known_by_what_its_assessment_recorded(
     assert np.array_equal(written[3], box + np.array([1, 1, 0, 0]))
 
 
+def test_what_an_earlier_command_measured_in_another_way_is_found_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``assess`` of two sets, then of one of them with other settings: the newest is what an eval id means."""
+    run = madeup.write_run(tmp_path / "cache", seeds=1, steps=(10,), eval_sets={"tlp": 2, "trackingnet_test": 2})
+    again = madeup.write_run(tmp_path / "cache", seeds=1, steps=(10,), eval_sets={"tlp": 2}, eval_repeats=2)
+    assert again.path == run.path
+
+    def exported(*words: str) -> tuple[list[str], str]:
+        command = ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out", "--name=own", *words]
+        code = cli.run(main, command)
+        out, err = capsys.readouterr()
+        assert (code == 0) == (not err)
+        return [line.removeprefix(f"{tmp_path}/out/") for line in out.splitlines()], err
+
+    for name in ("trackingnet_test-full", "trackingnet_test", "trackingnet_test-full (eval_repeats as by default)"):
+        folders, _ = exported("--eval_set", name)
+        assert [folder.partition(" ")[0] for folder in folders] == ["trackingnet_test/own_seed0"]
+    assert exported()[0] == ["tlp/own_seed0", "trackingnet_test/own_seed0 (was there)"]
+    assert exported("--eval_set", "tlp")[0] == ["tlp/own_seed0 (was there)"]
+    assert exported("--eval_set", "tlp-full (eval_repeats as by default)", "--out", f"{tmp_path}/first")[0] == [
+        f"{tmp_path}/first/tlp/own_seed0"
+    ]
+    assert exported("--eval_set", "tlp-ful")[1] == (
+        f"error: --eval_set: run {run.run_id} has no results of 'tlp-ful'; did you mean tlp-full? (there are"
+        " tlp-full, tlp-full (eval_repeats as by default), trackingnet_test-full (eval_repeats as by default))\n"
+    )
+
+
 def test_a_run_that_is_not_assessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = madeup.write_run(tmp_path, seeds=1, steps=(10,), eval_sets={"otb_50": 1}, unfinished=[0])
     assert cli.run(main, ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out"]) == 2
