@@ -25,10 +25,10 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Every ``python -m seqtrack.tools.X …`` of the page, as words."""
+    """Every ``seqtrack X …`` of the page, as words."""
     text = "\n".join(blocks(page, "sh") + blocks(page, "bash")).replace("\\\n", " ")
-    found = [shlex.split(line) for line in text.splitlines() if line.startswith("python -m seqtrack.tools.")]
-    return [words for words in found if "…" not in words]
+    found = [shlex.split(line) for line in text.splitlines() if line.startswith("seqtrack ")]
+    return [words for words in found if not {"…", "|"} & {*words}]
 
 
 EXECUTED = [page for page in PAGES if blocks(page, "bash")]
@@ -36,10 +36,14 @@ EXECUTED = [page for page in PAGES if blocks(page, "bash")]
 
 @pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.name)
 def test_the_page_works_as_typed(page: Path, tmp_path: Path) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "seqtrack").write_text(f"#!{sys.executable}\nfrom seqtrack.tools.main import console\nconsole()\n")
+    (programs / "seqtrack").chmod(0o755)
     script = "set -euo pipefail\n" + "\n".join(blocks(page, "bash"))
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(REPOSITORY),
         "HOME": str(tmp_path),
     }
@@ -61,8 +65,8 @@ def test_the_page_works_as_typed(page: Path, tmp_path: Path) -> None:
     ids=lambda value: value.name if isinstance(value, Path) else None,
 )
 def test_every_command_on_the_page_can_be_read(page: Path, words: list[str]) -> None:
-    module, arguments = words[2], words[3:]
-    if module == "seqtrack.tools.train":
+    verb, arguments = words[1], words[2:]
+    if verb == "train":
         known = vars(build_parser().parse_args(arguments))
         known.pop("config", None)  # the file is made by the page itself
         switches = {known.pop("dry_run", None), known.pop("print_config", None)}
@@ -70,7 +74,7 @@ def test_every_command_on_the_page_can_be_read(page: Path, words: list[str]) -> 
             read_config(known)
         assert switches <= {None, True}
     else:
-        assert importlib.import_module(module).build_parser().parse_args(arguments)
+        assert importlib.import_module(f"seqtrack.tools.{verb}").build_parser().parse_args(arguments)
 
 
 def test_links_between_pages_lead_somewhere() -> None:
