@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import itertools
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -75,6 +75,7 @@ class Column:
         self._tail = (width,) if width else ()
         self._row_bytes = self.dtype.itemsize * (width or 1)
         self._spool = spool
+        self._full = spool is None
         self._blocks: list[tuple[int, int]] = []
         self._pending = bytearray()
         self._bytes = 0
@@ -86,9 +87,13 @@ class Column:
         """Rows as they lie in memory."""
         self._pending += data
         self._bytes += len(data)
-        if self._spool is not None and len(self._pending) >= _SPOOL_BYTES:
-            self._blocks.append((self._spool.append(bytes(self._pending)), len(self._pending)))
-            self._pending.clear()
+        if self._spool is not None and not self._full and len(self._pending) >= _SPOOL_BYTES:
+            try:
+                self._blocks.append((self._spool.append(bytes(self._pending)), len(self._pending)))
+            except OSError:
+                self._full = True  # a full disk costs memory; whoever must write there will say so
+            else:
+                self._pending.clear()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -101,6 +106,16 @@ class Column:
                 yield self._spool.read(place, size)
         yield bytes(self._pending)
 
+    def array(self) -> Array:
+        """All of it in memory; nothing can be appended while that is in use."""
+        data = b"".join(self.blocks()) if self._blocks else self._pending
+        return np.frombuffer(data, self.dtype).reshape(self.shape)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Its numbers, row by row."""
+        for block in self.blocks():
+            yield from np.frombuffer(block, self.dtype).tolist()
+
 
 class Pieces:
     """Arrays that are there already, joined along their first axis; read like a column."""
@@ -109,6 +124,9 @@ class Pieces:
         self.dtype = pieces[0].dtype
         self.shape: tuple[int, ...] = (sum(len(piece) for piece in pieces), *pieces[0].shape[1:])
         self._pieces = pieces
+
+    def array(self) -> Array:
+        return self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces)
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         for piece in self._pieces:
@@ -128,9 +146,18 @@ class TextColumns:
         self._end = 0
         self.offsets.append([0])
 
-    def append(self, texts: Iterable[str]) -> None:
-        for text in texts:
-            encoded = encode(text)
-            self._end += len(encoded)
-            self.data.append_bytes(encoded)
-            self.offsets.append_bytes(self._end.to_bytes(8, sys.byteorder))
+    def append(self, texts: Iterable[str]) -> list[bytes]:
+        """Returns them as they are kept."""
+        encoded = [encode(text) for text in texts]
+        ends = np.cumsum([self._end, *map(len, encoded)])[1:]
+        self.data.append_bytes(b"".join(encoded))
+        self.offsets.append(ends)
+        self._end += sum(map(len, encoded))
+        return encoded
+
+    def __iter__(self) -> Iterator[str]:
+        blocks, held, base = self.data.blocks(), b"", 0
+        for begin, end in itertools.pairwise(self.offsets):
+            while base + len(held) < end:
+                held, base = held[begin - base :] + bytes(next(blocks)), begin
+            yield held[begin - base : end - base].decode("utf-8", "surrogateescape")

@@ -2,6 +2,7 @@
 
     files.py      plain files
     archive.py    a tar or a zip, read in place
+    members.py    what an archive was found to hold, spooled to disk while it is listed
     table.py      where the members of an archive lie; made once per archive, kept in the cache of indexes
     recordset.py, cropset.py, tfdsset.py    ArrayRecord files, crop-and-pickle sets, TFDS builders
     backends.py   which of them serves a data set, and what is staged first (staging.py)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import zlib
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from seqtrack.data.arrays.arrayfile import write_arrays
-from seqtrack.data.storage.table import MemberTable, known_table, table_arrays, table_path
-from seqtrack.data.storage.tarscan import Members, scan_tar, tar_digest
+from seqtrack.data.arrays.columns import Spool, column_of
+from seqtrack.data.storage.members import Members
+from seqtrack.data.storage.table import MemberTable, known_table, table_arrays, table_columns, table_path
+from seqtrack.data.storage.tarscan import scan_tar, tar_digest
 from seqtrack.data.storage.zipscan import is_zip, scan_zip
 from seqtrack.errors import DataError, UserError
 
@@ -92,10 +95,12 @@ class ArchiveFrames:
             self.close()
 
 
-def scan_archive(archive: Path, folder: str, *, shown: Path | None = None, prefetch: bool = False) -> Members:
+def scan_archive(
+    archive: Path, folder: str, *, shown: Path | None = None, prefetch: bool = False, spool: Spool | None = None
+) -> Members:
     """``scan_tar`` or ``scan_zip``, as the file's name or first bytes say."""
     scan = scan_zip if is_zip(archive) else scan_tar
-    return scan(archive, folder, shown=shown, prefetch=prefetch)
+    return scan(archive, folder, shown=shown, prefetch=prefetch, spool=spool)
 
 
 def open_archive(
@@ -125,14 +130,26 @@ def open_archive(
     path = table_path(cache_dir, folder or archive.stem, digest) if cache_dir is not None else None
     table = known_table(path, size) if path is not None else None
     if table is None:
-        arrays, meta = table_arrays(scan_archive(archive, folder, shown=shown))
-        table = MemberTable(arrays, meta)
-        if path is not None:
-            try:
-                write_arrays(path, {name: [array] for name, array in arrays.items()}, meta)
-            except (OSError, UserError):
-                path = None  # a read-only cache costs a scan per process, nothing else
+        table, path = _made_table(archive, folder, path, size, shown)
     return ArchiveFrames(archive, folder, table, digest, path, mapped)
+
+
+def _made_table(
+    archive: Path, folder: str, path: Path | None, size: int, shown: Path | None
+) -> tuple[MemberTable, Path | None]:
+    """A new table, and where it is kept. Mapped from there, it takes no memory that the system cannot take back."""
+    if path is None:
+        return MemberTable(*table_arrays(scan_archive(archive, folder, shown=shown))), None
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(Spool(path.parent)) as spool:
+        columns, meta = table_columns(scan_archive(archive, folder, shown=shown, spool=spool))
+        with contextlib.suppress(OSError, UserError):
+            write_arrays(path, columns, meta)
+            if (table := known_table(path, size)) is not None:
+                return table, path
+        # A cache that cannot be written costs a scan per process, nothing else.
+        return MemberTable({name: column_of(column).array() for name, column in columns.items()}, meta), None
 
 
 def _reopen(archive: Path, folder: str, digest: str, table_file: Path | None, mapped: bool) -> ArchiveFrames:

@@ -14,6 +14,7 @@ from seqtrack.data.arrays.arrayfile import open_arrays, write_arrays
 from seqtrack.data.formats import Listing
 from seqtrack.data.storage import MemberTable, table_arrays
 from seqtrack.data.storage.builders import open_builder
+from seqtrack.data.storage.members import Members
 from seqtrack.data.storage.records import (
     INFO,
     Example,
@@ -24,8 +25,8 @@ from seqtrack.data.storage.records import (
     write_info,
     write_shard,
 )
-from seqtrack.data.storage.tarscan import Members, tar_digest
-from seqtrack.data.storage.trees import DirectoryTree, Seen, is_hidden, listings, size_and_time
+from seqtrack.data.storage.tarscan import tar_digest
+from seqtrack.data.storage.trees import DirectoryTree, Seen, is_hidden, list_table, size_and_time
 from seqtrack.errors import DataError
 
 MEMBERS = "seqtrack-members.h5"
@@ -86,7 +87,6 @@ class RecordTree(DirectoryTree):
     def __init__(self, root: Path, name: str) -> None:
         super().__init__(root, name)
         self._frames: RecordFrames | None = None
-        self._listed: dict[str, Listing] | None = None
 
     def _opened(self) -> RecordFrames:
         if self._frames is None:
@@ -97,9 +97,7 @@ class RecordTree(DirectoryTree):
         return [name for name in self._opened().table.names() if not is_hidden(name)]
 
     def list(self, folder: str = "") -> Listing:
-        if self._listed is None:
-            self._listed = listings(self.files())
-        return self._listed.get(folder, Listing([], []))
+        return list_table(self._opened().table, folder)
 
     def read(self, name: str) -> bytes:
         return self._opened().read(name)
@@ -124,17 +122,15 @@ def write_records(
 
     def shard() -> Iterator[Example]:
         size = 0
-        while len(members.names) < len(names) and size < _SHARD_BYTES:
-            file = names[len(members.names)]
+        while len(members) < len(names) and size < _SHARD_BYTES:
+            file = names[len(members)]
             data = read(file)
-            members.offsets.append(len(members.names))
-            members.names.append(file)
-            members.sizes.append(len(data))
+            members.add(file, len(members), len(data))
             yield {"name": [file.encode("utf-8", "surrogateescape")], "data": [data]}
             size += len(data)
             on_bytes(len(data))
 
-    while len(members.names) < len(names):
+    while len(members) < len(names):
         shards.append(write_shard(folder / shard_name(name, _SPLIT, len(shards)), shard()))
     arrays, meta = table_arrays(members)
     write_arrays(folder / MEMBERS, {key: [array] for key, array in arrays.items()}, meta)

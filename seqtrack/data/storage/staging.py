@@ -231,7 +231,7 @@ def _all_there(place: _Place, source: _Archive) -> bool:
     if place.whole:
         return place.copy.stat().st_size == source.size and tar_digest(place.copy) == source.digest()
     members = scan_archive(source.path, source.folder)
-    last = dict(zip(members.names, members.file_sizes(), strict=True))
+    last = {name: length if length >= 0 else size for name, _, size, length in members}
     try:
         return all((place.copy / file).stat().st_size == size for file, size in last.items())
     except OSError:
@@ -267,7 +267,7 @@ def _make(place: _Place, source: _Archive, name: str, lock: int, on_message: Say
     else:
         members = scan_archive(source.path, source.folder, prefetch=True)
         needed = members.space()
-        what = f"{len(members.names):,} files, {gigabytes(sum(members.file_sizes()))}"
+        what = f"{len(members):,} files, {gigabytes(sum(members.file_sizes()))}"
     digest = source.digest()
     _make_room(place, source.path, needed, on_message)
     on_message(f"{name}: staging {source.path} ({what}) to {place.copy}")

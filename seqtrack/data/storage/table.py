@@ -5,31 +5,33 @@ from __future__ import annotations
 import functools
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqtrack.data.arrays.arrayfile import Texts, open_arrays, pack_texts
-from seqtrack.data.arrays.columns import Array, encode, scalars
-from seqtrack.data.storage.tarscan import Members
+from seqtrack.data.arrays.columns import Array, Column, column_of, encode, scalars
+from seqtrack.data.storage.members import Members
 from seqtrack.errors import DataError
 
-_SCHEMA = 3
+_SCHEMA = 4
+_PIECE = 1 << 18
 
 
 class MemberTable:
     """Name → (offset, size) for the members of one archive.
 
-    Members are sorted by the CRC-32 of their name; ``starts`` gives, for the upper bits of a hash, where its entries
-    begin. So nothing is built when a table of millions of names is opened, and a look-up costs under a microsecond.
+    Names and places lie in the order of the archive; ``rows`` has their numbers in the order of ``hashes``, the
+    CRC-32 of their names. ``starts`` gives, for the upper bits of a hash, where its entries begin. So nothing is
+    built when a table of millions of names is opened, and a look-up costs about a microsecond.
     """
 
     def __init__(self, arrays: dict[str, Array], meta: dict[str, Any]) -> None:
         self._names = Texts(arrays["names"], arrays["name_offsets"])
         self._hashes, self._starts = scalars(arrays["hashes"]), scalars(arrays["starts"])
+        self._rows = scalars(arrays["rows"])
         self._offsets, self._sizes = scalars(arrays["offsets"]), scalars(arrays["sizes"])
         self._folder_names = Texts(arrays["folders"], arrays["folder_offsets"])
         self._folder_starts, self._folder_rows = scalars(arrays["folder_starts"]), scalars(arrays["folder_rows"])
@@ -43,11 +45,11 @@ class MemberTable:
         encoded = encode(name)
         wanted = zlib.crc32(encoded)
         bucket = wanted >> self._shift
-        row, end = self._starts[bucket], self._starts[bucket + 1]
-        while row < end:  # a range would cost as much as the rest of the look-up
-            if self._hashes[row] == wanted and self._names.encoded(row) == encoded:
-                return row
-            row += 1
+        first, place = self._starts[bucket], self._starts[bucket + 1]
+        while place > first:  # a range would cost as much as the rest of the look-up
+            place -= 1
+            if self._hashes[place] == wanted and self._names.encoded(row := self._rows[place]) == encoded:
+                return row  # from the end: of equal names the last counts
         return -1
 
     def find(self, name: str) -> tuple[int, int] | None:
@@ -61,7 +63,7 @@ class MemberTable:
 
     def names(self) -> list[str]:
         """All of them, sorted."""
-        return sorted(self._names[row] for row in range(len(self._names)))
+        return _distinct(self._names[row] for row in range(len(self._names)))
 
     def folders_in(self, folder: str) -> list[str]:
         """Names of the folders directly in one of them ('' for the top), sorted."""
@@ -73,7 +75,7 @@ class MemberTable:
             return []
         number, cut = self._folders[folder][0], len(folder) + 1 if folder else 0
         rows = self._folder_rows[self._folder_starts[number] : self._folder_starts[number + 1]]
-        return sorted(self._names[row][cut:] for row in rows)
+        return _distinct(self._names[row][cut:] for row in rows)
 
     @functools.cached_property
     def _folders(self) -> dict[str, tuple[int, list[str]]]:
@@ -87,74 +89,82 @@ class MemberTable:
         return found
 
 
-def table_arrays(members: Members) -> tuple[dict[str, Array], dict[str, Any]]:
+def _distinct(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(sorted(names)))
+
+
+def table_columns(members: Members) -> tuple[dict[str, Column | Sequence[Array]], dict[str, Any]]:
     """What ``MemberTable`` is made of. Links become entries of their own that mean the same bytes."""
-    links = _links(members)
-    # In front: a file of the same name counts instead, as whatever comes last does.
-    names = [*links, *members.names]
-    rows = np.concatenate([np.fromiter(links.values(), np.int64, len(links)), np.arange(len(members.names))])
-    hashes = np.fromiter((zlib.crc32(encode(name)) for name in names), np.uint32, len(names))
-    order = _by_hash(names, hashes)
-    ordered, rows = hashes[order], rows[order]
-    bits = max(1, len(order).bit_length())
-    buckets = np.arange((1 << bits) + 1, dtype=np.uint64) << np.uint64(32 - bits)
-    data, offsets = pack_texts(names[row] for row in order)
-    folders: dict[str, int] = {"": 0}
-    owners = np.fromiter((_enter(folders, names[row].rpartition("/")[0]) for row in order), np.int64, len(order))
-    folder_rows = np.argsort(owners, kind="stable")
-    folder_data, folder_offsets = pack_texts(folders)
-    arrays = {
-        "names": data,
-        "name_offsets": offsets,
-        "hashes": ordered,
-        "starts": np.searchsorted(ordered.astype(np.uint64), buckets).astype(np.int64),
-        "offsets": np.array(members.offsets, np.int64)[rows],
-        "sizes": np.array(members.sizes, np.int64)[rows],
-        "folders": folder_data,
-        "folder_offsets": folder_offsets,
-        "folder_rows": folder_rows,
-        "folder_starts": np.searchsorted(owners[folder_rows], np.arange(len(folders) + 1)),
+    for name, place in _links(members).items():
+        members.add(name, *place)
+    members.keep()
+    owners, folder_rows = _sorted(members.owners.array())
+    hashes, rows = _sorted(members.hashes.array())
+    bits = max(1, len(rows).bit_length())
+    folders, folder_offsets = pack_texts(members.folder_numbers)
+    columns: dict[str, Column | Sequence[Array]] = {
+        "names": members.names.data,
+        "name_offsets": members.names.offsets,
+        "offsets": members.offsets,
+        "sizes": members.sizes,
+        "hashes": [hashes],
+        "rows": [rows],
+        "starts": [_starts(hashes, bits)],
+        "folders": [folders],
+        "folder_offsets": [folder_offsets],
+        "folder_rows": [folder_rows],
+        "folder_starts": [np.searchsorted(owners, np.arange(len(members.folder_numbers) + 1, dtype=np.uint32))],
     }
-    lengths = np.array(members.lengths, np.int64)[rows] if members.lengths else np.zeros(0, np.int64)
-    if (lengths >= 0).any():
-        arrays["lengths"] = lengths
-    return arrays, {"schema": _SCHEMA, "bits": bits, "archive_size": members.size}
+    if members.compressed:
+        columns["lengths"] = members.lengths
+    return columns, {"schema": _SCHEMA, "bits": bits, "archive_size": members.size}
 
 
-def _links(members: Members) -> dict[str, int]:
-    """Link → which member it means in the end; those that mean none are left out."""
+def table_arrays(members: Members) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The same in memory."""
+    columns, meta = table_columns(members)
+    return {name: column_of(column).array() for name, column in columns.items()}, meta
+
+
+def _links(members: Members) -> dict[str, tuple[int, int, int]]:
+    """Link → the place of what it means in the end. Left out: those that mean nothing, and those of a file's name."""
     if not members.links:
         return {}
-    places = {name: row for row, name in enumerate(members.names)}
+    wanted = {*members.links, *members.links.values()}
+    places = {name: place for name, *place in members if name in wanted}
     found = {}
     for name, target in members.links.items():
         steps = len(members.links)  # they may lead in a circle
         while target in members.links and target not in places and steps:
             target, steps = members.links[target], steps - 1
-        if target in places:
-            found[name] = places[target]
+        if target in places and name not in places:
+            offset, size, length = places[target]
+            found[name] = (offset, size, length)
     return found
 
 
-def _by_hash(names: Sequence[str], hashes: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Rows in the order of hashes, and of names where hashes are equal, so that the order of members does not matter;
-    of equal names the last."""
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    firsts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(order) else order
-    counts = np.diff(firsts, append=len(order))
-    for first, count in zip(firsts[counts > 1], counts[counts > 1], strict=True):
-        last = sorted({names[row]: row for row in order[first : first + count]}.items())
-        order[first : first + count] = [row for _, row in last] + [-1] * (count - len(last))
-    return order[order >= 0]
+def _sorted(numbers: Array) -> tuple[Array, Array]:
+    """Unsigned 32-bit numbers in order, and where each of them was; equal ones as they come.
+
+    Sorted as one number with the place in its lower half: half of the memory that argsort takes.
+    """
+    keys = numbers.astype(np.uint64)
+    keys <<= np.uint64(32)
+    keys |= np.arange(len(keys), dtype=np.uint32)
+    keys.sort()
+    places = keys.astype(np.uint32)
+    keys >>= np.uint64(32)
+    return keys.astype(np.uint32), places
 
 
-def _enter(folders: dict[str, int], folder: str) -> int:
-    """The number of a folder, which it and those above it get when they are first met."""
-    if folder not in folders:
-        _enter(folders, folder.rpartition("/")[0])
-        folders[folder] = len(folders)
-    return folders[folder]
+def _starts(hashes: Array, bits: int) -> Array:
+    """(2 ** bits + 1,) where hashes with these upper bits begin."""
+    starts = np.empty((1 << bits) + 1, np.uint32)
+    starts[-1] = len(hashes)
+    for first in range(0, 1 << bits, _PIECE):  # searchsorted gives numbers of twice the size
+        edges = np.arange(first, min(first + _PIECE, 1 << bits), dtype=np.uint32) << np.uint32(32 - bits)
+        starts[first : first + len(edges)] = np.searchsorted(hashes, edges)
+    return starts
 
 
 def table_path(cache_dir: Path, label: str, digest: str) -> Path:

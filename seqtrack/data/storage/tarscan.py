@@ -9,14 +9,15 @@ that no data set needs (devices, sparse files, multi-volume parts) are refused.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import posixpath
 import zlib
-from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from seqtrack.data.arrays.columns import Spool
+from seqtrack.data.storage.members import Members
 from seqtrack.errors import DataError
 
 _BLOCK = 512
@@ -37,43 +38,16 @@ _REFUSED = {
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
 
 
-@dataclass
-class Members:
-    """What a tar or zip holds below its top folder."""
-
-    archive: Path
-    size: int
-    """Bytes of the archive itself."""
-    names: list[str] = field(default_factory=list)
-    """Regular files, relative to the top folder; a name that comes twice counts where it comes last."""
-    offsets: array[int] = field(default_factory=lambda: array("q"))
-    sizes: array[int] = field(default_factory=lambda: array("q"))
-    """Bytes in the archive."""
-    lengths: array[int] = field(default_factory=lambda: array("q"))
-    """Of a zip: bytes once inflated, -1 for a member that is stored; empty for a tar."""
-    links: dict[str, str] = field(default_factory=dict)
-    """Name of a symbolic or hard link → the name (relative to the top folder) that it means."""
-    folders: int = 0
-
-    def file_sizes(self) -> Iterator[int]:
-        """Bytes of each extracted file."""
-        if not self.lengths:
-            return iter(self.sizes)
-        return (length if length >= 0 else size for size, length in zip(self.sizes, self.lengths, strict=True))
-
-    def space(self, block: int = 4096) -> int:
-        """Bytes that the extracted files take on a file system of this block size."""
-        blocks = sum((size + block - 1) // block for size in self.file_sizes())
-        return (blocks + self.folders + len(self.links)) * block
-
-
-def scan_tar(tar: Path, folder: str, *, shown: Path | None = None, prefetch: bool = False) -> Members:
+def scan_tar(
+    tar: Path, folder: str, *, shown: Path | None = None, prefetch: bool = False, spool: Spool | None = None
+) -> Members:
     """Lists the members and checks every one of them.
 
     Args:
         folder: the one top-level folder that the tar must hold.
         shown: the path that messages name, where ``tar`` is a temporary copy of it.
         prefetch: the whole tar will be read next, so ask the system to fetch it meanwhile.
+        spool: where the list is kept, instead of in memory.
 
     Raises:
         DataError: no such tar, compressed, truncated, or a member that is not a plain file, folder or link
@@ -85,7 +59,7 @@ def scan_tar(tar: Path, folder: str, *, shown: Path | None = None, prefetch: boo
         raise DataError(f"{shown or tar}: cannot open it ({error.strerror})") from error
     tar = shown or tar
     try:
-        members = Members(tar, os.fstat(descriptor).st_size)
+        members = Members(tar, os.fstat(descriptor).st_size, spool)
         symbolic: set[str] = set()
         fetched = 0 if prefetch and hasattr(os, "posix_fadvise") else members.size
         for name, kind, target, offset, size in _entries(descriptor, members):
@@ -103,14 +77,12 @@ def scan_tar(tar: Path, folder: str, *, shown: Path | None = None, prefetch: boo
             elif kind == b"5":
                 members.folders += 1
             else:
-                members.names.append(relative)
-                members.offsets.append(offset)
-                members.sizes.append(size)
+                members.add(relative, offset, size)
     except OSError as error:
         raise DataError(f"{tar}: cannot read it ({error.strerror})") from error
     finally:
         os.close(descriptor)
-    if not (members.names or members.folders):
+    if not (len(members) or members.folders):
         raise DataError(f"{tar}: it is empty; expected one top-level folder {folder}/")
     _refuse_paths_through_links(members, symbolic)
     return members
@@ -278,7 +250,7 @@ def _refuse_paths_through_links(members: Members, symbolic: set[str]) -> None:
     """No member may be written through a symbolic link, nor a link lead through another."""
     if not symbolic:
         return
-    for name in [*members.names, *members.links, *members.links.values()]:
+    for name in itertools.chain((name for name, *_ in members), members.links, members.links.values()):
         parent = posixpath.dirname(name)
         while parent:
             if parent in symbolic:

@@ -14,7 +14,7 @@ from typing import Any
 
 from seqtrack.data.formats import Listing
 from seqtrack.data.indexing.numbering import NumberedNames
-from seqtrack.data.storage import ArchiveFrames, open_archive, read_file
+from seqtrack.data.storage import ArchiveFrames, MemberTable, open_archive, read_file
 from seqtrack.errors import DataError
 
 ANNOTATIONS = (".txt", ".tag", ".label", ".json", ".xml", ".csv", ".ini", ".value", ".ann", ".pkl")
@@ -198,9 +198,7 @@ class TarTree:
         return self._frames
 
     def list(self, folder: str = "") -> Listing:
-        table = self._opened().table
-        folders = [name for name in table.folders_in(folder) if not _is_hidden(name)]
-        return Listing(folders, [name for name in table.files_in(folder) if not _is_hidden(name)])
+        return list_table(self._opened().table, folder)
 
     def files(self) -> Sequence[str]:
         return sorted(_walk(self, ""))
@@ -226,6 +224,12 @@ class TarTree:
     def stamp(self, seen: Seen) -> dict[str, Any]:
         self._opened()
         return self._stamp or {}
+
+
+def list_table(table: MemberTable, folder: str) -> Listing:
+    """What ``Tree.list`` says of a folder, from the table of an archive."""
+    folders = [name for name in table.folders_in(folder) if not _is_hidden(name)]
+    return Listing(folders, [name for name in table.files_in(folder) if not _is_hidden(name)])
 
 
 def _walk(tree: DirectoryTree | TarTree, folder: str) -> Iterator[str]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from seqtrack.data.storage.tarscan import FETCH_BYTES, Members, inside_folder
+from seqtrack.data.arrays.columns import Spool
+from seqtrack.data.storage.members import Members
+from seqtrack.data.storage.tarscan import FETCH_BYTES, inside_folder
 from seqtrack.errors import DataError
 
 _LOCAL, _CENTRAL, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
@@ -51,13 +52,16 @@ def is_zip(path: Path) -> bool:
         return False
 
 
-def scan_zip(archive: Path, folder: str, *, shown: Path | None = None, prefetch: bool = False) -> Members:
+def scan_zip(
+    archive: Path, folder: str, *, shown: Path | None = None, prefetch: bool = False, spool: Spool | None = None
+) -> Members:
     """Lists the members and checks every one of them, as ``scan_tar`` does.
 
     Args:
         folder: the one top-level folder that it must hold; '' where the members are the files themselves.
         shown: the path that messages name, where ``archive`` is a temporary copy of it.
         prefetch: the whole archive will be read next, so ask the system to fetch it meanwhile.
+        spool: where the list is kept, instead of in memory.
 
     Raises:
         DataError: no such zip, cut short, damaged, or a member that is not a plain file or folder inside ``folder``.
@@ -68,7 +72,7 @@ def scan_zip(archive: Path, folder: str, *, shown: Path | None = None, prefetch:
         raise DataError(f"{shown or archive}: cannot open it ({error.strerror})") from error
     archive = shown or archive
     try:
-        members = Members(archive, os.fstat(descriptor).st_size, lengths=array("q"))
+        members = Members(archive, os.fstat(descriptor).st_size, spool)
         begin, size, count = _directory(descriptor, members)
         fetched = 0 if prefetch and hasattr(os, "posix_fadvise") else members.size
         for entry in _entries(archive, _exactly(descriptor, members, size, begin), count):
@@ -83,15 +87,13 @@ def scan_zip(archive: Path, folder: str, *, shown: Path | None = None, prefetch:
             if entry.header >= fetched:
                 os.posix_fadvise(descriptor, entry.header, 2 * FETCH_BYTES, os.POSIX_FADV_WILLNEED)
                 fetched = entry.header + FETCH_BYTES
-            members.names.append(relative)
-            members.offsets.append(_data_offset(descriptor, members, entry, begin))
-            members.sizes.append(entry.size)
-            members.lengths.append(entry.length if entry.deflated else -1)
+            place = _data_offset(descriptor, members, entry, begin)
+            members.add(relative, place, entry.size, entry.length if entry.deflated else -1)
     except OSError as error:
         raise DataError(f"{archive}: cannot read it ({error.strerror})") from error
     finally:
         os.close(descriptor)
-    if not (members.names or members.folders):
+    if not (len(members) or members.folders):
         raise DataError(
             f"{archive}: it is empty; expected {f'one top-level folder {folder}/' if folder else 'files'}"
         )

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, MemberTable, open_archive, table_arrays, table_path
-from seqtrack.data.storage.tarscan import Members, scan_tar, tar_digest
+from seqtrack.data.storage.members import Members
+from seqtrack.data.storage.tarscan import scan_tar, tar_digest
 from seqtrack.data.storage.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError
 from tests.data.otb_layout import link, write_tar
@@ -35,7 +36,7 @@ def expected_by_tarfile(path: Path, folder: str) -> dict[str, tuple[int, int]]:
 
 def scanned(path: Path, folder: str) -> dict[str, tuple[int, int]]:
     members = scan_tar(path, folder)
-    return dict(zip(members.names, zip(members.offsets, members.sizes, strict=True), strict=True))
+    return {name: (offset, size) for name, offset, size, _ in members}
 
 
 class TestScan:
@@ -224,6 +225,21 @@ class TestFrames:
         frames = open_archive(path, "set", None)
         assert [frames.read(name) for name in ("a/2.jpg", "b/3.jpg", "4.jpg")] == [b"one"] * 3
 
+    def test_of_equal_names_the_last_counts(self, tmp_path: Path) -> None:
+        """As for who extracts a tar; a link of a file's name does not."""
+        path = tmp_path / "set.tar"
+        with tarfile.open(path, "w") as tar:
+            for content in (b"old", b"newer"):
+                info = tarfile.TarInfo("set/a/1.jpg")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+            tar.addfile(link("set/a/1.jpg", "2.jpg"))
+            tar.addfile(link("set/a/3.jpg", "1.jpg"))
+        frames = open_archive(path, "set", None)
+        assert [frames.read(name) for name in ("a/1.jpg", "a/3.jpg")] == [b"newer"] * 2
+        assert frames.table.names() == ["a/1.jpg", "a/3.jpg"]
+        assert TarTree(path, "set").list("a").files == ["1.jpg", "3.jpg"]
+
     def test_the_table_is_kept_and_used(self, tar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         cache = tmp_path / "cache"
         first = open_archive(tar, "set", cache)
@@ -288,9 +304,7 @@ def _read(name: str) -> bytes:
 def test_the_table_finds_what_was_put_in_and_nothing_else(places: dict[str, tuple[int, int]]) -> None:
     members = Members(Path("x"), 0)
     for name, (offset, size) in places.items():
-        members.names.append(name)
-        members.offsets.append(offset)
-        members.sizes.append(size)
+        members.add(name, offset, size)
     table = MemberTable(*table_arrays(members))
     assert {name: table.find(name) for name in places} == places
     assert table.names() == sorted(places)
