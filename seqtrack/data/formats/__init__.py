@@ -265,7 +265,8 @@ def read_video(layout: Layout, tree: Tree, entry: Any, sizes: Sizes) -> VideoAnn
     if not all(1 <= side <= LARGEST_SIDE for side in video.size):
         where = tree.describe(watched.names[0]) if watched.names else f"{tree.source}: {video.name}"
         raise DataError(f"{where}: says that frames are {video.size[0]}x{video.size[1]}; mend it")
-    if (mistake := find_mistake(video)) is not None:
+    within = getattr(layout, "WITHIN_FRAME", False)  # which a plug-in need not have
+    if (mistake := find_mistake(video, within=within)) is not None:
         number, row, problem = mistake
         track = video.tracks[number]
         frame = tree.describe(video.frame_names[int(track.frames[row])])

@@ -25,6 +25,7 @@ from seqtrack.data.formats.common import Item, base_of, contains, join, picture_
 from seqtrack.errors import DataError
 
 EXPECTED = "annotations/instances_<part>.json and <part>/*.jpg or images/<part>/*.jpg"
+WITHIN_FRAME = True
 
 _LONGEST_SIDE = 1 << 16
 _INSTANCES = re.compile(r"instances_(\w+?)(\d*)\.json")

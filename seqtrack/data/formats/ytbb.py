@@ -32,6 +32,7 @@ from seqtrack.data.formats.common import NO_CLASS, contains, original_size, with
 from seqtrack.errors import DataError
 
 EXPECTED = "yt_bb_detection_<train or validation>.csv and, beside it, yt_bb_detection_<…>/<class_id>/*.jpg"
+WITHIN_FRAME = True
 
 _TABLES = {"train": "yt_bb_detection_train", "val": "yt_bb_detection_validation"}
 _PRESENCE = ("present", "absent", "uncertain")

@@ -22,8 +22,8 @@ def track(*rows: tuple[float, float, float, float], present: list[bool] | None =
     return TrackAnnotation("t", np.arange(len(rows)), boxes, there, np.zeros(len(rows), bool))
 
 
-def mistake(*tracks: TrackAnnotation) -> tuple[int, int, str] | None:
-    return checks_module.find_mistake(VideoAnnotation("v", ["1.jpg"] * 9, SIZE, list(tracks)))
+def mistake(*tracks: TrackAnnotation, within: bool = False) -> tuple[int, int, str] | None:
+    return checks_module.find_mistake(VideoAnnotation("v", ["1.jpg"] * 9, SIZE, list(tracks)), within=within)
 
 
 GOOD = (10, 20, 30, 40)
@@ -66,6 +66,20 @@ def test_where_there_is_no_target_the_box_may_say_anything() -> None:
 )
 def test_what_cannot_be_meant(row: tuple[float, float, float, float], words: str) -> None:
     assert mistake(track(GOOD), track(GOOD, GOOD, row, GOOD, GOOD)) == (1, 2, words)
+
+
+@pytest.mark.parametrize(
+    "row", [(10, 10, 150, 300), (300, 10, 60, 20), (10, -25, 30, 40), (-33, 10, 40, 40)],
+    ids=["swapped sides", "swapped place", "above", "left"],
+)  # fmt: skip
+def test_where_annotators_drew_in_the_picture_no_box_leaves_it(row: tuple[float, float, float, float]) -> None:
+    absent = track(row, GOOD, present=[False, True])
+    edges = track((-1, -1, 322, 242), (-30, 20, 60, 30), (300, 200, 50, 60))
+    assert mistake(absent, edges, within=True) is None
+    assert mistake(track(GOOD, row)) is None
+    assert mistake(track(GOOD), track(GOOD, row), within=True) == (
+        1, 1, "beyond the frame of 320x240 (width and height swapped?)",
+    )  # fmt: skip
 
 
 def test_labels_of_frames_of_another_size() -> None:

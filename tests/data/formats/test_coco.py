@@ -65,6 +65,16 @@ def test_a_box_of_many_frames_is_a_mistake(coco: Path) -> None:
         read("coco", coco, "train")
 
 
+def test_swapped_width_and_height_leave_the_picture(coco: Path) -> None:
+    wrong = instances()
+    wrong["annotations"][1]["bbox"] = [10, 10, 300, 600]
+    write_text(coco / "annotations/instances_train2017.json", json.dumps(wrong))
+    with pytest.raises(
+        DataError, match=r"000000000009\.8, row 1: beyond the frame of 640x480 \(width and height swap"
+    ):
+        read("coco", coco, "train")
+
+
 def test_boxes_are_taken_as_they_are_and_one_without_area_is_absent(coco: Path) -> None:
     first, second = read("coco", coco, "train")
     assert [track.boxes.tolist() for track in first.tracks] == [[[0, 0, 10, 20.5]], [[5, 6, 7, 0]]]

@@ -225,3 +225,12 @@ class TestXml:
             parse_picture(whole[:place] + patch + whole[place + len(patch) :], "x.xml")
         except DataError as error:
             assert "x.xml" in str(error)
+
+
+def test_swapped_width_and_height_leave_the_frame(tmp_path: Path) -> None:
+    """Frames are 32x24; the last pixel counted twice is no mistake."""
+    write_video(tmp_path / "fine", VAL, {0: vid_object(0, (0, 0, 32, 24)), 1: vid_object(0, (1, 1, 10, 24))})
+    assert len(read("ilsvrc", tmp_path / "fine", "val")) == 1
+    write_video(tmp_path / "vid", VAL, {0: vid_object(0, (1, 1, 10, 20)), 1: vid_object(0, (1, 1, 10, 40))})
+    with pytest.raises(DataError, match=r"000001\.xml, row 2: beyond the frame of 32x24"):
+        read("ilsvrc", tmp_path / "vid", "val")

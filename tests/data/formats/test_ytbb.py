@@ -126,3 +126,11 @@ def test_any_bytes_give_rows_or_a_data_error(data: bytes) -> None:
         list(_rows(TABLE.encode()[:60] + data, "x.csv"))
     except DataError as error:
         assert str(error).startswith("x.csv, row ")
+
+
+def test_a_box_beyond_its_picture_is_a_mistake(ytbb: Path) -> None:
+    write_text(ytbb / "yt_bb_detection_train.csv", TABLE.replace("0.0,1.0,0.0,1.0", "0.0,1.0,0.0,1.25"))
+    with pytest.raises(
+        DataError, match=r"beyond the frame of 32x24 \(width and height swapped\?\) \(box 0 0 32 30 of"
+    ):
+        read("ytbb", ytbb, "train")
