@@ -14,7 +14,19 @@ import pytest
 from seqtrack.runs import attempts
 from tests.cluster.test_failing_alone import PLUGIN
 from tests.slurm.slurmbench import SLURM, SlurmBench
-from tests.workbench import EVAL, NUM_STEPS, TRAIN, Result, Workbench, all_events, named, results_of, wait_for
+from tests.workbench import (
+    EVAL,
+    NUM_STEPS,
+    TRAIN,
+    Result,
+    Workbench,
+    all_events,
+    check_that_boxes_alone_moved,
+    move_every_box,
+    named,
+    results_of,
+    wait_for,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -137,15 +149,15 @@ def test_jobs_run_the_code_as_it_was_when_they_were_submitted(
     (package / ".gitignore").write_text("__pycache__/\n")
     commit = "git init -q -b main && git add -A && git -c user.name=me -c user.email=me@here commit -q -m it"
     subprocess.run(commit, shell=True, cwd=package, check=True)
-    # Nobody has committed this; nothing that is measured imports it, so the results are those of the finished run.
-    (package / "seqtrack" / "tools" / "clean.py").write_text("NEW = 1\n")
+    move_every_box(package)
     slurm_bench.package = package
     result = slurm_bench.train("--num_trials=2", "--detach", "--snapshot", *SLURM)
     assert result.code == 0, result
     assert result.out.splitlines()[-1].startswith("  seqtrack cancel ")
     (package / "seqtrack" / "errors.py").write_text("this is no longer Python\n")
     slurm_bench.cluster.wait_idle(120)
-    slurm_bench.check(results_of(finished.run_folder()))
+    check_that_boxes_alone_moved(slurm_bench.run_folder(), finished.run_folder())
+    slurm_bench.check_alone()
     assert slurm_bench.run_folder().snapshot_json.exists()
     (frozen,) = (path for path in (slurm_bench.cache / "code").iterdir() if path.is_dir())
 

@@ -15,9 +15,7 @@ from seqtrack.pipeline.reproduction import Recipe, code_folder
 from seqtrack.runs import code
 from seqtrack.runs.paths import RunFolder, TrialFolder
 from seqtrack.tools.reproduce import _verdict, main
-from tests.workbench import EVAL, Workbench
-
-SHORT = ("--num_steps=10", "--snapshot")
+from tests.workbench import EVAL, Workbench, check_that_boxes_alone_moved, move_every_box
 
 
 def make_checkout(folder: Path, repository: Path) -> Path:
@@ -29,18 +27,16 @@ def make_checkout(folder: Path, repository: Path) -> Path:
 
 
 def test_code_that_was_broken_since_is_had_again_and_gives_the_same_bits(
-    bench: Workbench, repository: Path, tmp_path: Path
+    bench: Workbench, finished: Workbench, repository: Path, tmp_path: Path
 ) -> None:
     bench.package = make_checkout(tmp_path / "checkout", repository)
-    broken = bench.package / "seqtrack" / "tracking" / "response.py"
-    # A change that nobody committed, which moves every box.
-    sound = broken.read_text()
-    broken.write_text(sound.replace("import numpy as np", "import numpy as np  # uncommitted", 1))
-    assert bench.train("--num_trials=2", *SHORT).code == 0
-    (scratch,) = [bench.run_folder()]
+    move_every_box(bench.package)
+    assert bench.train("--num_trials=2", "--snapshot").code == 0
+    scratch = bench.run_folder()
+    check_that_boxes_alone_moved(scratch, finished.run_folder())
     recorded = json.loads(scratch.snapshot_json.read_text())
     assert recorded["changed"] == ["seqtrack/tracking/response.py"]
-    broken.write_text("this is no longer Python\n")
+    (bench.package / "seqtrack" / "tracking" / "response.py").write_text("this is no longer Python\n")
     # The command itself is of the code at hand.
     bench.package = repository
     result = bench.run("reproduce", "latest")
