@@ -17,6 +17,7 @@ from seqtrack.tools.train import build_parser, read_config
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PATIENCE_SECONDS = 1500  # forty commands, one after the other; on a busy machine each may take long
 BLOCK = re.compile(r"^```(bash|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -34,6 +35,7 @@ def commands(page: Path) -> list[list[str]]:
 EXECUTED = [page for page in PAGES if blocks(page, "bash")]
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS)
 @pytest.mark.parametrize("page", EXECUTED, ids=lambda page: page.name)
 def test_the_page_works_as_typed(page: Path, tmp_path: Path) -> None:
     programs = tmp_path / "programs"
@@ -53,7 +55,6 @@ def test_the_page_works_as_typed(page: Path, tmp_path: Path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=540,
         check=False,
     )
     assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]

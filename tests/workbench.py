@@ -131,7 +131,7 @@ class Workbench:
 
     def run_id(self, *more: str) -> str:
         """The id that these flags give, from ``--dry_run``."""
-        result = self.train(*more, "--dry_run")
+        result = self.call("train", *self.flags(*more), "--dry_run")
         assert result.code == 0, result
         return result.out.split()[1].rstrip(":")
 

@@ -28,7 +28,7 @@ def test_from_real_sequences_to_a_table(bench: Workbench, shared: Path) -> None:
     flags = [
         "--num_trials=2", "--train_dataset=otb:real_train", "--eval_datasets", "otb:real_eval", "vot:bag_eval",
         "--tar_dir=tars", "--untar", "--tmp_data_dir=staged", f"--num_steps={STEPS}", "--period_summary=10",
-        "--model_params", NARROW, "--lr_init=3e-3",
+        "--model_params", NARROW, "--lr_init=3e-3", "--cpu_threads=1",
     ]  # fmt: skip
     result = bench.run("train", *flags)
     assert result.code == 0, result

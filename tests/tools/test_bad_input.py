@@ -18,6 +18,11 @@ import pytest
 from tests.workbench import EVAL, SMALL_MODEL, TRAIN, Result, Workbench, leftovers
 
 
+def asked(bench: Workbench, *flags: str) -> Result:
+    """Of a command that is refused before it starts anything: within this process."""
+    return bench.call("train", *bench.flags(*flags))
+
+
 def check_mistake(bench: Workbench, result: Result, *parts: str) -> None:
     """One line on standard error that holds all ``parts``, and no trace of a run on disk."""
     assert result.code == 2, result
@@ -130,7 +135,7 @@ FLAGS = [
 
 @pytest.mark.parametrize("mistake", FLAGS, ids=lambda mistake: mistake.name)
 def test_flags(bench: Workbench, mistake: Mistake) -> None:
-    result = bench.train(*mistake.flags)
+    result = asked(bench, *mistake.flags)
 
     check_mistake(bench, result, *mistake.parts)
     assert result.out == ""
@@ -138,7 +143,7 @@ def test_flags(bench: Workbench, mistake: Mistake) -> None:
 
 
 def test_unpacking_without_tars(bench: Workbench) -> None:
-    result = bench.run("train", "--untar", f"--data_dir={bench.folder}")
+    result = bench.call("train", "--untar", f"--data_dir={bench.folder}")
 
     check_mistake(bench, result, "--untar", "--tar_dir")
 
@@ -157,20 +162,20 @@ def test_unpacking_without_tars(bench: Workbench) -> None:
 def test_configuration_file(bench: Workbench, content: str, parts: list[str]) -> None:
     (bench.folder / "mine.yaml").write_text(content)
 
-    check_mistake(bench, bench.train("--config=mine.yaml"), *parts)
+    check_mistake(bench, asked(bench, "--config=mine.yaml"), *parts)
 
 
 def test_machine_files_hold_paths_only(bench: Workbench) -> None:
     (bench.folder / "seqtrack.local.yaml").write_text("lr_init: 1\n")
 
-    check_mistake(bench, bench.train(), "seqtrack.local.yaml", "'lr_init' may not be set here", "tar_dir")
+    check_mistake(bench, asked(bench), "seqtrack.local.yaml", "'lr_init' may not be set here", "tar_dir")
 
 
 def test_tensorflow_checkpoint(bench: Workbench) -> None:
     (bench.folder / "resnet_v1_50.ckpt").write_bytes(b"\0" * 100)
     params = json.dumps(SMALL_MODEL | {"feature_model_file": "resnet_v1_50.ckpt"})
 
-    result = bench.train(f"--model_params={params}")
+    result = asked(bench, f"--model_params={params}")
 
     check_mistake(bench, result, "feature_model_file", "resnet_v1_50.ckpt", "TensorFlow", "torch or safetensors")
 
@@ -339,7 +344,7 @@ def test_image_whose_header_does_not_decode(own: Workbench) -> None:
 def test_folder_that_cannot_be_written(bench: Workbench, flag: str) -> None:
     (bench.folder / "file").write_text("")
 
-    check_mistake(bench, bench.train(f"--{flag}=file/below"), f"--{flag}: cannot write to", "file/below")
+    check_mistake(bench, asked(bench, f"--{flag}=file/below"), f"--{flag}: cannot write to", "file/below")
 
 
 @pytest.fixture

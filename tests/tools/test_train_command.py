@@ -129,14 +129,14 @@ def test_flags_classes_and_defaults() -> None:
 
 def test_the_default_run_keeps_its_id(bench: Workbench) -> None:
     """The same flags give the same id, in every version of seqtrack."""
-    result = bench.run("train", "--dry_run")
+    result = bench.call("train", "--dry_run")
 
     assert result.code == 0, result
     assert result.out.split()[1] == "8743f099d265:"
 
 
 def test_every_flag_is_explained(bench: Workbench) -> None:
-    text = bench.run("train", "--help").out
+    text = bench.call("train", "--help").out
     for name, field in FIELDS.items():
         assert f"--{name}" in text
         assert " ".join(field.metadata["help"].split())[:20] in " ".join(text.split())
@@ -169,7 +169,7 @@ def test_hyphens_are_underscores(bench: Workbench) -> None:
 
 
 def test_dry_run_says_what_would_happen_and_stops(bench: Workbench) -> None:
-    result = bench.train("--num_trials=2", "--dry_run")
+    result = bench.call("train", *bench.flags("--num_trials=2", "--dry_run"))
 
     assert result.code == 0, result
     assert result.err == ""
@@ -186,7 +186,9 @@ def test_dry_run_says_what_would_happen_and_stops(bench: Workbench) -> None:
 def test_dry_run_of_a_run_that_exists(continued: Workbench) -> None:
     before = tree_of(continued.folder)
 
-    result = continued.train("--num_trials=3", "--eval_samplers", "full", "sampling", "--dry_run")
+    result = continued.call(
+        "train", *continued.flags("--num_trials=3", "--eval_samplers", "full", "sampling", "--dry_run")
+    )
 
     assert result.code == 0, result
     assert result.out.splitlines()[0].split()[1] == f"{continued.run_folder().run_id}:"
@@ -200,7 +202,8 @@ def test_dry_run_of_a_run_that_exists(continued: Workbench) -> None:
 
 def test_print_config_is_complete_and_can_be_fed_back(bench: Workbench) -> None:
     flags = ["--lr_init=2e-3", "--optimizer=momentum", "--num_trials=3", "--eval_datasets", "otb:a", "vot:b"]
-    printed = bench.train(*flags, '--train_dataset=[[0.5, "otb:a"], [0.5, "otb:b"]]', "--print_config")
+    flags = bench.flags(*flags, '--train_dataset=[[0.5, "otb:a"], [0.5, "otb:b"]]')
+    printed = bench.call("train", *flags, "--print_config")
 
     assert printed.code == 0, printed
     values = yaml.safe_load(printed.out)
@@ -214,16 +217,16 @@ def test_print_config_is_complete_and_can_be_fed_back(bench: Workbench) -> None:
     assert values["optimizer_params"] == {"momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
 
     (bench.folder / "printed.yaml").write_text(printed.out)
-    again = bench.run("train", "--config=printed.yaml", "--print_config")
+    again = bench.call("train", "--config=printed.yaml", "--print_config")
     assert again.out == printed.out
-    run = bench.run("train", "--config=printed.yaml", "--dry_run").out.split()[1].rstrip(":")
+    run = bench.call("train", "--config=printed.yaml", "--dry_run").out.split()[1].rstrip(":")
     assert printed.out.splitlines()[0] == f"# run {run}"
 
 
 def test_flags_override_the_file_and_the_file_the_defaults(bench: Workbench) -> None:
     (bench.folder / "mine.yaml").write_text("--lr-init: 0.5\nbatchsz: 3\nmodel_params: {context: 0.3}\n")
 
-    result = bench.run("train", "--config=mine.yaml", "--batchsz=4", "--print_config")
+    result = bench.call("train", "--config=mine.yaml", "--batchsz=4", "--print_config")
 
     values = yaml.safe_load(result.out)
     assert (values["lr_init"], values["batchsz"], values["model_params"]["context"]) == (0.5, 4, 0.3)
@@ -234,14 +237,14 @@ def test_machine_files_are_read_and_flags_override_them(bench: Workbench) -> Non
     (bench.home / ".config" / "seqtrack.yaml").write_text("tar_dir: /home/tars\ntmp_data_dir: /home/tmp\n")
     (bench.folder / "seqtrack.local.yaml").write_text("tmp_data_dir: /local/tmp\ndata_paths: {otb_50: /local/otb}\n")
 
-    result = bench.run("train", "--tar_dir=/flag/tars", "--print_config")
+    result = bench.call("train", "--tar_dir=/flag/tars", "--print_config")
 
     values = yaml.safe_load(result.out)
     assert values["tar_dir"] == "/flag/tars"
     assert values["tmp_data_dir"] == "/local/tmp"
     assert values["data_paths"] == {"otb_50": "/local/otb"}
     # Where data lie is no part of what is learned.
-    assert bench.run("train", "--dry_run").out.split()[1].rstrip(":") == result.out.split()[2]
+    assert bench.call("train", "--dry_run").out.split()[1].rstrip(":") == result.out.split()[2]
 
 
 def test_every_submission_is_recorded(continued: Workbench) -> None:

@@ -9,7 +9,7 @@ from tests.workbench import Workbench
 
 
 def test_without_slurm_on_this_machine_it_says_so_and_what_to_do_instead(bench: Workbench) -> None:
-    result = bench.train("--slurm", PATH="/nowhere")
+    result = bench.call("train", *bench.flags("--slurm"), PATH="/nowhere")
     assert (result.code, result.out) == (2, "")
     (line,) = result.err.splitlines()
     assert line == (
@@ -55,7 +55,7 @@ def test_a_flag_of_ours_ends_the_list() -> None:
     ],
 )
 def test_flags_that_contradict_each_other(bench: Workbench, flags: list[str], line: str) -> None:
-    result = bench.train(*flags)
+    result = bench.call("train", *bench.flags(*flags))
     assert (result.code, result.err) == (2, f"error: {line}\n")
 
 
@@ -77,7 +77,7 @@ def test_an_unknown_or_malformed_option_is_refused_before_anything_is_submitted(
     programs.mkdir()
     (programs / "sbatch").write_text("#!/bin/sh\ntouch reached\n")
     (programs / "sbatch").chmod(0o755)
-    result = bench.train("--slurm", "--slurm_flags", word, PATH=f"{programs}:/usr/bin:/bin")
+    result = bench.call("train", *bench.flags("--slurm", "--slurm_flags", word), PATH=f"{programs}:/usr/bin:/bin")
     assert result.code == 2, result
     first, *rest = result.err.splitlines()
     assert first.startswith("error: --slurm_flags: ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -167,14 +167,6 @@ def supervised(view: tuple[int, int] | None) -> list[TrackedRun]:
         TrackedRun(Supervised(boxes, [True] * len(f), overlap_with(boxes)), f.__getitem__, SIZE, view)
         for f, boxes in VIDEOS
     ]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(

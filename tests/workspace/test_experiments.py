@@ -62,7 +62,9 @@ class Project:
         return self.run("aux/workspace/init-experiment.sh", "experiments/", name, *words)
 
     def folder(self, name: str = "baseline") -> Path:
-        return self.experiments / f"{datetime.date.today():%Y-%m-%d}-{name}"
+        """Of the day on which it was made; today's, where there is none."""
+        made = sorted(self.experiments.glob(f"????-??-??-{name}"))
+        return made[0] if made else self.experiments / f"{datetime.date.today():%Y-%m-%d}-{name}"
 
     def pins(self) -> list[str]:
         """Commits that the remote keeps for experiments alone."""
