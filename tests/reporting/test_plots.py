@@ -35,6 +35,20 @@ def test_text_is_text_and_the_best_comes_first_in_the_legend() -> None:
     assert {"overlap threshold", "success rate", "otb_100", "0.4"} <= set(found)
 
 
+def test_a_line_is_drawn_through_its_values_and_a_band_of_its_spread_behind_it() -> None:
+    _, axes = plots.new_figure("overlap threshold", "success rate")
+    plots.draw_lines(axes, LINES)
+    best, worse = axes.lines
+    for drawn_line, line in ((best, LINES[1]), (worse, LINES[0])):
+        np.testing.assert_array_equal(drawn_line.get_xydata(), np.stack([line.x, line.y], axis=1))
+    (band,) = axes.collections
+    corners = band.get_paths()[0].vertices
+    low, high = ([bound(corners[corners[:, 0] == x, 1]) for x in X] for bound in (np.min, np.max))
+    np.testing.assert_allclose(low, LINES[0].y - 0.02)
+    np.testing.assert_allclose(high, LINES[0].y + 0.02)
+    assert drawn().count("opacity: 0.18") == 1, "it is in what a page shows, too"
+
+
 def test_equal_figures_are_equal_bytes_without_date_or_address() -> None:
     assert drawn() == drawn()
     assert "//" not in drawn()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import seqtrack
+from seqtrack.reporting import plots
 from seqtrack.reporting.frames import RunFrames
-from seqtrack.reporting.report import material, worst
+from seqtrack.reporting.report import figures, material, worst
 from seqtrack.reporting.report.circumstances import flattened
 from seqtrack.reporting.report.figures import thinned
 from seqtrack.reporting.report.markup import Cell, Column, number, score, signed, table
 from seqtrack.reporting.report.material import Material
 from seqtrack.reporting.report.render import render
 from seqtrack.reporting.report.subject import Subject, best_of
+from seqtrack.runs import events
+from seqtrack.runs.repository import Snapshot
 from tests import madeup
 from tests.data.otb_layout import write_sequence
 from tests.reporting.browsing import visit_at
@@ -330,6 +334,111 @@ def test_plots_have_the_score_in_their_legend(page: str, runs: list[RunFrames]) 
     assert "loss over training steps" in steps
 
 
+@pytest.fixture(scope="module")
+def figures_drawn(runs: list[RunFrames]) -> Mapping[str, Any]:
+    """By name, as matplotlib has them before they become text."""
+    found: dict[str, Any] = {}
+
+    def keep(figure: Any, name: str, text: str) -> str:
+        found[name] = figure.axes[0]
+        return ""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "to_svg", keep)
+        figures.curves(Subject(tuple(runs)))
+        figures.over_training(Subject(tuple(runs)))
+    return found
+
+
+@pytest.mark.parametrize("curve", ["success", "precision", "norm_precision"])
+def test_plots_are_means_over_seeds_with_a_band_of_their_deviation(
+    runs: list[RunFrames], figures_drawn: Mapping[str, Any], curve: str
+) -> None:
+    axes = figures_drawn[f"{curve}-made-full"]
+    lines = {line.get_label().split(" ")[0]: line.get_xydata() for line in axes.lines}
+    bands = dict(zip(lines, axes.collections, strict=True))
+    assert set(lines) == {"baseline", "better"}
+    for run, name in zip(runs, ("baseline", "better"), strict=True):
+        rows = run.curves.query("selected and eval_id == 'made-full' and curve == @curve")
+        by_seed = rows.pivot(index="threshold", columns="seed", values="value").sort_index()
+        assert by_seed.shape[1] == len(run.summary["results"]["made-full"]["AUC"]["per_seed"])
+        x, y = lines[name].T
+        np.testing.assert_allclose(x, by_seed.index)
+        np.testing.assert_allclose(y, by_seed.to_numpy().mean(axis=1))
+        spread = by_seed.to_numpy().std(axis=1, ddof=1)
+        corners = bands[name].get_paths()[0].vertices
+        ends = [corners[corners[:, 0] == threshold, 1] for threshold in x]
+        np.testing.assert_allclose([end.min() for end in ends], y - spread, atol=1e-12)
+        np.testing.assert_allclose([end.max() for end in ends], y + spread, atol=1e-12)
+        assert spread.max() > 0.001
+        if curve == "success":
+            assert y.mean() == pytest.approx(run.summary["results"]["made-full"]["AUC"]["mean"])
+
+
+def test_the_page_has_a_band_for_each_curve(page: str) -> None:
+    plotted = section(page, "Plots")
+    assert plotted.count("opacity: 0.18") == 2 * 2 * 3, "of two runs, on two sets, three kinds"
+
+
+def test_what_is_drawn_over_training_is_what_was_measured_and_logged(
+    runs: list[RunFrames], figures_drawn: Mapping[str, Any]
+) -> None:
+    (steps, losses) = (figures_drawn[name].lines for name in ("steps-made-full", "training-loss"))
+    scores = [run.scores.query("eval_id == 'made-full' and metric == 'AUC'") for run in runs]
+    expected = [rows.loc[:, ["step", "value"]] for found in scores for _, rows in found.groupby("seed")]
+    drawn = [line.get_xydata() for line in steps if line.get_marker() == "."]
+    rings = [line.get_xydata() for line in steps if line.get_marker() == "o"]
+    assert len(drawn) == len(expected) == 5
+    for line, rows in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(line, rows.sort_values("step").to_numpy(float))
+    chosen = [rows.loc[rows["selected"], ["step", "value"]] for found in scores for _, rows in found.groupby("seed")]
+    np.testing.assert_array_equal(np.concatenate(rings), np.concatenate(chosen).astype(float))
+    logged = [rows[["step", "loss"]] for run in runs for _, rows in run.training.groupby("seed")]
+    assert len(losses) == len(logged) == 6
+    for line, rows in zip(losses, logged, strict=True):
+        np.testing.assert_array_equal(line.get_xydata(), rows.to_numpy(float))
+
+
+def test_the_code_and_the_machine_of_a_run_are_in_its_page(tmp_path: Path) -> None:
+    folder = madeup.write_run(tmp_path, seeds=2, steps=(10,), eval_sets={"uav123": 2})
+    command = events.read_last(folder.submissions)
+    taken = Snapshot(
+        "/home/me/lab", head="feedbeef" * 5, commit="cafe" * 10, branch="main", changed=("a.py", "b<.py")
+    )
+    events.append(
+        folder.submissions, {**(command or {}), "snapshot": asdict(taken), "code": {"lab/net.py": "0" * 64}}
+    )
+    for seed, host in ((0, "node7"), (1, "node8")):
+        found = json.loads(folder.trial(seed).record.read_text())
+        found["environment"] |= {"host": host, "driver": "550.54.14"}
+        folder.trial(seed).record.write_text(json.dumps(found))
+    text = section(render([seqtrack.load_run(folder.path)], {}), "Code and environment")
+    titles = re.findall(r"<summary>(.*?)</summary>", text)
+    assert titles == [
+        "Code: SHA-256 of 1 modules", "Code, as git had it", "Environment, seed 0", "Environment, seed 1",
+    ]  # fmt: skip
+    modules, git, first, second = (
+        unescape(body).splitlines() for body in re.findall(r"<pre[^>]*>(.*?)</pre>", text, re.S)
+    )
+    assert modules == ["000000000000  lab/net.py"]
+    assert {f"head: {taken.head}", f"commit: {taken.commit}", "branch: main", 'changed: ["a.py", "b<.py"]'} <= set(
+        git
+    )
+    machine = {"driver: 550.54.14", "cuda: 12.4", "device: NVIDIA H100", "packages.torch: 2.6.0"}
+    assert {"host: node7", *machine} <= set(first) and {"host: node8", *machine} <= set(second)
+
+
+def test_the_page_asks_nothing_of_any_network(page: str) -> None:
+    """Nothing in it does, and its policy would not let it."""
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    (found,) = re.findall(r'<meta http-equiv="Content-Security-Policy"\s+content="(.*?)">', page)
+    assert found == policy
+    assert not re.search(r"https?://", page)
+    assert not re.search(r"@import|\burl\((?!#)", page)
+    assert {value[:5] for value in re.findall(r"\bsrc=.?([^\s>]*)", page)} == {"data:"}
+    assert {value[:1] for value in re.findall(r"\bhref=.?([^\s>]*)", page)} == {"#"}
+
+
 def test_the_same_runs_give_the_same_page(
     runs: list[RunFrames], at_hand: Mapping[str, Material | str], page: str
 ) -> None:
@@ -419,7 +528,21 @@ const use = (window) => {
   return {...found, filtered: names(table), says: sheet.querySelector("output").textContent,
     sorted: page.querySelectorAll("[aria-sort]").length};
 };
-return {pages: windows.map(look), used: use(windows[0])};
+// What is for paper is shown on the screen, and the page told that it is being printed.
+const print = (window) => {
+  const page = window.document, rules = [...page.styleSheets].flatMap((sheet) => [...sheet.cssRules]);
+  for (const rule of rules) if (rule.media && rule.media.mediaText === "print") rule.media.mediaText = "screen";
+  const style = (name, property) => window.getComputedStyle(page.querySelector(name))[property];
+  const open = () => page.querySelectorAll("details[open]").length, before = open();
+  window.dispatchEvent(new window.Event("beforeprint"));
+  const during = open(), heights = [...page.querySelectorAll("details pre")].map((body) => body.clientHeight);
+  window.dispatchEvent(new window.Event("afterprint"));
+  return {nav: style("nav", "display"), tools: style(".tools", "display"), scroll: style(".scroll", "overflowX"),
+    pre: style("pre", "whiteSpaceCollapse") + " " + style("pre", "textWrapMode"), before, during, after: open(),
+    folded: page.querySelectorAll("details").length, visible: heights.every((height) => height > 0),
+    wide: page.documentElement.scrollWidth > page.documentElement.clientWidth + 1};
+};
+return {pages: windows.map(look), used: use(windows[0]), printed: print(windows[0])};
 """
 
 
@@ -438,4 +561,10 @@ def test_a_browser_shows_sorts_and_filters_it(page: str, runs: list[RunFrames], 
     assert found["used"] == {
         "plain": names, "best": list(means.index[::-1]), "order": "descending", "worst": list(means.index),
         "turned": "ascending", "byName": names, "filtered": names[:10], "says": "10 of 14", "sorted": 1,
+    }  # fmt: skip
+    folded = page.count("<details>")
+    assert folded > 4
+    assert found["printed"] == {
+        "nav": "none", "tools": "none", "scroll": "visible", "pre": "preserve wrap", "before": 0, "during": folded,
+        "after": 0, "folded": folded, "visible": True, "wide": False,
     }  # fmt: skip
