@@ -142,8 +142,7 @@ def _details(name: DatasetName, entry: Entry, locations: Locations) -> Iterable[
         yield f"  index      none in {locations.cache_dir}; seqtrack index build {entry.name} makes it"
     if published.home:
         yield f"  get it     {published.home}"
-    if published.licence:
-        yield f"  licence    {published.licence}"
+        yield f"  licence    {published.licence or 'none stated that we know of; ask its publisher'}"
 
 
 if __name__ == "__main__":

@@ -35,12 +35,23 @@ def listed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[st
     return {entry["name"]: entry for entry in json.loads(capsys.readouterr().out)}
 
 
+NAMES = [
+    "otb", "otb_50", "otb_100", "otb_cvpr13", "tc128", "tc128_ce", "vot2013", "vot2014", "vot2015", "vot2016",
+    "vot2017", "vot2018", "vot2018_longterm", "vot2019", "got10k_train", "got10k_val", "got10k_test",
+    "lasot_train", "lasot_test", "lasot_ext", "trackingnet_train", "trackingnet_test", "uav123", "uav20l",
+    "dtb70", "nfs_30", "nfs_240", "nuspro", "alov", "tlp", "ilsvrc_train", "ilsvrc_val", "det_train",
+    "ytbb_train", "ytbb_val", "coco_train", "coco_val", "davis", "ytbvos", "coco_clean", "got10k_train_clean",
+    "lasot_train_clean", "trackingnet_clean",
+]  # fmt: skip
+"""Of the ancestor's data sets, those since, and PySiamTracking's: what commands and papers spell."""
+
+
 def test_every_published_name_is_listed_with_what_is_here(
     capsys: pytest.CaptureFixture[str], places: list[str], tmp_path: Path
 ) -> None:
     assert index.main(["build", "otb:mine", *places]) == 0
     found = listed(capsys, *places)
-    assert list(found)[: len(PUBLISHED)] == list(PUBLISHED)
+    assert list(found)[: len(NAMES)] == NAMES
     assert found["otb_50"]["found"] == [
         {"preproc": "original", "kind": "dir", "path": str(tmp_path / "data/original/otb_50")},
         {"preproc": "resize_fit_64x64", "kind": "tar", "path": str(tmp_path / "tars/resize_fit_64x64/otb_50.tar")},
@@ -129,6 +140,22 @@ def test_one_in_detail_says_where_it_was_looked_for(
     assert "2 videos, 2 tracks, 8 frames, 8 boxes, 0 absent" in out
     assert "get it" not in out
     assert "licence" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "licence"),
+    [
+        ("coco_val", "annotations CC BY 4.0; the pictures are their owners', from Flickr"),
+        ("ilsvrc_train", "non-commercial research and education, after registration"),
+        ("otb_100", "none stated that we know of; ask its publisher"),
+    ],
+)
+def test_one_in_detail_says_what_its_publisher_allows(
+    capsys: pytest.CaptureFixture[str], name: str, licence: str
+) -> None:
+    assert datasets.main([name]) == 0
+    assert f"\n  licence    {licence}\n" in capsys.readouterr().out
+    assert listed(capsys, name)[name]["licence"] == ("" if licence.startswith("none") else licence)
 
 
 def test_layouts_of_ones_own_are_listed(capsys: pytest.CaptureFixture[str], site: Path) -> None:  # noqa: F811

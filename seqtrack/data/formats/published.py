@@ -17,7 +17,7 @@ class Published:
         layout: the module of ``seqtrack.data.formats`` that reads it.
         part: which part of the publisher's folder it is (``train``); the layout knows what that means.
         home: where to get it.
-        licence: what its publisher allows, as far as its page says.
+        licence: what its publisher allows, as far as its page says; '' where no statement of it was found.
     """
 
     layout: str
