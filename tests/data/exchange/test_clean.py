@@ -15,6 +15,7 @@ from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.locations import Locations, locate
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import jpeg
+from tests.data.smaller import assert_smaller_versions_agree
 from tests.data.storage.test_zip import write_zip
 
 SIDE = 446
@@ -65,6 +66,10 @@ def write_set(
 
 
 GOT = parse_dataset_name("got10k_train_clean")
+
+
+def test_smaller_versions_agree(tmp_path: Path) -> None:
+    assert_smaller_versions_agree(GOT, write_set(tmp_path / "pysiam"), tmp_path / "smaller")
 
 
 class TestLabels:

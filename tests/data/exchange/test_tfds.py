@@ -23,6 +23,7 @@ from seqtrack.data.storage.records import serialise, write_info, write_shard
 from seqtrack.errors import DataError, UserError
 from seqtrack.tools import export as tool
 from tests.data.otb_layout import jpeg, write_sequence
+from tests.data.smaller import assert_smaller_versions_agree
 
 tfds = pytest.importorskip("tensorflow_datasets")
 F = tfds.features
@@ -103,6 +104,10 @@ class TestOthers:
         assert str(parse_dataset_name("tfds:coco/2017/train")) == "tfds:coco/2017/train"
         given = Locations(data_paths={"coco-2017": coco / "coco/2017/1.1.0"}, cache_dir=tmp_path / "cache")
         assert open_index_of(parse_dataset_name("tfds:coco/2017"), given, silent).num_videos == 3
+
+    def test_smaller_versions_agree(self, coco: Path, tmp_path: Path) -> None:
+        name = parse_dataset_name("tfds:coco/2017")
+        assert_smaller_versions_agree(name, coco / "coco/2017/1.1.0", tmp_path / "smaller")
 
     def test_tracks_of_a_video_with_their_frames(self, tmp_path: Path) -> None:
         """youtube_vis and tao: boxes by track, with the numbers of their frames."""

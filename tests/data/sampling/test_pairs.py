@@ -433,7 +433,8 @@ def test_real_videos_give_pairs(shared, tmp_path):
         pair=PairParams(),
     )
     batch = pairs.batch(0)
-    assert {dataset.index.track_name(k) for k in batch["sample"][:, 1].tolist()}
+    drawn = {dataset.index.track_name(k) for k in batch["sample"][:, 1].tolist()}
+    assert drawn == {dataset.index.track_name(k) for k in range(dataset.index.num_tracks)}
     assert (batch["sample"][:, 3] - batch["sample"][:, 2] == 10).all()
     for which, size in (("exemplar", 127), ("search", 255)):
         centre = batch[f"{which}_box"][:, :2] + batch[f"{which}_box"][:, 2:] / 2
