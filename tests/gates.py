@@ -54,11 +54,15 @@ class Gate:
         self.environment = {"PYTHONPATH": str(folder)}
         """Of the command that is to be held, or that starts who is."""
 
+    def held(self) -> list[int]:
+        """Ids of the processes that stand here, or stood."""
+        return [int(path.name) for path in self._held.iterdir()]
+
     def wait(self, command: subprocess.Popen[str] | None = None) -> int:
         """Until a process stands here; its id. Fails if ``command`` ends before."""
-        wait_for(lambda: any(self._held.iterdir()), "process at the gate", command)
-        (held,) = self._held.iterdir()
-        return int(held.name)
+        wait_for(self.held, "process at the gate", command)
+        (held,) = self.held()
+        return held
 
     def open(self) -> None:
         """Lets everybody go on, for good."""

@@ -28,6 +28,11 @@ _JOBS_PER_PROCESS = 4  # at work or done, and not yet taken
 ASK_TO_STOP = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 # What kills more than that (a fault in a tracker, no memory) will kill the next one too.
 _MOST_REPLACED = 2
+# For one that closed its pipe to end as well, which is a matter of milliseconds unless the machine is very busy.
+_SECONDS_TO_END = 30.0
+
+# What a pipe says when the process at its other end is gone: OSError where that was in the middle of an answer.
+GONE = (EOFError, OSError)
 
 Context = TypeVar("Context")
 Job = TypeVar("Job")
@@ -100,7 +105,7 @@ def _ask(worker: Connection, asked: queue.SimpleQueue[tuple[Any, Future[Any]] | 
         try:
             worker.send((job,))
             is_done, value = worker.recv()
-        except (EOFError, ConnectionError):
+        except GONE:
             # The job is older than all that nobody has taken, so whoever takes the results meets this first.
             future.set_exception(
                 SeqtrackError(
@@ -196,20 +201,21 @@ class Crew(Generic[Job, Report]):
         reports: list[tuple[Job, Report | None]] = []
         for member in wait(list(self._jobs), timeout):
             assert isinstance(member, Connection)
-            try:
-                while member in self._jobs and member.poll():
+            while member in self._jobs and member.poll():
+                try:
                     is_over, value = member.recv()
-                    if isinstance(value, BaseException):
-                        raise value
-                    if is_over:
-                        del self._jobs[member]
-                    else:
-                        reports.append((self._jobs[member], value))
-            except (EOFError, ConnectionError):
-                job = self._jobs.pop(member)
-                reports.append((job, None))
-                waiting.appendleft(job)
-                self._replace(member)
+                except GONE:
+                    job = self._jobs.pop(member)
+                    reports.append((job, None))
+                    waiting.appendleft(job)
+                    self._replace(member)
+                    break
+                if isinstance(value, BaseException):
+                    raise value
+                if is_over:
+                    del self._jobs[member]
+                else:
+                    reports.append((self._jobs[member], value))
         self._hand_out(waiting)
         return reports
 
@@ -227,7 +233,9 @@ class Crew(Generic[Job, Report]):
         """Starts another process in place of one that is gone, unless that has been done too often."""
         process = self._members.pop(member)
         member.close()
-        process.join(1)
+        process.join(_SECONDS_TO_END)
+        process.kill()  # should it hang: its pipe is closed, so it is of no use to anybody
+        process.join()
         code = process.exitcode or 0
         how = (
             f"was killed by {signal.Signals(-code).name} (out of memory?)" if code < 0 else f"ended with code {code}"

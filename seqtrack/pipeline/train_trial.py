@@ -196,6 +196,7 @@ class _Hooks:
         checkpoints.save(folder, step, self._task.networks, state, self._attempt.guard)
         self._attempt.event("checkpoint", step=step)
         log.info("step %d: checkpoint %s", step, folder.path)
+        self._attempt.guard()  # a successor may have been asked to keep more
         checkpoints.prune(trial, self._request.needs_assessment)
 
     def progress(self, step: int, loss: float | None, steps_per_second: float) -> None:

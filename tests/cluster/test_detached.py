@@ -12,7 +12,8 @@ import pytest
 
 from seqtrack.cluster import driver
 from seqtrack.cluster.work import Work
-from seqtrack.runs import attempts
+from seqtrack.runs import events
+from tests.gates import RENAME, Gate
 from tests.pipeline.test_sweep_points import made
 from tests.workbench import (
     Workbench,
@@ -40,13 +41,10 @@ def test_what_goes_on_in_the_background_does_not_go_there_again(
 
 
 @pytest.mark.slow
-def test_trials_go_on_and_are_found_again(
-    bench: Workbench, finished: Workbench, slow_disk: Callable[[float], dict[str, str]]
-) -> None:
-    command = bench.start_train("--num_trials=2", "--max_parallel=1", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/checkpoints/step_*")), "checkpoint", command)
-    owner = attempts.read_owner(bench.run_folder().trial(0).attempt(0))
-    assert owner is not None
+def test_trials_go_on_and_are_found_again(bench: Workbench, finished: Workbench, gate: Callable[..., Gate]) -> None:
+    second = gate(RENAME, "*/checkpoints/step_00000010")
+    command = bench.start_train("--num_trials=2", "--max_parallel=1", **second.environment)
+    worker = second.wait(command)
 
     command.send_signal(signal.SIGINT)
     _, err = command.communicate()
@@ -57,12 +55,15 @@ def test_trials_go_on_and_are_found_again(
     assert f"1 trial goes on in the background; to stop that as well: {cancel}\n" in err
     assert "seeds 1 have not started" in err
     assert "Traceback" not in err
-    assert not is_gone(owner.pid)
+    assert not is_gone(worker)
 
-    result = bench.train("--num_trials=2", "--max_parallel=1")
-
-    assert result.code == 0, result
     run = bench.run_folder()
+    again = bench.start_train("--num_trials=2", "--max_parallel=1")
+    wait_for(lambda: len(events.read(run.submissions)) == 2, "the same command's request", again)
+    second.open()
+    out, err = again.communicate()
+
+    assert again.returncode == 0, (out, err)
     assert [trained_attempts(trial) for trial in run.trials()] == [1, 1]
-    assert named(all_events(run.trial(0))[0], "start")[0]["pid"] == owner.pid
+    assert named(all_events(run.trial(0))[0], "start")[0]["pid"] == worker
     assert results_of(run) == results_of(finished.run_folder())

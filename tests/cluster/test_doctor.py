@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from seqtrack.cluster import doctor
 from seqtrack.cluster.doctor import BAD, NOTE, OK, WARN, Answer, Check, Finding, Section
+
+PATIENCE = 300.0  # seconds; on a machine that does much else, a process may take long to start
 
 
 class TestThisMachine:
@@ -128,19 +129,19 @@ class TestExamining:
         meeting = threading.Barrier(3)
 
         def look(name: str) -> list[Finding]:
-            meeting.wait(10)  # each waits for the others
+            meeting.wait(PATIENCE)  # each waits for the others
             return [Finding(OK, name, "", "")]
 
-        sections = doctor.examine([Check(name, lambda name=name: look(name)) for name in "abc"])  # type: ignore[misc]
+        sections = doctor.examine([Check(name, lambda name=name: look(name), PATIENCE) for name in "abc"])  # type: ignore[misc]
         assert [(section.title, section.findings[0].about) for section in sections] == [(n, n) for n in "abc"]
 
     def test_one_that_hangs_holds_nobody_up(self) -> None:
         def hang() -> list[Finding]:
-            time.sleep(60)
+            threading.Event().wait()
             return []
 
         here = Finding(OK, "here", "", "")
-        hung, quick = doctor.examine([Check("a", hang, 0.2), Check("b", lambda: [here])])
+        hung, quick = doctor.examine([Check("a", hang, 0.2), Check("b", lambda: [here], PATIENCE)])
         assert hung.findings == [Finding(BAD, "no answer", "within 0.2 s", "is a file server down? Try again later")]
         assert quick.findings == [here]
 
@@ -165,11 +166,11 @@ class TestExamining:
         assert (doctor.verdict(sections), doctor.is_usable(sections)) == (verdict, usable)
 
     def test_a_command_that_hangs_is_missing_or_fails(self) -> None:
-        hung = doctor.ask([sys.executable, "-c", "import time; time.sleep(60)"], 0.3)
+        hung = doctor.ask([sys.executable, "-c", "import signal; signal.pause()"], 0.3)
         assert hung.problem == "no answer within 0.3 s"
         assert doctor.ask(["seqtrack-no-such-program"]).problem == (
             "cannot run seqtrack-no-such-program (No such file or directory)"
         )
-        failed = doctor.ask([sys.executable, "-c", "import sys; sys.exit('first\\nlast')"])
+        failed = doctor.ask([sys.executable, "-c", "import sys; sys.exit('first\\nlast')"], PATIENCE)
         assert failed.problem == "last"
-        assert doctor.ask([sys.executable, "-c", "print('out')"]).out == "out\n"
+        assert doctor.ask([sys.executable, "-c", "print('out')"], PATIENCE).out == "out\n"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from seqtrack.cluster import doctor_disks
+from seqtrack.cluster import doctor, doctor_disks
 from seqtrack.cluster.doctor import BAD, NOTE, OK, WARN, Finding
 from seqtrack.cluster.doctor_disks import FolderFacts
 
@@ -100,6 +101,11 @@ class TestDisks:
 
 class TestTrying:
     """On the real file system of the tests."""
+
+    @pytest.fixture(autouse=True)
+    def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However long another process takes to start."""
+        monkeypatch.setattr(doctor_disks, "ask", functools.partial(doctor.ask, seconds=300.0))
 
     def test_a_folder_is_tried_and_left_as_it_was(self, tmp_path: Path) -> None:
         (tmp_path / "mine").touch()

@@ -3,10 +3,13 @@
 The real thing: drivers, workers and loader processes that train SiamFC on video, killed with SIGKILL. Every
 result is compared with that of a run which nothing interrupted, and the events must show that no step which
 had a checkpoint was computed again and that no two attempts of a trial were ever at work together.
+
+Victims stand still at a gate before they have finished, however fast they are, so that every blow falls.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import signal
@@ -20,9 +23,11 @@ import pytest
 
 from seqtrack.runs import attempts
 from seqtrack.runs.paths import RunFolder, TrialFolder
+from tests.gates import OPEN, RENAME, Gate
 from tests.workbench import (
     NUM_STEPS,
     PERIOD_CKPT,
+    PERIOD_SUMMARY,
     Result,
     Workbench,
     all_events,
@@ -35,6 +40,13 @@ from tests.workbench import (
 )
 
 pytestmark = pytest.mark.slow
+
+INSIDE_A_CHECKPOINT = (
+    (OPEN, "*/.tmp-step_{:08d}-*/state.pt"),  # written, to be read back for its checksum
+    (OPEN, "*/.tmp-step_{:08d}-*/meta.json"),
+    (RENAME, "*/checkpoints/step_{:08d}"),
+)
+"""Deeds after which none of its files, or not all, or not its name are there."""
 
 
 def newest_step(trial: TrialFolder) -> int:
@@ -65,7 +77,8 @@ class Victims:
             attempt = attempts.live(trial)
             owner = attempts.read_owner(attempt) if attempt else None
             if owner is not None:
-                found[trial.seed] = psutil.Process(owner.pid)
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                    found[trial.seed] = psutil.Process(owner.pid)
         return found
 
     def kill_trial(self, seed: int, process: psutil.Process) -> None:
@@ -134,17 +147,18 @@ def victims(bench: Workbench) -> Iterator[Callable[..., Victims]]:
 def test_killed_at_random_moments(
     victims: Callable[..., Victims],
     finished: Workbench,
-    slow_disk: Callable[[float], dict[str, str]],
+    gate: Callable[..., Gate],
     num_workers: int,
     max_parallel: int,
 ) -> None:
     """Three rounds: a trial is killed, then all there is, then the driver alone (its trials go on and are found
-    again); each some random time after a checkpoint."""
+    again); each some random time after a checkpoint, when the next but one is being written at the latest."""
     attack = victims(f"--num_workers={num_workers}", f"--max_parallel={max_parallel}")
     rng = random.Random(f"{num_workers} {max_parallel}")
-    for victim in ("trial", "all", "driver"):
-        # Saving takes about as long as computing, so that kills fall into both.
-        driver = attack.start(**slow_disk(0.05))
+    for victim, latest in (("trial", 15), ("all", 25), ("driver", 35)):
+        deed, place = rng.choice(INSIDE_A_CHECKPOINT)
+        end = gate(deed, place.format(latest))
+        driver = attack.start(**end.environment)
         trial = wait_for(lambda: checkpointed(attack), "checkpoint", driver)
         time.sleep(rng.uniform(0, 0.4))
         if victim in ("driver", "all"):
@@ -152,6 +166,7 @@ def test_killed_at_random_moments(
         for seed, process in attack.at_work().items():
             if victim == "all" or (victim == "trial" and seed == trial.seed):
                 attack.kill_trial(seed, process)
+        end.open()
         out, err = driver.communicate()
         if victim == "trial":
             assert driver.returncode == 1, Result(driver.returncode, out, err)
@@ -159,94 +174,72 @@ def test_killed_at_random_moments(
 
     attack.finish()
 
-    assert len(attack.left_at) >= 2
+    assert len(attack.left_at) == 2
     attack.check(results_of(finished.run_folder()))
 
 
 def checkpointed(attack: Victims) -> TrialFolder | None:
-    """A trial that has saved a checkpoint in its present attempt, and has more than one still to save."""
+    """A trial that has saved a checkpoint in its present attempt."""
     for seed in attack.at_work():
         trial = attack.run.trial(seed)
-        saved = named(all_events(trial)[-1], "checkpoint")
-        if saved and saved[-1]["step"] < NUM_STEPS - PERIOD_CKPT:
+        if named(all_events(trial)[-1], "checkpoint"):
             return trial
     return None
 
 
 def test_killed_inside_a_checkpoint_write(
-    victims: Callable[..., Victims], finished: Workbench, slow_disk: Callable[[float], dict[str, str]]
+    victims: Callable[..., Victims], finished: Workbench, gate: Callable[..., Gate]
 ) -> None:
     """The folder of the checkpoint is being written and must not count: the one before it is gone on from."""
     attack = victims("--max_parallel=1")
-    rng = random.Random("inside")
-    inside = 0
-    for _ in range(4):
-        driver = attack.start(**slow_disk(0.1))
-        trial, number = wait_for(lambda: being_written(attack), "unfinished checkpoint", driver)
-        time.sleep(rng.uniform(0, 0.25))
+    for step, (deed, place) in zip((10, 15, 20), INSIDE_A_CHECKPOINT, strict=True):
+        inside = gate(deed, place.format(step))
+        driver = attack.start(**inside.environment)
+        worker = inside.wait(driver)
         driver.kill()
-        attack.kill_trial(trial.seed, attack.at_work()[trial.seed])
+        attack.kill_trial(0, psutil.Process(worker))
         driver.communicate()
-        if number not in trial.checkpoints():
-            inside += 1
-            assert leftovers(trial.path / "checkpoints")
+        trial = attack.run.trial(0)
+        assert newest_step(trial) == step - PERIOD_CKPT
+        assert leftovers(trial.path / "checkpoints")
 
     attack.finish()
 
-    assert inside >= 3
     attack.check(results_of(finished.run_folder()))
 
 
-def being_written(attack: Victims) -> tuple[TrialFolder, int] | None:
-    """A trial, and the step of its unfinished checkpoint: the second of the present attempt."""
-    for seed in attack.at_work():
-        trial = attack.run.trial(seed)
-        saved = named(all_events(trial)[-1], "checkpoint")
-        if not saved or saved[-1]["step"] >= NUM_STEPS - PERIOD_CKPT:
-            continue
-        step = saved[-1]["step"] + PERIOD_CKPT
-        if list((trial.path / "checkpoints").glob(f".tmp-step_{step:08d}-*")):
-            return trial, step
-    return None
-
-
 def test_asked_to_stop_it_ends_the_step_saves_and_exits_75(
-    victims: Callable[..., Victims], finished: Workbench
+    victims: Callable[..., Victims], finished: Workbench, gate: Callable[..., Gate]
 ) -> None:
     """However many of its processes are asked: SLURM asks all that a job has."""
     attack = victims("--max_parallel=1", "--num_workers=2", "--period_ckpt=1000")
     # First under a driver, then as whatever executor runs the worker sees it.
-    command = attack.start()
     for number, (code, asked) in enumerate(((1, signal.SIGTERM), (75, signal.SIGUSR2))):
-        worker = wait_for(lambda: training(attack, 0), "training", command)
-        loaders = wait_for(lambda worker=worker: pair_of(worker.children(recursive=True)), "loaders", command)
+        row = gate(OPEN, "*/.tmp-train.csv-*")
+        if number == 0:
+            command = attack.start(**row.environment)
+        else:
+            command = attack.bench.start("train_work", str(attack.run.path), "0", **row.environment)
+        worker = psutil.Process(row.wait(command))
+        children = worker.children(recursive=True)
+        loaders = [child for child in children if "resource_tracker" not in str(child.cmdline())]
+        assert len(loaders) == 2
         for process in (*loaders, worker):
             process.send_signal(asked)
+        row.open()
         _, err = command.communicate()
         assert command.returncode == code
         assert [loader for loader in loaders if not is_gone(loader.pid)] == []
         trial = attack.run.trial(0)
         assert attempts.ended(trial.attempt(number))["state"] == "interrupted"  # type: ignore[index]
-        step = newest_step(trial)
-        assert 0 < step < NUM_STEPS
-        assert named(all_events(trial)[number], "checkpoint")[-1]["step"] == step
+        # The first row that an attempt adds is that of its first period.
+        assert newest_step(trial) == (number + 1) * PERIOD_SUMMARY
+        assert [e["step"] for e in named(all_events(trial)[number], "checkpoint")] == [(number + 1) * PERIOD_SUMMARY]
         if number == 0:
             assert "asked to stop (SIGTERM); saved: give the same command again to go on" in err
-            command = attack.bench.start("train_work", str(attack.run.path), "0")
 
     attack.finish()
 
     attack.check(results_of(finished.run_folder()))
     steps = [event["step"] for records in all_events(attack.run.trial(0)) for event in named(records, "train")]
-    assert len(steps) == 3
-    assert steps == sorted(set(steps))
-
-
-def pair_of(processes: list[psutil.Process]) -> list[psutil.Process] | None:
-    return processes if len(processes) == 2 else None
-
-
-def training(attack: Victims, seed: int) -> psutil.Process | None:
-    """The worker of a trial, once its newest attempt trains."""
-    process = attack.at_work().get(seed)
-    return process if process and named(all_events(attack.run.trial(seed))[-1], "train") else None
+    assert steps == [0, PERIOD_SUMMARY, 2 * PERIOD_SUMMARY]

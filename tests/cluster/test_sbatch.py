@@ -226,7 +226,7 @@ def execute(script: BatchScript, tmp_path: Path) -> tuple[list[str], dict[str, s
     file = tmp_path / "script.sh"
     file.write_text(script.text(), encoding="utf-8")
     process = subprocess.Popen(["bash", str(file)], stdout=subprocess.PIPE, env=INHERITED, cwd=tmp_path, text=True)
-    answer, _ = process.communicate(timeout=60)
+    answer, _ = process.communicate()
     assert process.returncode == 0
     pid, words, environment = json.loads(answer)
     assert pid == process.pid, "the command replaces the shell, or the signal would not reach it"

@@ -16,8 +16,8 @@ from seqtrack.pipeline.request import Request, resolve
 
 @pytest.fixture
 def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
-    monkeypatch.setattr(slurm, "ENDING_SECONDS", 0.3)
-    monkeypatch.setattr(slurm, "FIRST_INTERVAL_SECONDS", 0.02)
+    monkeypatch.setattr(slurm, "ENDING_SECONDS", 300.0)
+    monkeypatch.setattr(slurm, "FIRST_INTERVAL_SECONDS", 0.0)
     return resolve(build({"slurm": True, "cache_dir": tmp_path / "cache", "num_trials": 2}))
 
 
@@ -44,5 +44,6 @@ def test_tasks_that_are_just_ending_are_waited_for(request_: Request, monkeypatc
 
 def test_but_not_for_ever(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a node that does not answer a task can go on ending: its seed is submitted again, and fences it off."""
+    monkeypatch.setattr(slurm, "ENDING_SECONDS", 0.0)
     names, _ = settled(request_, monkeypatch, ["COMPLETING", "RUNNING"])
     assert names == ["7_1"]

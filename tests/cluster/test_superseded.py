@@ -16,8 +16,8 @@ import pytest
 
 from seqtrack.runs import attempts
 from seqtrack.runs.paths import AttemptFolder, TrialFolder
+from tests.gates import OPEN, Gate
 from tests.workbench import (
-    NUM_STEPS,
     Workbench,
     all_events,
     is_gone,
@@ -42,44 +42,35 @@ def published(trial: TrialFolder) -> dict[str, str]:
     return {name: sha for name, sha in tree_of(trial.path).items() if not name.startswith("attempts/0/")}
 
 
-def between_steps(trial: TrialFolder) -> bool:
-    """Two checkpoints have been published (and rows of train.csv since TensorBoard's first) and no other is being
-    written."""
-    return len(trial.checkpoints()) >= 2 and not list((trial.path / "checkpoints").glob(".tmp-*"))
-
-
-def inside_a_checkpoint(trial: TrialFolder) -> bool:
-    """The second checkpoint has been written, and is being flushed before it appears."""
-    unfinished = (trial.path / "checkpoints").glob(".tmp-step_*/meta.json")
-    return bool(trial.checkpoints()) and any(unfinished)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", [between_steps, inside_a_checkpoint])
+@pytest.mark.parametrize(
+    ("place", "passing", "reached"),
+    [
+        # Opened to be flushed, which is when something has appeared in it.
+        pytest.param("*/seed_0/checkpoints", 1, 10, id="the second checkpoint has just appeared"),
+        pytest.param("*/.tmp-step_00000010-*/meta.json", 0, 5, id="it is being written"),
+    ],
+)
 def test_a_zombie_publishes_nothing(
-    bench: Workbench,
-    finished: Workbench,
-    slow_disk: Callable[[float], dict[str, str]],
-    moment: Callable[[TrialFolder], bool],
+    bench: Workbench, finished: Workbench, gate: Callable[..., Gate], place: str, passing: int, reached: int
 ) -> None:
-    driver = bench.start_train("--num_trials=1", **slow_disk(0.1))
-    wait_for(lambda: list(bench.cache.glob("*/seed_0/attempts/0/owner.json")), "worker", driver)
+    moment = gate(OPEN, place, passing)
+    driver = bench.start_train("--num_trials=1", **moment.environment)
+    worker = psutil.Process(moment.wait(driver))
     trial = bench.run_folder().trial(0)
-    worker = psutil.Process(attempts.read_owner(trial.attempt(0)).pid)  # type: ignore[union-attr]
     try:
-        wait_for(lambda: moment(trial), moment.__name__, driver)
-        worker.suspend()
+        worker.suspend()  # its heart as well
         driver.kill()
         driver.communicate()
         wait_for(lambda: worker.status() == psutil.STATUS_STOPPED, "the worker to stand still")
-        reached = max(trial.checkpoints())
-        assert reached < NUM_STEPS
+        assert max(trial.checkpoints()) == reached
         looks_dead(trial.attempt(0))
 
         result = bench.train("--num_trials=1")
         assert result.code == 0, result
         before = published(trial)
 
+        moment.open()
         worker.resume()
         wait_for(lambda: is_gone(worker.pid), "the zombie's end")
     finally:
@@ -104,7 +95,8 @@ def test_an_attempt_on_another_host_is_followed_while_its_heart_beats(continued:
     trial = continued.run_folder().trial(1)
     attempt = trial.attempt(0)
     looks_dead(attempt)
-    os.utime(attempt.heartbeat)
+    later = time.time() + 10 * attempts.STALE_SECONDS  # however long the command takes to start
+    os.utime(attempt.heartbeat, (later, later))
     lines = attempt.events.read_text().splitlines(keepends=True)
     attempt.events.write_text("".join(lines[:-1]))  # it has not ended
     (trial.path / "assess").rename(trial.path / "was_assess")  # and is not complete

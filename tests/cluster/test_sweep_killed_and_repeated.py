@@ -4,13 +4,14 @@ interrupted."""
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
-from seqtrack.runs import attempts
 from seqtrack.runs.paths import RunFolder, SweepFolder
+from tests.gates import RENAME, Gate
 from tests.workbench import Result, Workbench, all_events, kill_and_wait, leftovers, named, wait_for
 
 pytestmark = pytest.mark.slow
@@ -35,14 +36,13 @@ def runs(bench: Workbench) -> list[RunFolder]:
     return [RunFolder(path.parent) for path in sorted(bench.cache.glob("*/train.yaml"))]
 
 
-def at_work(bench: Workbench) -> list[psutil.Process]:
-    found = [attempts.live(run.trial(0)) for run in runs(bench)]
-    owners = [attempts.read_owner(attempt) for attempt in found if attempt]
-    return [psutil.Process(owner.pid) for owner in owners if owner]
-
-
 def test_killed_and_repeated_it_gives_the_same_table(
-    bench: Workbench, finished: Workbench, tmp_path: Path, tars: Path, repository: Path
+    bench: Workbench,
+    finished: Workbench,
+    tmp_path: Path,
+    tars: Path,
+    repository: Path,
+    gate: Callable[..., Gate],
 ) -> None:
     whole = Workbench(tmp_path / "whole", repository, tars)
     for each in (bench, whole):
@@ -52,14 +52,12 @@ def test_killed_and_repeated_it_gives_the_same_table(
     assert "2 of 2 trials completed" in result.out  # for four points
     assert ">0.59</text>" in (whole.folder / "sweep.svg").read_text()
 
-    driver = bench.start("sweep", *write(bench))
-    wait_for(
-        lambda: any(named(events, "checkpoint") for run in runs(bench) for events in all_events(run.trial(0))),
-        "checkpoint", driver,
-    )  # fmt: skip
+    second = gate(RENAME, "*/checkpoints/step_00000010")
+    driver = bench.start("sweep", *write(bench), **second.environment)
+    wait_for(lambda: len(second.held()) == 2, "second checkpoint of each run", driver)
     driver.kill()
-    for process in at_work(bench):
-        kill_and_wait(process)
+    for worker in second.held():
+        kill_and_wait(psutil.Process(worker))
     driver.communicate()
     result = sweep(bench, "--json")
     assert result.code == 0, result

@@ -11,7 +11,7 @@ from seqtrack.cluster.work import Work
 from seqtrack.runs import events
 from tests.handmade import attempt, train
 from tests.pipeline.test_sweep_points import made
-from tests.workbench import EVAL, TRAIN, Result, Workbench, results_of, table_of, trained_attempts
+from tests.workbench import EVAL, PATIENCE_SECONDS, TRAIN, Result, Workbench, results_of, table_of, trained_attempts
 
 
 @pytest.mark.slow
@@ -20,7 +20,7 @@ def test_two_drivers_share_one_run(bench: Workbench, finished: Workbench) -> Non
     drivers = [bench.start_train("--num_trials=2") for _ in range(2)]
     results = []
     for driver in drivers:
-        out, err = driver.communicate(timeout=180)
+        out, err = driver.communicate(timeout=PATIENCE_SECONDS)
         results.append(Result(driver.returncode, out, err))
 
     assert [result.code for result in results] == [0, 0], "\n".join(map(str, results))

@@ -7,13 +7,14 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
-from seqtrack.data.processes import in_order
+from seqtrack.data.processes import Crew, in_order
 from seqtrack.errors import DataError, SeqtrackError
 
 
@@ -71,20 +72,54 @@ def test_a_process_that_is_killed_is_said_so_in_a_line() -> None:
         list(in_order(die, 0, range(3), 2))
 
 
+LARGE = 1 << 20  # bytes; more than a pipe holds
+
+
+def die_inside_a_large_answer() -> None:
+    """In the process that calls this: the end when half of it is sent."""
+    send = Connection._send  # type: ignore[attr-defined]
+
+    def half(self: Connection, data: memoryview) -> None:
+        if len(data) < LARGE:  # the length comes first
+            send(self, data)
+        else:
+            send(self, data[: LARGE // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Connection._send = half  # type: ignore[attr-defined]
+
+
 def large_or_dead(context: int, job: int) -> bytes:
-    """More than a pipe holds, and the end while it is being sent."""
-    if job == 0:
-        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        time.sleep(0.04)
-    return bytes(context)
+    if job == context:
+        die_inside_a_large_answer()
+    return bytes(LARGE)
 
 
 def test_one_that_is_killed_while_it_answers_holds_up_nobody() -> None:
     """A queue that all answer through would stay locked."""
-    results = in_order(large_or_dead, 1 << 26, range(4), 2)
+    results = in_order(large_or_dead, 0, range(4), 2)
     with pytest.raises(SeqtrackError, match=r"was killed"):
         for _ in results:
             pass
+
+
+def reports_or_dead(first: Path) -> Callable[[int], Iterator[bytes]]:
+    def work(job: int) -> Iterator[bytes]:
+        if not first.exists():
+            first.touch()
+            die_inside_a_large_answer()
+        yield bytes(LARGE)
+
+    return work
+
+
+def test_the_job_of_one_that_is_killed_while_it_reports_is_done_again(tmp_path: Path) -> None:
+    crew = Crew(reports_or_dead, tmp_path / "first", 1)
+    waiting, reports = deque([7]), []
+    while len(reports) < 2:
+        reports += crew.poll(waiting, 1.0)
+    crew.close()
+    assert reports == [(7, None), (7, bytes(LARGE))]
 
 
 def unsendable(context: int, job: int) -> object:

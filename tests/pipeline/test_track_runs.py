@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from seqtrack.pipeline.track_runs import Advance, Setup, on_cpu, on_device
 from seqtrack.tracking.courses import FAILED
 from seqtrack.tracking.siamfc import SiamFCBatchTracker, SiamFCTracker
 from seqtrack.tracking.static import StaticTracker
-from tests.workbench import SMALL_MODEL
+from tests.workbench import SMALL_MODEL, wait_for
 
 STARTS = 3
 
@@ -107,10 +108,41 @@ class Moody(StaticTracker):
         return super().update(frame)
 
 
-class Slow(StaticTracker):
+class Counting(StaticTracker):
+    """Every frame takes as long by its clock, however fast the machine is."""
+
+    def __init__(self, clock: list[float], seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+
     def update(self, frame: Any) -> Any:
-        time.sleep(0.005)
+        self._clock[0] += self._seconds
         return super().update(frame)
+
+
+class Held(StaticTracker):
+    """In the helpers that come first, ``count`` of them, it stands still in the middle of a run until ``let`` is
+    there; each leaves its number in ``folder`` when it has arrived, and when it has been let through."""
+
+    def __init__(self, home: int, folder: Path, count: int) -> None:
+        self._home, self._folder, self._count = home, folder, count
+        self._frames = 0
+
+    def update(self, frame: Any) -> Any:
+        self._frames += 1
+        if self._frames == 5 and os.getpid() != self._home and len(list(self._folder.glob("at-*"))) < self._count:
+            (self._folder / f"at-{os.getpid()}").touch()
+            while not (self._folder / "let").exists():
+                time.sleep(0.005)
+            (self._folder / f"through-{os.getpid()}").touch()
+        return super().update(frame)
+
+
+def held(folder: Path, count: int) -> Callable[[], Held]:
+    return functools.partial(Held, os.getpid(), folder, count)
+
+
+def arrived(folder: Path) -> set[int]:
+    return {int(path.name.removeprefix("at-")) for path in folder.glob("at-*")}
 
 
 class Failing(StaticTracker):
@@ -120,7 +152,6 @@ class Failing(StaticTracker):
         self._home, self._error = home, error
 
     def update(self, frame: Any) -> Any:
-        time.sleep(0.002)
         if os.getpid() != self._home:
             raise self._error
         return super().update(frame)
@@ -217,42 +248,51 @@ def test_a_batch_finds_what_one_after_the_other_finds(dataset: Dataset, runs: li
 
 
 def test_little_work_is_done_here(dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    setup = set_up(functools.partial(Slow), dataset)
-    assert max(len(helpers()) for _ in on_cpu(setup, runs, 4, at_once=False)) == 0
-    # Had the same looked like more, they would have come.
-    monkeypatch.setattr(track_runs, "FIRST_LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(track_runs, "WORTH_SECONDS", 0.01)
-    assert max(len(helpers()) for _ in on_cpu(setup, runs, 4, at_once=False)) == 3
+    clock = [0.0]
+    monkeypatch.setattr(track_runs, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def helpers_for(seconds: float) -> int:
+        """At most, if a frame takes so long."""
+        setup = set_up(functools.partial(Counting, clock, seconds), dataset)
+        return max(len(helpers()) for _ in on_cpu(setup, runs, 4, at_once=False))
+
+    frames = sum(len(run.frames) for run in runs)
+    assert helpers_for(track_runs.WORTH_SECONDS / frames) == 0
+    assert helpers_for(2 * track_runs.WORTH_SECONDS / frames) == 3
 
 
 def test_the_run_of_a_helper_that_is_killed_is_done_again(
-    dataset: Dataset, runs: list[Run], caplog: pytest.LogCaptureFixture
+    dataset: Dataset, runs: list[Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    killed: set[int] = set()
+
     def attacked() -> Iterator[Advance]:
-        for number, advance in enumerate(on_cpu(set_up(Slow, dataset), runs, 2, at_once=True)):
+        for advance in on_cpu(set_up(held(tmp_path, 1), dataset), runs, 2, at_once=True):
             yield advance
-            if number == 3:
-                helpers()[0].kill()
+            for helper in arrived(tmp_path) - killed:
+                killed.add(helper)
+                psutil.Process(helper).kill()
 
     found = gathered(attacked(), runs)  # which adds up its frames
-    assert_equal(found, gathered(on_cpu(set_up(Slow, dataset), runs, 1, at_once=True), runs))
+    assert len(killed) == 1
+    assert_equal(found, gathered(on_cpu(set_up(StaticTracker, dataset), runs, 1, at_once=True), runs))
     said = "a process that helps this trial was killed by SIGKILL (out of memory?); another takes its place"
     assert [record.getMessage() for record in caplog.records].count(said) == 1
 
 
-def test_where_helpers_are_killed_again_and_again_it_ends(dataset: Dataset, runs: list[Run]) -> None:
+def test_where_helpers_are_killed_again_and_again_it_ends(dataset: Dataset, runs: list[Run], tmp_path: Path) -> None:
     killed: set[int] = set()
     with (
-        contextlib.closing(on_cpu(set_up(Slow, dataset), runs, 2, at_once=True)) as advances,
+        contextlib.closing(on_cpu(set_up(held(tmp_path, 9), dataset), runs, 2, at_once=True)) as advances,
         pytest.raises(
             TrialError,
             match=r"^a process that helps this trial was killed by SIGKILL \(out of memory\?\), as 2 others were",
         ),
     ):
         for _ in advances:
-            for helper in helpers():
-                helper.kill()
-                killed.add(helper.pid)
+            for helper in arrived(tmp_path) - killed:
+                killed.add(helper)
+                psutil.Process(helper).kill()
     assert len(killed) == 3
 
 
@@ -272,14 +312,14 @@ def test_a_run_is_begun_when_its_turn_comes(
         assert len(begun) == 2  # and the next, whose first frames are being decoded
 
 
-def test_who_stops_leaves_nobody_behind(dataset: Dataset, runs: list[Run]) -> None:
-    advances = on_cpu(set_up(Slow, dataset), runs, 3, at_once=True)
-    next(advances)
-    next(advances)
-    (one, two) = helpers()
+def test_who_stops_leaves_nobody_behind(dataset: Dataset, runs: list[Run], tmp_path: Path) -> None:
+    advances = on_cpu(set_up(held(tmp_path, 2), dataset), runs, 3, at_once=True)
+    while len(arrived(tmp_path)) < 2:  # each with a run; this process waits for them when it has done the others
+        next(advances)
+    one, two = helpers()
     one.terminate()  # whoever asks to stop asks the trial, not those that help it
-    time.sleep(0.02)
-    assert one.is_running()
+    (tmp_path / "let").touch()
+    wait_for((tmp_path / f"through-{one.pid}").exists, "a helper that goes on")
     advances.close()
     assert not one.is_running() and not two.is_running()
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,9 +49,9 @@ def test_killed_in_the_middle_nothing_is_half_written(tmp_path: Path) -> None:
     path = tmp_path / "big"
     path.write_text("old")
     code = (
-        "import sys, time; from pathlib import Path; from seqtrack.runs import atomic\n"
+        "import signal; from pathlib import Path; from seqtrack.runs import atomic\n"
         f"with atomic.replacing(Path({str(path)!r})) as t:\n"
-        "    t.write_bytes(b'new' * 1000); print('writing', flush=True); time.sleep(60)\n"
+        "    t.write_bytes(b'new' * 1000); print('writing', flush=True); signal.pause()\n"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert process.stdout is not None
@@ -63,16 +62,23 @@ def test_killed_in_the_middle_nothing_is_half_written(tmp_path: Path) -> None:
 
 
 def test_of_many_that_create_at_once_exactly_one_does(tmp_path: Path) -> None:
-    start = time.time() + 1.0
     code = (
-        "import sys, time; from pathlib import Path; from seqtrack.runs import atomic\n"
-        f"time.sleep(max(0, {start} - time.time()))\n"
+        "import sys; from pathlib import Path; from seqtrack.runs import atomic\n"
+        "print('here', flush=True); sys.stdin.readline()\n"
         f"print(atomic.create_exclusively(Path({str(tmp_path / 'owner')!r}), sys.argv[1].encode()))\n"
     )
     processes = [
-        subprocess.Popen([sys.executable, "-c", code, str(n)], stdout=subprocess.PIPE, text=True) for n in range(6)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(n)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for n in range(6)
     ]
-    answers = [process.communicate()[0].strip() for process in processes]
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["here\n"] * 6
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    answers = [process.stdout.read().strip() for process in processes if process.stdout]
+    assert [process.wait() for process in processes] == [0] * 6
     assert sorted(answers) == ["False"] * 5 + ["True"]
     assert (tmp_path / "owner").read_text() == str(answers.index("True"))
     assert os.listdir(tmp_path) == ["owner"]
@@ -87,9 +93,9 @@ def test_a_folder_that_cannot_be_written_is_named_with_its_flag(tmp_path: Path) 
 def test_what_a_killed_process_began_is_swept_away_and_what_a_live_one_writes_is_not(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     code = (
-        "import time; from pathlib import Path; from seqtrack.runs import atomic\n"
+        "import signal; from pathlib import Path; from seqtrack.runs import atomic\n"
         f"with atomic.replacing(Path({str(path)!r})) as t:\n"
-        "    t.write_bytes(b'x'); print('writing', flush=True); time.sleep(60)\n"
+        "    t.write_bytes(b'x'); print('writing', flush=True); signal.pause()\n"
     )
     killed, alive = (subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) for _ in range(2))
     for process in (killed, alive):

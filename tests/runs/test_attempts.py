@@ -19,13 +19,15 @@ from seqtrack.runs.attempts import Owner
 from seqtrack.runs.paths import TrialFolder
 
 HOLD = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from seqtrack.runs import attempts
 from seqtrack.runs.paths import TrialFolder
+print("here", flush=True)
+sys.stdin.readline()
 attempt = attempts.claim(TrialFolder(Path(sys.argv[1])))
 print(attempt.folder.number if attempt else "busy", flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 
@@ -34,11 +36,17 @@ def trial(tmp_path: Path) -> TrialFolder:
     return TrialFolder(tmp_path / "seed_0")
 
 
-def hold(trial: TrialFolder) -> tuple[subprocess.Popen[str], str]:
-    """Another process that claims and stays."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(trial.path)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, process.stdout.readline().strip()
+def hold(trial: TrialFolder, count: int = 1) -> tuple[list[subprocess.Popen[str]], list[str]]:
+    """Other processes that claim at once and stay; what each got."""
+    command = [sys.executable, "-c", HOLD, str(trial.path)]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)
+    ]
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["here\n"] * count
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    return processes, [process.stdout.readline().strip() for process in processes if process.stdout]
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -47,16 +55,16 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 
 def test_while_one_is_at_work_nobody_else_starts(trial: TrialFolder) -> None:
-    process, number = hold(trial)
+    (process,), numbers = hold(trial)
     try:
-        assert number == "0"
+        assert numbers == ["0"]
         assert attempts.claim(trial) is None
     finally:
         kill(process)
 
 
 def test_after_a_kill_the_next_number_is_claimed(trial: TrialFolder) -> None:
-    process, _ = hold(trial)
+    (process,), _ = hold(trial)
     kill(process)
     second = attempts.claim(trial)
     assert second is not None
@@ -74,10 +82,10 @@ def test_after_an_orderly_end_too(trial: TrialFolder) -> None:
 
 
 def test_of_many_that_claim_at_once_one_gets_it(trial: TrialFolder) -> None:
-    held = [hold(trial) for _ in range(4)]
-    for process, _ in held:
+    processes, numbers = hold(trial, count=4)
+    for process in processes:
         kill(process)
-    assert sorted(number for _, number in held) == ["0", "busy", "busy", "busy"]
+    assert sorted(numbers) == ["0", "busy", "busy", "busy"]
 
 
 def test_an_older_attempt_may_not_publish(trial: TrialFolder) -> None:
@@ -97,7 +105,8 @@ def pretend_other_host(owner: Path) -> None:
     owner.write_text(json.dumps({**value, "host": "node7", "boot": "another"}))
 
 
-def test_on_another_host_the_heartbeat_tells(trial: TrialFolder) -> None:
+def test_on_another_host_the_heartbeat_tells(trial: TrialFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "HEARTBEAT_SECONDS", 3600.0)  # once, when it starts
     first = attempts.claim(trial)
     assert first is not None
     with first:

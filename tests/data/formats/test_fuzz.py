@@ -121,7 +121,7 @@ def test_every_layout_is_fuzzed(layout: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
-@settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data())
 def test_damaged_annotations(name: str, data: st.DataObject) -> None:
     whole = small(name).content
@@ -135,7 +135,7 @@ def test_damaged_annotations(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))
-@settings(max_examples=15, deadline=2000)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_damaged_or_missing_frames(name: str, data: st.DataObject) -> None:
     content = dict(small(name).content)
@@ -175,7 +175,7 @@ def read_builder(files: Mapping[Path, bytes]) -> int:
     return sum(len(video.tracks) for video in read_videos(name, tree))
 
 
-@settings(max_examples=80, deadline=10_000)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_damaged_builders(builder: dict[Path, bytes], data: st.DataObject) -> None:
     file = data.draw(st.sampled_from(list(builder)))
@@ -200,7 +200,7 @@ def test_a_builder_of_more_records_than_there_are(builder: dict[Path, bytes], co
     )
 
 
-@settings(max_examples=100, deadline=2000)
+@settings(max_examples=100)
 @given(damaged(json.dumps({"layout": "otb", "sizes": {f"Seq{n}": [32, 24] for n in range(3)}}).encode()))
 def test_damaged_manifests(manifest: bytes) -> None:
     assert_names_a_file(read_all("otb", {**small("otb").content, MANIFEST: manifest}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -211,12 +210,10 @@ class TestXml:
         ],
     )
     def test_a_mistake_is_one_line_that_names_file_and_object(self, text: str, message: str) -> None:
-        started = time.monotonic()
         with pytest.raises(DataError) as caught:
             parse_picture(text.encode(), "x.xml")
         assert str(caught.value).startswith(message)
         assert "\n" not in str(caught.value)
-        assert time.monotonic() - started < 5
 
     @given(st.integers(0, 200), st.binary(max_size=8))
     def test_damage_gives_an_annotation_or_a_data_error(self, place: int, patch: bytes) -> None:

@@ -7,9 +7,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -25,6 +25,7 @@ from seqtrack.data.storage import trees as trees_module
 from seqtrack.data.storage.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError, SeqtrackError
 from tests.data.otb_layout import boxes_text, small_data_set, write_sequence, write_tar
+from tests.workbench import is_gone, wait_for
 
 NAME = parse_dataset_name("otb:small")
 ROOT = Path(__file__).parents[3]
@@ -76,6 +77,7 @@ class TestProcesses:
 
     def test_small_data_sets_start_none(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reading_module, "in_order", lambda *_: pytest.fail("a pool"))
+        monkeypatch.setattr(reading_module, "time", SimpleNamespace(monotonic=lambda: 0.0))
         assert len(list(Reading(NAME, DirectoryTree(data, "small"), 4))) == 20
 
     @pytest.mark.parametrize("processes", [1, 3])
@@ -99,19 +101,22 @@ class TestProcesses:
             list(reading)
 
 
-_SLOW_BUILD = """
-import sys, time
+_HELD_BUILD = """
+import itertools, sys, time
 from pathlib import Path
+from types import SimpleNamespace
 import seqtrack.data.indexing.reading as reading
 from seqtrack.data.indexing.index import ensure_index
 from seqtrack.data.formats import parse_dataset_name
 from seqtrack.data.storage.trees import DirectoryTree
 read = reading.read_video
-def slow(*words):
-    time.sleep(0.2)
-    return read(*words)
-reading.read_video = slow
-reading._SECONDS_BEFORE_LINES = 0.5
+def read_the_first_alone(layout, tree, entry, sizes):
+    while "Seq0" not in entry.folder:
+        time.sleep(1)  # until it is killed
+    return read(layout, tree, entry, sizes)
+reading.read_video = read_the_first_alone
+looks = itertools.count()
+reading.time = SimpleNamespace(monotonic=lambda: 10.0 * next(looks))  # so much passes between two looks at it
 say = lambda text: print(text, flush=True)
 data, cache = (Path(word) for word in sys.argv[1:])
 ensure_index(parse_dataset_name("otb:small"), DirectoryTree(data, "small"), cache, say, processes=2)
@@ -121,20 +126,18 @@ ensure_index(parse_dataset_name("otb:small"), DirectoryTree(data, "small"), cach
 def test_a_killed_build_leaves_nothing_and_the_next_one_starts_again(data: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     builder = subprocess.Popen(
-        [sys.executable, "-c", _SLOW_BUILD, str(data), str(cache)],
+        [sys.executable, "-c", _HELD_BUILD, str(data), str(cache)],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert builder.stdout is not None
     assert "building the index (there is none yet)" in builder.stdout.readline()
-    assert "of 20 videos" in builder.stdout.readline()
-    deadline = time.monotonic() + 20
-    while not (readers := psutil.Process(builder.pid).children(recursive=True)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert "read 1 of 20 videos" in builder.stdout.readline()
+    readers = psutil.Process(builder.pid).children(recursive=True)
+    assert len(readers) >= 2
     builder.send_signal(signal.SIGKILL)
     builder.wait()
-    _, alive = psutil.wait_procs(readers, timeout=20)
-    assert alive == []
+    for reader in readers:
+        wait_for(lambda reader=reader: is_gone(reader.pid), "the end of a reader")
     assert sorted(path.name for path in cache.iterdir()) == ["small.otb.lock", "small.otb.lock.holder"]
 
     index = ensure_index(NAME, DirectoryTree(data, "small"), cache, str)
@@ -242,7 +245,7 @@ class TestProgress:
 
     def test_lines_are_for_what_takes_long(self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = iter(range(0, 1000, 1))  # a second passes at each look at it
-        monkeypatch.setattr(reading_module.time, "monotonic", lambda: float(next(clock)))
+        monkeypatch.setattr(reading_module, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
         messages: list[str] = []
         say = reading_module.ProgressLines(NAME, messages.append)
         for done in range(1, 21):

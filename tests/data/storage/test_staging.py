@@ -13,7 +13,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from seqtrack.data.storage.node_local import SUBMIT_TMPDIR, ensure_own_folder, i
 from seqtrack.data.storage.staging import stage
 from seqtrack.errors import DataError, UserError
 from tests.data.otb_layout import link, write_tar
+from tests.workbench import wait_for
 
 ROOT = Path(__file__).parents[3]
 FILES = {f"set/s{n % 3}/img/{n:04d}.jpg": bytes([n]) * 3000 for n in range(30)}
@@ -349,7 +349,7 @@ class TestSpace:
         tars = {name: self.big(tmp_path, name, files=12) for name in "ab"}
         kept, _ = staged(self.big(tmp_path, "c", files=1), small_disk, "untar", "c")
         kept.close()
-        job = start(tars["a"], small_disk, "a", delay=60)
+        job = start(tars["a"], small_disk, "a", let=tmp_path / "never")
         assert job.stdout is not None
         while job.stdout.readline() != "extracting\n":
             pass
@@ -381,32 +381,35 @@ _STAGE = """
 import sys, time
 from pathlib import Path
 import seqtrack.data.storage.staging as staging
-tar, root, name, delay, hold = sys.argv[1:]
-if float(delay):
-    extract = staging.extract
-    def slow(*args):
-        print("extracting", flush=True)
-        time.sleep(float(delay))
-        extract(*args)
-    staging.extract = slow
+tar, root, name, let, hold = sys.argv[1:]
+extract = staging.extract
+def extract_when_let(*args):
+    print("extracting", flush=True)
+    while let and not Path(let).exists():
+        time.sleep(0.01)
+    extract(*args)
+staging.extract = extract_when_let
 copy = staging.stage(Path(tar), Path(root), "original", name, "untar", lambda text: print(text, flush=True))
 print("staged", flush=True)
-if hold == "True":
-    time.sleep(600)
+while hold:
+    time.sleep(1)
 """
 
 
-def start(tar: Path, root: Path, name: str, delay: float = 0, hold: bool = False) -> subprocess.Popen[str]:
+def start(tar: Path, root: Path, name: str, let: Path | None = None, hold: bool = False) -> subprocess.Popen[str]:
+    """A process that stages a tar, once ``let`` is there if it is given; ``hold``: it uses the copy until killed."""
     return subprocess.Popen(
-        [sys.executable, "-c", _STAGE, str(tar), str(root), name, str(delay), str(hold)],
+        [sys.executable, "-c", _STAGE, str(tar), str(root), name, str(let or ""), "hold" if hold else ""],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
 
 class TestProcesses:
-    def test_of_several_at_once_one_extracts(self, tar: Path, root: Path) -> None:
-        jobs = [start(tar, root, "set", delay=2.0) for _ in range(3)]
-        printed = [job.communicate(timeout=60)[0] for job in jobs]
+    def test_of_several_at_once_one_extracts(self, tar: Path, root: Path, tmp_path: Path) -> None:
+        jobs = [start(tar, root, "set", let=tmp_path / "let") for _ in range(3)]
+        said = [job.stdout.readline() for job in jobs if job.stdout]  # all are there
+        (tmp_path / "let").touch()
+        printed = [line + job.communicate()[0] for line, job in zip(said, jobs, strict=True)]
         assert [job.returncode for job in jobs] == [0, 0, 0]
         assert "".join(printed).count("extracting\n") == 1
         assert all("staged\n" in text for text in printed)
@@ -415,8 +418,8 @@ class TestProcesses:
         assert all(f"set: waiting for process {maker}, which stages it to" in text for text in waited)
         assert content(root / "original" / "set") == FILES
 
-    def test_what_a_killed_job_left_is_removed_by_the_next(self, tar: Path, root: Path) -> None:
-        job = start(tar, root, "set", delay=60)
+    def test_what_a_killed_job_left_is_removed_by_the_next(self, tar: Path, root: Path, tmp_path: Path) -> None:
+        job = start(tar, root, "set", let=tmp_path / "never")
         assert job.stdout is not None
         while job.stdout.readline() != "extracting\n":
             pass
@@ -432,23 +435,29 @@ class TestProcesses:
     def test_nobody_takes_over_while_the_tar_of_a_killed_job_still_writes(
         self, tar: Path, root: Path, tmp_path: Path
     ) -> None:
-        """A ``tar`` that takes its time, first on PATH."""
-        real = subprocess.run(["which", "tar"], capture_output=True, text=True, check=True).stdout.strip()
-        slow = tmp_path / "bin" / "tar"
-        slow.parent.mkdir()
-        slow.write_text(f'#!/bin/sh\necho $$ > {tmp_path}/started\nsleep 3\n{real} "$@"\ntouch {tmp_path}/ended\n')
-        slow.chmod(0o755)
+        """A ``tar`` that writes once somebody waits for it, first on PATH."""
+        started, let, ended = (tmp_path / name for name in ("started", "let", "ended"))
+        patient = tmp_path / "bin" / "tar"
+        patient.parent.mkdir()
+        wait = f"while ! [ -e {let} ]; do sleep 0.01; done"
+        patient.write_text(f'#!/bin/sh\ntouch {started}\n{wait}\n{shutil.which("tar")} "$@"\ntouch {ended}\n')
+        patient.chmod(0o755)
         job = subprocess.Popen(
-            [sys.executable, "-c", _STAGE, str(tar), str(root), "set", "0", "False"],
+            [sys.executable, "-c", _STAGE, str(tar), str(root), "set", "", ""],
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{slow.parent}:{os.environ['PATH']}"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{patient.parent}:{os.environ['PATH']}"},
         )
-        while not (tmp_path / "started").exists():
-            time.sleep(0.02)
+        wait_for(started.exists, "tar")
         job.kill()
         job.wait()
-        copy, messages = staged(tar, root)
-        assert (tmp_path / "ended").exists()
+        messages: list[str] = []
+
+        def hear(text: str) -> None:
+            messages.append(text)
+            let.touch()
+
+        copy = stage(tar, root, "original", "set", "untar", hear)
+        assert ended.exists()
         assert f"set: waiting for process {job.pid}" in messages[0]
         assert content(copy.path) == FILES
         assert unfinished(root) == []
