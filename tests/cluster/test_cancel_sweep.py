@@ -18,7 +18,7 @@ from seqtrack.pipeline.sweep.sweep import Sweep
 from seqtrack.runs import attempts
 from tests.pipeline.test_sweep_points import written
 
-SLEEP = "import time; time.sleep(60)"
+SLEEP = "import signal; signal.pause()"
 
 
 class Machine:
