@@ -93,22 +93,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def slow_disk(tmp_path: Path) -> Callable[[float], dict[str, str]]:
-    """The environment of a process for which flushing a file to disk takes so many seconds."""
-
-    def make(seconds: float) -> dict[str, str]:
-        folder = tmp_path / "slow_disk"
-        folder.mkdir(exist_ok=True)
-        (folder / "sitecustomize.py").write_text(
-            "import os, time\n_fsync = os.fsync\n"
-            f"def fsync(descriptor):\n    time.sleep({seconds})\n    _fsync(descriptor)\nos.fsync = fsync\n"
-        )
-        return {"PYTHONPATH": str(folder)}
-
-    return make
-
-
-@pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Callable[..., Gate]]:
     """``gate(deed, pattern)``: see ``tests/gates.py``. None of them is left shut."""
     made: list[Gate] = []
