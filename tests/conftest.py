@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,6 +22,17 @@ settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
+
+
+def pytest_unconfigure(config: Any) -> None:
+    """The last line of all: a suite that is green without what lies in ``../shared`` has held no score against a
+    toolkit's."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    count = sum("needs ../shared" in str(report.longrepr) for report in skipped)
+    if count:
+        line = f"{count} tests were LEFT OUT for lack of {SHARED} (real sequences, the toolkits' scores)"
+        reporter.write_line(line, red=True, bold=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from seqtrack.assessment.benchmark import benchmark_of, first_pixel
@@ -85,6 +83,6 @@ def test_every_name_is_known_for_every_data_set_and_only_one_pass_has_rules_of_f
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"^convention 'pytrack' is not known for ope; did you mean pytracking\?$"):
         find("ope", "pytrack")
-    expected = "convention 'otb' is not known for supervised; expected one of pysot, vot"
-    with pytest.raises(UserError, match=f"^{re.escape(expected)}|did you mean vot"):
+    with pytest.raises(UserError) as error:
         find("supervised", "otb")
+    assert str(error.value) == "convention 'otb' is not known for supervised; did you mean vot?"

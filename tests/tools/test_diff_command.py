@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -49,6 +50,33 @@ def test_for_scripts(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert found["differences"] == [{"name": "lr_init", "a": "0.1", "b": "0.3"}]
     assert found["code"]["note"] == "code: git kept no snapshot of both runs, so there is no diff of it"
+
+
+def test_data_and_machines(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a table and for scripts."""
+    other_data = {"index": "2" * 64, "frames": "4" * 64}
+    run = write_run(
+        cache, seeds=1, name="elsewhere", variant="x", lr_init=0.3, eval_sets={"otb_50": 3}, data=other_data
+    )
+    record = json.loads(run.trial(0).record.read_text())
+    record["environment"] |= {"device": "NVIDIA A100", "packages": {"torch": "2.7.0", "numpy": "2.1.0"}}
+    run.trial(0).record.write_text(json.dumps(record))
+    assert main(["bare", "elsewhere", f"--cache_dir={cache}"]) == 0
+    lines = [re.split(r" {2,}", line.rstrip()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[4:8] == [
+        ["variant", "x"],
+        ["data.vot2018", "frames 33333333", "frames 44444444"],
+        ["environment.gpu", "NVIDIA H100", "NVIDIA A100"],
+        ["environment.torch", "2.6.0", "2.7.0"],
+    ]
+    assert main(["bare", "elsewhere", "--json", f"--cache_dir={cache}"]) == 0
+    found = {one["name"]: (one["a"], one["b"]) for one in json.loads(capsys.readouterr().out)["differences"]}
+    assert found == {
+        "variant": ("", "x"),
+        "data.vot2018": ("frames 33333333", "frames 44444444"),
+        "environment.gpu": ("NVIDIA H100", "NVIDIA A100"),
+        "environment.torch": ("2.6.0", "2.7.0"),
+    }
 
 
 def test_one_run_twice_and_a_run_that_is_not_there(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
