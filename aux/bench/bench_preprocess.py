@@ -31,6 +31,7 @@ from seqtrack.data.preprocessing.preprocess import preprocess
 from seqtrack.data.sampling.mixture import parse_mixture
 from seqtrack.data.sampling.pairs import PairParams, PairSource
 from seqtrack.data.sampling.samplers import PairRange
+from seqtrack.data.storage.node_local import shared_memory_root
 
 NAME = DatasetName("otb", "generated")
 SIZE = (1280, 720)
@@ -152,6 +153,8 @@ def rows() -> Iterator[Row]:
             tar = folder / "tars" / "crop_446" / "generated.tar"
             pack(NAME, tar, tar.with_suffix(f".{kind}"))
             places[f"{kind} in place"] = replace(places["tar in place"], storage=kind)
+        if shared_memory_root() is not None:
+            places["zip in shared memory"] = replace(places["zip in place"], stage_mode="memory")
         for name, locations in places.items():
             crops = open_dataset(NAME, locations, lambda _: None)
             value = pair_rate(crops)
