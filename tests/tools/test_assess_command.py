@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from seqtrack.runs import attempts
 from seqtrack.runs.paths import RunFolder
 from seqtrack.runs.status import trial_status
 from seqtrack.tools import assess, export_results
+from seqtrack.tracking.courses import FAILED, SKIPPED, START, TRACKED
+from tests.data.formats import test_trackingnet
 from tests.data.layouts import write_frames, write_text
 from tests.gates import RENAME, Gate
 from tests.workbench import (
@@ -131,7 +134,10 @@ def test_a_tracker_that_is_not_ours_is_a_run_of_its_own(own: Workbench, capsys: 
     whose truth is on a server is tracked to the end, for that server."""
     hidden = write_hidden(own.folder / "data" / "original" / "got10k_test" / "test")
     words = ["--tracker=own_trackers:Noisy", '--tracker_params={"noise": 2}', "--num_trials=2"]
-    words += [f"--tar_dir={own.tars}", "--data_dir=data", "--eval_datasets", f"otb:{EVAL}", "got10k_test"]
+    data = own.folder / "data" / "original" / "trackingnet_test"
+    test_trackingnet.write_video(data / "TEST", "b-Z_0", "1,2,3,4\n", frames=3)
+    sets = [f"otb:{EVAL}", "got10k_test", "trackingnet_test"]
+    words += [f"--tar_dir={own.tars}", "--data_dir=data", "--eval_datasets", *sets]
     assert assess.main([*words, "--name=noisy"]) == 0
     out = capsys.readouterr().out
     table = rows(out)
@@ -146,14 +152,20 @@ def test_a_tracker_that_is_not_ours_is_a_run_of_its_own(own: Workbench, capsys: 
     first, second = (frames.track(f"{EVAL}-full", "Eval001", seed)["x"].to_numpy() for seed in (0, 1))
     assert first[0] == second[0] and not np.isclose(first[1:], second[1:]).any()
 
-    command = f"export_results {run.run_id} --format got10k --eval_set got10k_test-full --zip"
-    assert (
-        "note: got10k_test-full: tracked, but not scored, for its truth is on a server; pack the tracks for it:"
-        f" seqtrack {command}"
-    ) in out.splitlines()
-    assert export_results.main([*command.split()[1:-1], "--out=out", "--name=noisy"]) == 0
-    boxes = np.loadtxt(f"out/GOT-10k/noisy_seed1/{hidden}/{hidden}_001.txt", delimiter=",")
-    assert boxes.shape == (7, 4) and boxes[0].tolist() == [3, 4, 10, 8]
+    for layout, folder, files, first in (
+        ("got10k", "GOT-10k", {f"{hidden}/{hidden}_001.txt": 7, f"{hidden}/{hidden}_time.txt": 7}, [3, 4, 10, 8]),
+        ("trackingnet", "trackingnet_test", {"b-Z_0.txt": 3}, [1, 2, 3, 4]),
+    ):
+        command = f"export_results {run.run_id} --format {layout} --eval_set {layout}_test-full --zip"
+        assert (
+            f"note: {layout}_test-full: tracked, but not scored, for its truth is on a server; pack the tracks for"
+            f" it: seqtrack {command}"
+        ) in out.splitlines()
+        assert export_results.main([*command.split()[1:], "--out=out", "--name=noisy"]) == 0
+        with zipfile.ZipFile(f"out/{folder}/noisy_seed1.zip") as packed:
+            texts = {name: packed.read(name).decode().splitlines() for name in packed.namelist()}
+        assert {name: len(lines) for name, lines in texts.items()} == files
+        assert [float(number) for number in texts[next(iter(files))][0].split(",")] == first
 
     found = found_by(run)
     shutil.rmtree(run.trial(0).path / "assess")
@@ -175,6 +187,32 @@ def write_hidden(folder: Path) -> str:
     write_text(folder / name / "groundtruth.txt", "3,4,10,8\n")
     write_text(folder / "list.txt", f"{name}\n")
     return name
+
+
+def test_repetitions_of_one_pass_and_of_restarts(own: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    """A repetition draws numbers of its own, and counts as much as another. VOT is measured with restarts unless one
+    asks for something else: the target jumps away in frame 8, and the tracker is started again in frame 13."""
+    folder = own.folder / "data" / "original" / "vot2018"
+    write_frames(folder / "jumps" / "color", range(1, 17))
+    write_text(folder / "jumps" / "groundtruth.txt", "3,4,10,8\n" * 8 + "18,14,10,8\n" * 8)
+    write_text(folder / "list.txt", "jumps\n")
+    words = ["--tracker=own_trackers:Noisy", f"--tar_dir={own.tars}", "--data_dir=data", "--eval_repeats=2"]
+    assert assess.main([*words, "--eval_datasets", f"otb:{EVAL}", "vot2018", "--name=twice"]) == 0
+    out = capsys.readouterr().out
+    run = load_run("twice", own.cache)
+    found = run.sequences[run.sequences["metric"] == "AUC"]
+    assert list(zip(found["sequence"], found["start"], strict=True)) == [
+        ("Eval001", 0), ("Eval001", 1), ("Eval002", 0), ("Eval002", 1),
+    ]  # fmt: skip
+    assert found["value"].nunique() == 4
+    mean = run.summary["results"][f"{EVAL}-full"]["AUC"]["mean"]
+    assert mean == pytest.approx(found["value"].mean(), abs=1e-12)
+    assert rows(out)[0][1:3] == ["AUC", f"{mean:.3f}"]
+    for start in (0, 1):
+        codes = run.track("vot2018-supervised", "jumps", 0, start=start)["code"].tolist()
+        assert codes == [START, *[TRACKED] * 7, FAILED, *[SKIPPED] * 4, START, TRACKED, TRACKED]
+    assert run.summary["results"]["vot2018-supervised"]["failures"]["mean"] == 1
+    assert run.summary["conventions"] == {f"{EVAL}-full": "otb", "vot2018-supervised": "pysot"}
 
 
 def test_a_fault_of_it_is_one_line_that_names_the_frame(own: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
