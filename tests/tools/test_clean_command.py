@@ -23,6 +23,7 @@ from seqtrack.pipeline.request import read_submission
 from seqtrack.runs import attempts, events, jobs
 from seqtrack.runs.paths import RunFolder, TrialKey
 from seqtrack.runs.status import Queue
+from seqtrack.tools.clean import main
 from tests import madeup
 from tests.workbench import Workbench, results_of
 
@@ -95,6 +96,25 @@ def complete(tmp_path: Path) -> RunFolder:
         for step in (10, 20):
             run.trial(seed).checkpoint(step).path.mkdir(parents=True)
     return run
+
+
+def test_how_large_it_is_is_said_before_and_after(complete: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed, step, name, size in (
+        (0, 10, "model", 1234), (0, 10, "deeper/state", 500), (1, 10, "model", 250), (0, 20, "model", 99_999),
+    ):  # fmt: skip
+        file = complete.trial(seed).checkpoint(step).path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(bytes(size))
+    words = [f"--cache_dir={complete.path.parent}", "--only", "checkpoints"]
+    assert main(words) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("checkpoints: 2, 2.0 kB (of complete trials, but the selected, ")
+    assert lines == [
+        f"  {complete.run_id} seed 0: step_00000010, 1.7 kB", f"  {complete.run_id} seed 1: step_00000010, 250 bytes",
+        "2.0 kB in all; nothing was removed: give --yes to do it",
+    ]  # fmt: skip
+    assert main([*words, "--yes"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "removed 2.0 kB"
 
 
 def test_a_trial_that_started_since_it_was_looked_at_keeps_everything(complete: RunFolder) -> None:

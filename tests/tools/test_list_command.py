@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
+from seqtrack.cluster.sbatch import job_comment
+from seqtrack.runs import attempts
 from seqtrack.tools import cli
 from seqtrack.tools.list import main
+from tests.handmade import hand_over, job, programs
 from tests.madeup import write_run
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -123,3 +127,23 @@ def test_a_set_whose_truth_is_on_a_server_has_no_score(tmp_path: Path, capsys: p
     run.summary_json.write_text(json.dumps(summary))
     assert main([str(tmp_path)]) == 0
     assert "otb_50-full AUC —" in capsys.readouterr().out
+
+
+def test_who_is_at_work_and_who_waits_in_a_queue_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one command: a trial that is done, one that this process is at, one that SLURM has yet to start."""
+    run = write_run(tmp_path / "cache", seeds=3, unfinished=[1, 2])
+    at_work = attempts.claim(run.trial(1))
+    assert at_work is not None
+    (handed,) = hand_over(run, job("12", "train", (2,), time.time()))
+    comment = job_comment(run.run_id, "train", handed.tag)
+    squeue = f"echo '12|0|PENDING||Priority|{comment}'"
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin", squeue=squeue)["PATH"])
+    with at_work:
+        at_work.event("train", step=0, total=100)
+        ((found,),) = (experiment["runs"] for experiment in listed(tmp_path, capsys))  # type: ignore[misc]
+        assert [found[key] for key in ("num_trials", "done", "at_work", "queued")] == [3, 1, 1, 1]
+        assert main([str(tmp_path)]) == 0
+        assert " 1/3, 1 at work, 1 queued " in capsys.readouterr().out
+        at_work.event("end", state="interrupted", error=None)
