@@ -114,7 +114,13 @@ tidy() {
 trap tidy EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-temporary=$(mktemp -d "$root/.init-experiment.XXXXXX")
+# What one that was killed without a word could not tidy up, on this machine, is tidied here.
+making=$root/.init-experiment.$(uname -n).
+for left in "$making"*; do
+    pid=${left#"$making"}
+    [ ! -d "$left" ] || ps -p "${pid%%.*}" >/dev/null 2>&1 || rm -rf "$left"
+done
+temporary=$(mktemp -d "$making$$.XXXXXX")
 scratch=$(mktemp -d)  # outside the tree that is about to be pinned
 
 commit=$head

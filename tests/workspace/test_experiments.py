@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.workbench import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Says which code runs, where, and with which words: all that the scripts have a say in.
@@ -43,12 +46,15 @@ class Project:
     def run(
         self, *words: object, folder: Path | None = None, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON", "VIRTUAL_ENV"))}
-        person = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         return subprocess.run(
             [str(word) for word in words], cwd=folder or self.checkout, capture_output=True, text=True, check=False,
-            env={**kept, **person, "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1", **(environment or {})},
+            env={**self.environment(), **(environment or {})},
         )  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON", "VIRTUAL_ENV"))}
+        person = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        return {**kept, **person, "HOME": str(self.home), "GIT_CONFIG_NOSYSTEM": "1"}
 
     def git(self, *words: object, folder: Path | None = None) -> str:
         done = self.run("git", *words, folder=folder)
@@ -69,6 +75,9 @@ class Project:
     def pins(self) -> list[str]:
         """Commits that the remote keeps for experiments alone."""
         return self.git("for-each-ref", "--format=%(objectname)", "refs/seqtrack", folder=self.bare).split()
+
+    def own_refs(self) -> str:
+        return self.git("for-each-ref", "refs/seqtrack")
 
     def state(self) -> tuple[object, ...]:
         """All that a person has in the checkout: HEAD, branches, stash, the index's bytes, files."""
@@ -162,6 +171,58 @@ def test_uncommitted_changes_are_named_or_pinned_without_touching_the_checkout(p
     assert pinned.state() == before
     (commit,) = pinned.pins()
     assert pinned.git("rev-parse", f"{commit}^") == pinned.git("rev-parse", "HEAD")
+
+
+def hook(project: Project, text: str) -> None:
+    """What the remote runs before it takes anything."""
+    file = project.bare / "hooks" / "pre-receive"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+
+
+def untouched(project: Project, before: tuple[object, ...]) -> bool:
+    """No experiment, nothing pinned anywhere, the checkout as it was."""
+    made = sorted(path.name for path in project.experiments.iterdir())
+    return made == [".gitkeep"] and not project.pins() and project.state() == before and not project.own_refs()
+
+
+@pytest.mark.parametrize(("words", "what"), [(["--include-changes"], "the commit"), (["--push"], "branch main")])
+def test_what_the_remote_refuses_makes_nothing(pinned: Project, words: list[str], what: str) -> None:
+    pinned.write_version(2)
+    if words == ["--push"]:
+        pinned.commit()
+    before = pinned.state()
+    hook(pinned, "echo 'no room for more' >&2; exit 1")
+    done = pinned.init("refused", *words)
+    assert done.returncode == 2
+    assert "remote: no room for more" in done.stderr
+    assert f"{pinned.bare}) refused {what}: see above" in done.stderr.splitlines()[-1]
+    assert untouched(pinned, before)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_one_that_is_killed_makes_nothing_and_the_next_tidies_up(pinned: Project, how: signal.Signals) -> None:
+    """While the remote takes the commit. Whoever is killed without a word leaves a hidden folder, until the next."""
+    pinned.write_version(2)
+    before = pinned.state()
+    hook(pinned, f"mkdir {pinned.home}/asked || exit 0  # tidying up asks once more\nexec sleep 600")
+    words = ["aux/workspace/init-experiment.sh", "experiments/", "killed", "--include-changes"]
+    making = subprocess.Popen(
+        words, cwd=pinned.checkout, env=pinned.environment(), stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    wait_for((pinned.home / "asked").exists, "question to the remote", making)
+    (hidden,) = pinned.experiments.glob(".init-*")
+    os.killpg(making.pid, how)
+    assert making.wait(60) == (143 if how == signal.SIGTERM else -how)
+    assert hidden.exists() == (how == signal.SIGKILL)
+    assert not pinned.folder("killed").exists() and pinned.state() == before
+    (pinned.bare / "hooks" / "pre-receive").unlink()
+    if how == signal.SIGTERM:
+        assert untouched(pinned, before)
+    assert pinned.init("killed", "--include-changes").returncode == 0
+    assert sorted(path.name for path in pinned.experiments.iterdir()) == [".gitkeep", pinned.folder("killed").name]
+    assert pinned.run(pinned.folder("killed") / "train.sh").stdout.startswith("version 2")
 
 
 def test_one_name_in_two_folders_is_two_pins_and_a_refusal_takes_none_of_them_away(pinned: Project) -> None:
