@@ -65,20 +65,23 @@ class Work:
 
     def how_to_look(self) -> list[str]:
         """What to tell a person who leaves it to itself."""
-        lines = ["the same command comes back, repairs, or adds trials; to look at it:"]
-        name, where = self.requests[0].run_id, self._where
-        verbs = {"status": "", "logs": " --seed 0", "cancel": ""}
-        lines += [f"  seqtrack {verb} {name}{more}{where}" for verb, more in verbs.items()]
-        if isinstance(self.folder, SweepFolder):
-            table = f"  the table so far: {self.folder.csv}"
-            lines[-3:] = [table, f"{lines[-3]}  # a run of it", f"  {self.how_to_cancel}"]
-        return lines
+        is_sweep = isinstance(self.folder, SweepFolder)
+        more = [] if is_sweep else [f"  seqtrack logs {self._name} --seed 0{self._where}"]
+        return [
+            "the same command comes back, repairs, or adds trials; to look at it:",
+            f"  seqtrack status {self._name}{self._where}",
+            *more,
+            f"  {self.how_to_cancel}",
+        ]
 
     @property
     def how_to_cancel(self) -> str:
         """The command that stops all of it."""
-        name = self.folder.name if isinstance(self.folder, SweepFolder) else self.folder.run_id
-        return f"seqtrack cancel {name}{self._where}"
+        return f"seqtrack cancel {self._name}{self._where}"
+
+    @property
+    def _name(self) -> str:
+        return self.folder.name if isinstance(self.folder, SweepFolder) else self.folder.run_id
 
     @property
     def _where(self) -> str:

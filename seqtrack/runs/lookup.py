@@ -34,7 +34,7 @@ def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
     if text == "latest":
         return runs[-1]
     found = [run for run in runs if text in names(run)] or [r for r in runs if r.run_id.startswith(text)]
-    if not found and "/" not in text and (sweep := SweepFolder(cache_dir / SWEEPS / text)).submissions.is_file():
+    if not found and (sweep := find_sweep(cache_dir, text)):
         last = events.read_last(sweep.submissions) or {"runs": []}
         points = list(dict.fromkeys(run["run_id"] for run in last["runs"]))
         some = ", ".join(points[:SHOWN]) + (", …" if len(points) > SHOWN else "")
@@ -46,6 +46,27 @@ def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
         more = "give the id" if any(text in names(run) for run in found) else "give more digits of the id"
         raise UserError(f"{flag}: {text!r} may mean {ids}; {more}")
     return found[0]
+
+
+def find_sweep(cache_dir: Path, text: str) -> SweepFolder | None:
+    """The sweep in the folder ``text``, or else of this name."""
+    given = SweepFolder(Path(text))
+    if given.path.absolute().parent.name == SWEEPS and given.submissions.is_file():
+        return given
+    sweep = SweepFolder(cache_dir / SWEEPS / text)
+    return sweep if "/" not in text and sweep.submissions.is_file() else None
+
+
+def run_or_sweep(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder | SweepFolder:
+    """For tools that look at either; UserError for a name that both have."""
+    sweep = find_sweep(cache_dir, text)
+    if sweep is None:
+        return locate(cache_dir, text, flag)
+    runs = [run for run in reversed(all_runs(cache_dir)) if text in (run.run_id, *names(run))]
+    if runs and "/" not in text:
+        ids = ", ".join(run.run_id for run in runs)
+        raise UserError(f"{flag}: {text} is a sweep, and the name of run {ids}; give {sweep.path}, or the run's id")
+    return sweep
 
 
 def _nearest(text: str, runs: Sequence[RunFolder]) -> str:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from seqtrack.errors import UserError
 from seqtrack.runs import jobs, lookup, submissions
-from seqtrack.runs.paths import RunFolder
+from seqtrack.runs.paths import RunFolder, SweepFolder
 from seqtrack.tools import cli
 
+OR_SWEEP = "; or a sweep: its name, or its folder"
 
-def add_run(parser: cli.Parser, is_required: bool = False) -> None:
+
+def add_run(parser: cli.Parser, is_required: bool = False, or_sweep: bool = False) -> None:
     """RUN, which is the latest if it may be left out, and where runs are."""
     text = "id prefix, --name, run folder, or latest" + ("" if is_required else " [latest]")
+    text += OR_SWEEP if or_sweep else ""
     parser.add_argument("run", metavar="RUN", nargs=None if is_required else "?", default="latest", help=text)
     parser.add_argument("--cache_dir", metavar="PATH", default="cache", help="folder of results [cache]")
 
@@ -21,6 +24,11 @@ def add_run(parser: cli.Parser, is_required: bool = False) -> None:
 def find_run(arguments: argparse.Namespace) -> RunFolder:
     """Raises UserError if there is no such run."""
     return lookup.locate(Path(arguments.cache_dir), arguments.run)
+
+
+def find_run_or_sweep(arguments: argparse.Namespace) -> RunFolder | SweepFolder:
+    """Raises UserError if there is neither, or both."""
+    return lookup.run_or_sweep(Path(arguments.cache_dir), arguments.run)
 
 
 def seeds_of(run: RunFolder) -> set[int]:

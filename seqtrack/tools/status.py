@@ -1,24 +1,31 @@
-"""Shows how a run is doing: each trial's state, progress and latest score, and why what failed did."""
+"""Shows how a run is doing: each trial's state, progress and latest score, and why what failed did; or a sweep."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqtrack.errors import UserError
 from seqtrack.tools import cli
-from seqtrack.tools.runs import add_run, find_run
+from seqtrack.tools.runs import add_run, find_run_or_sweep
 
 if TYPE_CHECKING:
-    from seqtrack.cluster.overview import Overview
+    from seqtrack.cluster.overview import Overview, Slurm
+    from seqtrack.cluster.sweep_overview import SweepOverview
+    from seqtrack.reporting.progress import LiveProgress, PlainProgress
+    from seqtrack.reporting.sweep_progress import SweepProgress
+    from seqtrack.runs.paths import SweepFolder
+    from seqtrack.runs.status import TrialStatus
 
 EPILOG = """examples:
   seqtrack status                     # the run submitted last
   seqtrack status 3f2a --watch        # until nothing of it runs any more
+  seqtrack status lr_search           # a sweep: a line for each point
   seqtrack status --all               # a line for each run in cache/
   seqtrack status baseline --json | jq '.trials[] | select(.state == "failed") | .cause'
 
@@ -32,9 +39,14 @@ states:
   died         killed without a word
   superseded   another process took the trial over
 
+Of a sweep, "waiting" counts whatever is neither at work nor done nor failed: queued, trained, interrupted too. Scores
+are those of its table so far.
+
 What is shown comes from the disk, so it works on any machine that sees the folder, without SLURM and after SLURM
 has forgotten the jobs. If there is a SLURM it is asked once, for at most three seconds, what is in its queue.
 "done" means: all that the newest command asks for. exit codes: 0, or 2 if there is no such run."""
+
+Looked = TypeVar("Looked", "Overview", "SweepOverview")
 
 DISK_SECONDS = 1.0
 REST_SECONDS = 10.0  # a scheduler may be between two trials
@@ -43,7 +55,7 @@ WIDTH_OF_A_PIPE = 250
 
 def build_parser() -> cli.Parser:
     parser = cli.Parser(prog="seqtrack status", description=__doc__, epilog=EPILOG)
-    add_run(parser)
+    add_run(parser, or_sweep=True)
     parser.add_argument("--all", action="store_true", help="one line for each run, the newest last")
     parser.add_argument("--json", action="store_true", help="for scripts: one object, or with --all a list of them")
     parser.add_argument("--watch", action="store_true", help="show progress until nothing works on the run any more")
@@ -59,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from seqtrack.cluster import overview
     from seqtrack.runs import lookup
+    from seqtrack.runs.paths import SweepFolder
 
     slurm = overview.Slurm()
     if arguments.all:
@@ -68,25 +81,59 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = [overview.look(run, slurm) for run in runs]
         _print_json([overview.to_json(one) for one in found]) if arguments.json else _print_all(found)
         return 0
-    run = find_run(arguments)
+    run = find_run_or_sweep(arguments)
+    if isinstance(run, SweepFolder):
+        _show_sweep(run, slurm, arguments)
+        return 0
     one = overview.look(run, slurm)
     if arguments.json:
         _print_json(overview.to_json(one))
         return 0
     _print_header(one)
     if arguments.watch:
-        one = _watch(lambda: overview.look(run, slurm))
+        from seqtrack.reporting.progress import make_progress
+
+        one = _watch(lambda: overview.look(run, slurm), make_progress())
         print()
     _print_trials(one)
     return 0
 
 
-def _watch(look: Callable[[], Overview]) -> Overview:
-    """Shows progress until the run is done, or has been at rest for a while; returns the last look."""
-    from seqtrack.reporting.progress import make_progress
+def _show_sweep(folder: SweepFolder, slurm: Slurm, arguments: argparse.Namespace) -> None:
+    from seqtrack.cluster import sweep_overview
+    from seqtrack.pipeline.sweep import table
 
+    one = sweep_overview.look(folder, slurm)
+    if arguments.json:
+        _print_json(sweep_overview.to_json(one))
+        return
+    print(f"sweep {folder.name}\nin {folder.path}")
+    if one.submitted is not None:
+        print(f"submitted {_when(one.submitted)}: {one.command}")
+    print()
+    if arguments.watch:
+        from seqtrack.reporting.sweep_progress import SweepProgress
+
+        def look() -> SweepOverview:
+            nonlocal one
+            one = sweep_overview.look(folder, slurm)
+            return one
+
+        _watch(look, SweepProgress(lambda: table.best(one.found)))
+        print()
+    print(*sweep_overview.to_text(one), "", sep="\n")
+    print(_how_far(one.trials))
+    for line in (*one.causes, *(f"note: {note}" for note in one.notes)):
+        print(line)
+    if best := table.best(one.found):
+        print(f"best{'' if one.is_done else ' so far'}: {best}")
+    print(f"table: {folder.csv}")
+
+
+def _watch(look: Callable[[], Looked], progress: PlainProgress | LiveProgress | SweepProgress) -> Looked:
+    """Shows progress until all is done, or has been at rest for a while; returns the last look."""
     at_work = time.monotonic()
-    with make_progress() as progress:
+    with progress:
         while True:
             overview = look()
             progress.show(overview.trials)
@@ -96,6 +143,14 @@ def _watch(look: Callable[[], Overview]) -> Overview:
             if overview.is_done or now - at_work > REST_SECONDS:
                 return overview
             time.sleep(DISK_SECONDS)
+
+
+def _how_far(trials: Sequence[TrialStatus]) -> str:
+    from seqtrack.reporting.progress import counts
+
+    others = [status for status in trials if status.state != "done"]
+    rest = f": {counts(others)}" if others else ""
+    return f"{len(trials) - len(others)} of {len(trials)} trial{'s' if len(trials) != 1 else ''} done{rest}"
 
 
 def _print_json(value: Any) -> None:
@@ -122,7 +177,7 @@ def _print_header(overview: Overview) -> None:
 def _print_trials(overview: Overview) -> None:
     from dataclasses import replace
 
-    from seqtrack.reporting.progress import counts, progress_table
+    from seqtrack.reporting.progress import progress_table
 
     console = _console()
     # What has a cause says so below, where there is room for it, and so does what is done.
@@ -130,9 +185,7 @@ def _print_trials(overview: Overview) -> None:
     if rows:
         console.print(progress_table(rows, console.width))
         print()
-    others = [status for status in overview.trials if status.state != "done"]
-    rest = f": {counts(others)}" if others else ""
-    print(f"{overview.done} of {len(rows)} trial{'s' if len(rows) != 1 else ''} done{rest}")
+    print(_how_far(overview.trials))
     for status in overview.trials:
         if cause := overview.causes.get(status.seed):
             print(f"seed {status.seed} {status.state}: {cause.text}")

@@ -8,6 +8,7 @@ import pytest
 
 from seqtrack.errors import UserError
 from seqtrack.runs import events, lookup
+from seqtrack.runs.paths import RunFolder, SweepFolder
 
 
 @pytest.fixture
@@ -35,6 +36,20 @@ def test_a_sweep_is_no_run_but_leads_to_its_own(cache: Path) -> None:
     assert str(error.value) == (
         f"RUN: lr is a sweep; give one of its runs, abc123, ffe000; its table is {sweep / 'sweep.csv'}"
     )
+
+
+def test_a_sweep_is_found_by_its_name_or_folder_where_one_may_be_meant(cache: Path) -> None:
+    folder = cache / "sweeps" / "baseline"
+    events.append(folder / "submissions.jsonl", {"runs": []})
+    assert lookup.run_or_sweep(cache, "abc") == RunFolder(cache / "abc123")
+    assert lookup.run_or_sweep(cache, str(folder)) == SweepFolder(folder)
+    with pytest.raises(UserError) as error:
+        lookup.run_or_sweep(cache, "baseline")
+    assert str(error.value) == (
+        f"RUN: baseline is a sweep, and the name of run abd456; give {folder}, or the run's id"
+    )
+    folder.rename(folder.with_name("ab"))  # digits of an id are no name
+    assert lookup.run_or_sweep(cache, "ab") == SweepFolder(folder.with_name("ab"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from seqtrack.assessment.metrics import decimals
@@ -145,16 +145,27 @@ def score(row: Mapping[str, Any], metric: str) -> str:
 
 def to_text(found: Mapping[str, Any]) -> str:
     """For a person: aligned columns, and what there is to say under them."""
-    names = _names(found)
-    cells = [["rank", *short_names(names), f"{found['metric']} ({found['eval_id']})", "n", "run"]]
-    for row in found["rows"]:
-        rank = "-" if row["rank"] is None else str(row["rank"])
-        values = [spelled(row["values"][name]) for name in names]
-        cells.append([rank, *values, score(row, found["metric"]), f"{row['n']}/{row['asked']}", row["run_id"]])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
+    cells = [[*heading(found), "n", "run"]]
+    cells += [[*place(row, found), f"{row['n']}/{row['asked']}", row["run_id"]] for row in found["rows"]]
+    lines = aligned(cells)
     lines.append(f"{found['done']} of {found['asked']} trials completed")
     return "\n".join([*lines, *(f"note: {note}" for note in found["notes"])]) + "\n"
+
+
+def heading(found: Mapping[str, Any]) -> list[str]:
+    """Of what ``place`` gives."""
+    return ["rank", *short_names(_names(found)), f"{found['metric']} ({found['eval_id']})"]
+
+
+def place(row: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Where a row stands, what it is, and its score."""
+    rank = "-" if row["rank"] is None else str(row["rank"])
+    return [rank, *(spelled(row["values"][name]) for name in _names(found)), score(row, found["metric"])]
+
+
+def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
 
 
 def best(found: Mapping[str, Any]) -> str:
