@@ -15,7 +15,9 @@ from seqtrack.cluster.cancel import WORKER, cancel, cancel_sweep
 from seqtrack.pipeline.sweep import definition as definitions
 from seqtrack.pipeline.sweep import sweep as sweeps
 from seqtrack.pipeline.sweep.sweep import Sweep
-from seqtrack.runs import attempts
+from seqtrack.runs import attempts, events
+from seqtrack.tools import cancel as cancel_tool
+from seqtrack.tools import cli
 from tests.pipeline.test_sweep_points import written
 
 SLEEP = "import signal; signal.pause()"
@@ -101,3 +103,19 @@ def test_one_run_of_it_leaves_its_command_alone_and_says_so(machine: Machine) ->
     ]
     worker.wait(10)
     assert (driver.poll(), other.poll()) == (None, None)
+
+
+def test_a_name_that_a_run_has_too_stops_neither(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep, driver = machine.command(0.1, 0.2)
+    run = sweep.requests[0].run
+    last = events.read_last(run.submissions)
+    assert last is not None
+    events.append(run.submissions, {**last, "execution": {**last["execution"], "name": "s"}})
+    where = f"--cache_dir={machine.folder}"
+    assert cli.run(cancel_tool.main, ["s", where]) == 2
+    assert capsys.readouterr().err == (
+        f"error: RUN: s is a sweep, and the name of run {run.run_id}; give {sweep.folder.path}, or the run's id\n"
+    )
+    assert driver.poll() is None
+    assert cli.run(cancel_tool.main, [str(sweep.folder.path), where]) == 0
+    assert driver.wait(10) is not None
