@@ -108,12 +108,8 @@ class SweepOverview:
 
 def look(folder: SweepFolder, slurm: Slurm) -> SweepOverview:
     """Raises UserError if its record cannot be read."""
-    last = events.read_last(folder.submissions)
-    try:
-        found = _table(folder, last or {})
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f"{folder.submissions}: is damaged; give the sweep's command again") from error
-    assert last is not None
+    last = events.read_last(folder.submissions) or {}
+    found = newest_table(folder)
     unfinished = [folder.run(row["run_id"]) for row in found["rows"] if row["n"] < row["asked"]]
     arrays = jobs.read_arrays([folder.slurm, *jobs.folders(unfinished)]) if unfinished else []
     queue = slurm.queue() if any(array.job_id for array in arrays) else None
@@ -125,16 +121,27 @@ def look(folder: SweepFolder, slurm: Slurm) -> SweepOverview:
     return replace(one, causes=tuple(_causes(one, ledgers, queue)), notes=notes)
 
 
-def _table(folder: SweepFolder, last: Mapping[str, Any]) -> dict[str, Any]:
-    """As it was written last, or if that was not for the newest command, made again of all that lies on disk."""
-    asked = read_submission(folder.run(last["runs"][0]["run_id"]), last["id"])
-    wanted = _points(last["runs"]), list(asked.seeds), asked.selection.eval_id, asked.selection_metric.name
+def newest_table(folder: SweepFolder) -> dict[str, Any]:
+    """As it was written last, or if that was not for the newest command, made again of all that lies on disk.
+
+    Raises UserError if the sweep's record cannot be read.
+    """
+    try:
+        last = events.read_last(folder.submissions) or {}
+        asked = read_submission(folder.run(last["runs"][0]["run_id"]), last["id"])
+        wanted = _points(last["runs"]), list(asked.seeds), asked.selection.eval_id, asked.selection_metric.name
+        return _written(folder, wanted) or table.tabulate(sweeps.read(folder))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f"{folder.submissions}: is damaged; give the sweep's command again") from error
+
+
+def _written(folder: SweepFolder, wanted: tuple[object, ...]) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(folder.json.read_text())
         told = _points(found["rows"]), found["seeds"], found["eval_id"], found["metric"]
     except (OSError, ValueError, KeyError, TypeError):
-        return table.tabulate(sweeps.read(folder))
-    return found if told == wanted else table.tabulate(sweeps.read(folder))
+        return None
+    return found if told == wanted else None
 
 
 def _points(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -16,7 +16,7 @@ cache/<run_id>/
 cache/sweeps/<name>/
   submissions.jsonl                  a line per command: the definition, and the run of each point
   slurm/                             as a run's, for jobs that are the whole sweep's
-  sweep.json  sweep.csv
+  sweep.json  sweep.csv  report.html
 """
 
 from __future__ import annotations
@@ -253,6 +253,10 @@ class SweepFolder:
     @property
     def csv(self) -> Path:
         return self.path / "sweep.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
 
     def run(self, run_id: str) -> RunFolder:
         return RunFolder(self.path.parent.parent / run_id)

@@ -1,4 +1,4 @@
-"""Writes a report of one run, or of several side by side: one HTML file that needs nothing else."""
+"""Writes a report of one run, of several side by side, or of a sweep's best: one HTML file that needs no other."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from seqtrack.errors import UserError
 from seqtrack.tools import cli
 from seqtrack.tools.places import EPILOG as PLACES
 from seqtrack.tools.places import add_places, given_places
+from seqtrack.tools.runs import OR_SWEEP
 
 if TYPE_CHECKING:
+    from seqtrack.reporting.frames import RunFrames
     from seqtrack.reporting.report.material import Material
+    from seqtrack.runs.paths import SweepFolder
 
 EPILOG = f"""\
 The page has tables that sort when a column is clicked, plots with a band of ± std over seeds, scores by attribute and
@@ -29,9 +32,11 @@ examples:
   seqtrack report latest
   seqtrack report baseline better --out both.html --title "Does augmentation help?"
   seqtrack report 3f2a --no-frames --worst 20 --table scores.tex
+  seqtrack report lr_search --best 6      # of a sweep
 """
 PAGES = (".html", ".htm")
 WORST = 4  # sequences of each eval set
+BEST = 12  # runs of a sweep: more are hard to tell apart on a page
 
 
 def build_parser() -> cli.Parser:
@@ -42,11 +47,16 @@ def build_parser() -> cli.Parser:
         epilog=EPILOG,
     )
     add = parser.add_argument
-    add(
-        "runs", metavar="RUN", nargs="*", default=["latest"], help="id prefix, --name, run folder, or latest [latest]"
-    )
+    text = f"id prefix, --name, run folder, or latest [latest]{OR_SWEEP}"
+    add("runs", metavar="RUN", nargs="*", default=["latest"], help=text)
+    add("--best", metavar="N", type=int, help=f"of a sweep: so many of its runs, the best first [{BEST}]")
     add("--cache_dir", metavar="PATH", default="cache", help="folder of results [cache]")
-    add("--out", metavar="FILE", type=Path, help="where the page goes [report.html in the folder of the first run]")
+    add(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="where the page goes [report.html in the folder of what is named first]",
+    )
     add("--title", metavar="TEXT", default="", help="of the page [the names of the runs]")
     add("--worst", metavar="N", type=int, default=WORST, help=f"worst sequences shown of each eval set [{WORST}]")
     add(
@@ -63,20 +73,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     if arguments.worst < 0:
         raise UserError(f"--worst: expected a number of sequences, got {arguments.worst}")
+    if arguments.best is not None and arguments.best < 1:
+        raise UserError(f"--best: expected a number of runs, got {arguments.best}")
     import seqtrack
     from seqtrack.reporting.exports import write_table
     from seqtrack.reporting.report.render import render
     from seqtrack.reporting.report.style import MOST_RUNS
+    from seqtrack.runs import lookup
     from seqtrack.runs.atomic import ensure_writable_folder, write_bytes
-    from seqtrack.runs.paths import RunFolder
+    from seqtrack.runs.paths import SweepFolder
 
-    runs = [seqtrack.load_run(run, arguments.cache_dir) for run in arguments.runs]
-    for number, run in enumerate(runs):
-        if run.run_id in [other.run_id for other in runs[:number]]:
-            raise UserError(f"RUN: {arguments.runs[number]} is run {run.run_id}, which is there already")
+    named = [lookup.run_or_sweep(Path(arguments.cache_dir), text) for text in arguments.runs]
+    if arguments.best is not None and not any(isinstance(one, SweepFolder) for one in named):
+        raise UserError("--best: it is for sweeps, and there is none; leave it out")
+    asked, title = [], arguments.title
+    for text, one in zip(arguments.runs, named, strict=True):
+        if isinstance(one, SweepFolder):
+            paths, what = _best_of(one, arguments.best or BEST)
+            asked += [(text, path) for path in paths]
+            _say(what)
+            title = title or (f"seqtrack report: {what}" if len(named) == 1 else "")
+        else:
+            asked.append((text, text))
+    runs: list[RunFrames] = []
+    for text, path in asked:
+        run = seqtrack.load_run(path, arguments.cache_dir)
+        if run.run_id in [other.run_id for other in runs]:
+            raise UserError(f"RUN: {text} is run {run.run_id}, which is there already")
+        runs.append(run)
     if len(runs) > MOST_RUNS:
         raise UserError(f"RUN: {len(runs)} runs are more than {MOST_RUNS}, which colours and dashes tell apart")
-    out = (arguments.out or RunFolder(runs[0].path).report).expanduser()
+    out = (arguments.out or named[0].report).expanduser()
     if out.exists() and not out.is_file():
         what = "a folder" if out.is_dir() else "no regular file"
         raise UserError(f"--out: {out} is {what}; give the name of a file")
@@ -90,12 +117,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         with _writing(arguments.table, "--table"):
             write_table(runs, arguments.table.expanduser(), arguments.metric, arguments.eval_set)
     with cli.progress_bar("report") as progress, _material(runs, arguments) as material:
-        page = render(runs, material, arguments.title, arguments.worst, progress, arguments.eval_set)
+        page = render(runs, material, title, arguments.worst, progress, arguments.eval_set)
     with _writing(out, "--out"):
         # Names of files may hold bytes that are no text.
         write_bytes(out, page.encode("utf-8", "replace"))
     print(*filter(None, (out, arguments.table)), sep="\n")
     return 0
+
+
+def _best_of(sweep: SweepFolder, count: int) -> tuple[list[Path], str]:
+    """Folders of the runs that have a score, the best first, and which these are, in words."""
+    from seqtrack.cluster.sweep_overview import newest_table
+
+    found = newest_table(sweep)
+    there = list(dict.fromkeys(row["run_id"] for row in found["rows"]))
+    scored = list(dict.fromkeys(row["run_id"] for row in found["rows"] if row["mean"] is not None))
+    if not scored:
+        raise UserError(f"RUN: no run of sweep {sweep.name} has a score yet; seqtrack status {sweep.name} shows them")
+    shown = scored[:count]
+    which = "all" if len(shown) == len(there) else f"the best {len(shown)} of {len(there)}"
+    by = f"by {found['metric']} ({found['eval_id']})"
+    return [sweep.run(run_id).path for run_id in shown], f"sweep {sweep.name}, {which} runs {by}"
 
 
 def _check_sets(runs: Sequence[Any], wanted: Sequence[str]) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from seqtrack.cluster import sweep_overview
+from seqtrack.runs import events
+from seqtrack.runs.paths import SweepFolder
 from seqtrack.tools import cli, report
+from tests.madeup import write_run
 from tests.workbench import Workbench
 
 
@@ -89,3 +93,34 @@ def test_a_mistake_is_one_line(
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("error: ") and said.err.count("\n") == 1 and line in said.err
+
+
+def test_a_sweep_stands_for_its_best_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = tmp_path / "cache"
+    ids = [write_run(cache, seeds=1, eval_sets={"otb_50": 2}, lr_init=lr).run_id for lr in (0.1, 0.2)]
+    found = {"eval_id": "otb_50-full", "metric": "AUC", "rows": [
+        {"run_id": ids[1], "mean": 0.5}, {"run_id": ids[0], "mean": 0.25}, {"run_id": "not_there_yet", "mean": None},
+    ]}  # fmt: skip
+    monkeypatch.setattr(sweep_overview, "newest_table", lambda folder: found)
+    sweep = SweepFolder(cache / "sweeps" / "lr")
+    events.append(sweep.submissions, {"runs": []})
+
+    def asked(*words: str) -> tuple[int, str, str]:
+        code = cli.run(report.main, [*words, f"--cache_dir={cache}", "--no-frames"])
+        return code, *capsys.readouterr()
+
+    which = "sweep lr, the best 1 of 3 runs by AUC (otb_50-full)"
+    code, out, err = asked("lr", "--best=1")
+    assert (code, out, err.splitlines()[0]) == (0, f"{sweep.report}\n", which)
+    page = sweep.report.read_text()
+    assert f"<title>seqtrack report: {which}</title>" in page
+    assert (ids[1][:6] in page, ids[0][:6] in page) == (True, False)
+    assert asked("lr", ids[0]) == (2, "", (
+        "sweep lr, the best 2 of 3 runs by AUC (otb_50-full)\n"
+        f"error: RUN: {ids[0]} is run {ids[0]}, which is there already\n"
+    ))  # fmt: skip
+    assert asked(ids[0], "--best=1") == (2, "", "error: --best: it is for sweeps, and there is none; leave it out\n")
+    found["rows"] = []
+    assert asked("lr") == (2, "", "error: RUN: no run of sweep lr has a score yet; seqtrack status lr shows them\n")
