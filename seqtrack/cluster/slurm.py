@@ -33,7 +33,7 @@ from seqtrack.pipeline import plan
 from seqtrack.runs import jobs, snapshot
 from seqtrack.runs.jobs import ASSESS, INDEX, SUMMARY, TRAIN, Array
 from seqtrack.runs.paths import SweepFolder, TrialKey
-from seqtrack.runs.status import Queue, TrialStatus, trial_status
+from seqtrack.runs.status import STOPPED, Queue, TrialStatus, trial_status
 
 Say = Callable[[str], None]
 Show = Callable[[list[TrialStatus]], None]
@@ -99,6 +99,7 @@ class SlurmScheduler:
         self._causes: dict[TrialKey, Cause] = {}
         self._tasks: list[QueuedTask] = []
         self._asked = 0.0  # when, since the epoch
+        self._limits: slurm_queue.Limits | None = None
         self._said: set[str] = set()
 
     def begin(self) -> None:
@@ -110,35 +111,7 @@ class SlurmScheduler:
         self._check_account()
         with self._submitting():
             self._asked, self._tasks = time.time(), self._settled_queue()
-            ledger = self._adopt_orphans(self._read_ledger())
-            limits = slurm_queue.limits()
-            if limits is None:
-                raise TrialError("SLURM does not answer (scontrol show config); give the same command again later")
-            if self.work.execution.slurm_exclude_failed_nodes:
-                self._note_failed_nodes(ledger)
-            in_queue = {task.stage: task.job_id for task in self._tasks}
-            room = self.work.execution.slurm_max_submit
-            planned = plan_jobs(
-                self._states(ledger),
-                index=in_queue.get(INDEX) or not self._is_indexed(),
-                summary=in_queue.get(SUMMARY),
-                max_array_size=limits.max_array_size,
-                # A summary job that submits the next wave is in the queue itself.
-                room=None if room is None else max(0, room - len(self._tasks) - ("SLURM_JOB_ID" in os.environ)),
-            )
-            if problem := slurm_queue.cancel(planned.cancel):
-                self._say(f"scancel: {problem}")
-            # Should SLURM refuse one of the jobs, those after it wait too.
-            self.waiting = sorted({*planned.waiting, *(trial for job in planned.jobs for trial in job.trials)})
-            self._tasks = [task for task in self._tasks if task.name not in planned.cancel]
-            ids: list[str] = []
-            for planned_job in planned.jobs:
-                job = self._submit(planned_job, ids)
-                ids.append(job.job_id or "")
-                self._tasks += _as_queued(job, self.work.mark)
-                tasks = f" ({len(job.trials)} tasks)" if job.trials else ""
-                self._say(f"submitted {job.stage} {job.job_id}{tasks}")
-            self.waiting = planned.waiting
+            self._submit_missing()
 
     def run(self) -> dict[TrialKey, str]:
         """Watches until nothing of this work is in the queue; returns the cause of failure by trial.
@@ -149,20 +122,19 @@ class SlurmScheduler:
         states: list[str] = []
         while True:
             if time.monotonic() - asked >= interval:
-                asked, at = time.monotonic(), time.time()
-                tasks = slurm_queue.queue()
-                if tasks is not None:
-                    self._tasks, self._asked = self._ours(tasks), at
+                asked = time.monotonic()
+                if self._look():
                     if not self._tasks and not self.waiting and not self._goes_on_elsewhere():
                         break
-                    self._top_up()
                 elif self._all_complete():
                     break  # without an answer the disk is enough
                 interval = min(interval * 1.5, LAST_INTERVAL_SECONDS)
             statuses = self.statuses()
             self.show(statuses)
             if (now := [status.state for status in statuses]) != states:
-                states, interval = now, FIRST_INTERVAL_SECONDS
+                # A second for each trial that is not at rest: the more there are, the more often one of them changes.
+                left = sum(state not in ("done", *STOPPED) for state in now)
+                states, interval = now, min(interval, FIRST_INTERVAL_SECONDS * max(1, left))
                 finished_at = None
             if {task.stage for task in self._tasks} == {SUMMARY} and not self.waiting:
                 # The summary is made here too: a job for it that finds no place is not waited for.
@@ -174,6 +146,24 @@ class SlurmScheduler:
         self.show(self.statuses())
         self._find_causes()
         return self.failures
+
+    def _look(self) -> bool:
+        """Asks for the queue, once, and submits more where it has room again; False without an answer."""
+        room, answered = self.work.execution.slurm_max_submit, False
+        try:
+            # Before the question: what another command hands over after the answer would be handed over again.
+            with self._submitting() if self.waiting else contextlib.nullcontext():
+                at, tasks = time.time(), slurm_queue.queue()
+                if tasks is not None:
+                    self._asked, self._tasks, answered = at, self._ours(tasks), True
+                    # A pair and a summary: less is not worth a look at the disk.
+                    if self.waiting and room is not None and room - len(self._tasks) >= 2:
+                        self._submit_missing()
+        except SeqtrackError as error:  # no answer now, or another limit of the site's; later then
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                self._say(f"{error}; trying again as jobs end")
+        return answered
 
     def _goes_on_elsewhere(self) -> bool:
         return any(is_worked_on_elsewhere(self.work.trial(trial)) for trial in self.work.trials)
@@ -290,8 +280,9 @@ class SlurmScheduler:
             if key in tried and not in_queue:
                 continue
             # SLURM starts an assessment after its training; the last checkpoint may lie on a disk whose listing is
-            # a minute old here (NFS).
-            is_trained = key in begun or (not is_new and plan.is_trained(request, trial))
+            # a minute old here (NFS). And should a training of this command have failed, SLURM will soon drop what
+            # waits for it.
+            is_trained = key in begun or key in tried or (not is_new and plan.is_trained(request, trial))
             found = tuple(others.get(key, ()))
             states.append(TrialState(key, is_trained, training.get(key), assessing.get(key), found))
         return states
@@ -335,6 +326,38 @@ class SlurmScheduler:
                     self._say(f"{lock.lock_file}: this file system has no locks; submitting without one")
                     break
             yield
+
+    def _submit_missing(self) -> None:
+        """Hands over what neither the disk nor the queue has, as far as there is room. Under the lock."""
+        ledger = self._adopt_orphans(self._read_ledger())
+        self._limits = self._limits or slurm_queue.limits()
+        if self._limits is None:
+            raise TrialError("SLURM does not answer (scontrol show config); give the same command again later")
+        if self.work.execution.slurm_exclude_failed_nodes:
+            self._note_failed_nodes(ledger)
+        in_queue = {task.stage: task.job_id for task in self._tasks}
+        room = self.work.execution.slurm_max_submit
+        planned = plan_jobs(
+            self._states(ledger),
+            index=in_queue.get(INDEX) or not self._is_indexed(),
+            summary=in_queue.get(SUMMARY),
+            max_array_size=self._limits.max_array_size,
+            # A summary job that submits the next wave is in the queue itself.
+            room=None if room is None else max(0, room - len(self._tasks) - ("SLURM_JOB_ID" in os.environ)),
+        )
+        if problem := slurm_queue.cancel(planned.cancel):
+            self._say(f"scancel: {problem}")
+        # Should SLURM refuse one of the jobs, those after it wait too.
+        self.waiting = sorted({*planned.waiting, *(trial for job in planned.jobs for trial in job.trials)})
+        self._tasks = [task for task in self._tasks if task.name not in planned.cancel]
+        ids: list[str] = []
+        for planned_job in planned.jobs:
+            job = self._submit(planned_job, ids)
+            ids.append(job.job_id or "")
+            self._tasks += _as_queued(job, self.work.mark)
+            tasks = f" ({len(job.trials)} tasks)" if job.trials else ""
+            self._say(f"submitted {job.stage} {job.job_id}{tasks}")
+        self.waiting = planned.waiting
 
     def _submit(self, planned: PlannedJob, ids: Sequence[str]) -> Array:
         folder, after = self.work.folder.slurm, dependency_text(planned.after, ids)
@@ -394,18 +417,6 @@ class SlurmScheduler:
         if "TMPDIR" in os.environ:
             environment[SUBMIT_TMPDIR] = os.environ["TMPDIR"]
         return environment
-
-    def _top_up(self) -> None:
-        """Submits more where the queue has room again."""
-        room = self.work.execution.slurm_max_submit
-        # A pair and a summary: less is not worth a look at the disk.
-        if self.waiting and room is not None and room - len(self._tasks) >= 2:
-            try:
-                self.begin()
-            except SeqtrackError as error:  # no answer now, or another limit of the site's; later then
-                if str(error) not in self._said:
-                    self._said.add(str(error))
-                    self._say(f"{error}; trying again as jobs end")
 
     # Why it ended.
 

@@ -1,17 +1,25 @@
-"""What the scheduler takes to be in the queue before it plans."""
+"""What the scheduler takes to be in the queue, how often it asks, and what it hands over."""
 
 from __future__ import annotations
 
+import itertools
+import math
+import re
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from seqtrack.cluster import slurm, slurm_queue
+from seqtrack.cluster import slurm, slurm_queue, submitter
+from seqtrack.cluster.sbatch import read_comment
 from seqtrack.cluster.slurm import SlurmScheduler
 from seqtrack.cluster.slurm_queue import QueuedTask
 from seqtrack.cluster.work import Work
 from seqtrack.config import build
 from seqtrack.pipeline.request import Request, resolve
+from seqtrack.runs import snapshot
 
 
 @pytest.fixture
@@ -47,3 +55,107 @@ def test_but_not_for_ever(request_: Request, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(slurm, "ENDING_SECONDS", 0.0)
     names, _ = settled(request_, monkeypatch, ["COMPLETING", "RUNNING"])
     assert names == ["7_1"]
+
+
+# A queue that moves, under a clock that only the scheduler's own sleep moves ----------------------------------------
+
+
+class FakeSlurm:
+    """One task ends each minute: of training, then of assessment, then the summary. Remembers what it was asked."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, package: Path) -> None:
+        self.clock = 0.0
+        self.tasks: list[QueuedTask] = []
+        self.scripts: list[str] = []
+        self.lengths: list[int] = []  # of the queue, after each sbatch
+        self.asked: list[float] = []
+        self.asked_for_limits = 0
+        self.statuses: Callable[[], list[Any]] = lambda: [SimpleNamespace(state="queued")] * 100
+        patch.setattr(slurm, "FIRST_INTERVAL_SECONDS", 1.0)
+        clock = SimpleNamespace(monotonic=lambda: self.clock, time=lambda: self.clock, sleep=self._sleep)
+        patch.setattr(slurm, "time", clock)
+        patch.setattr(slurm_queue, "queue", self._queue)
+        patch.setattr(slurm_queue, "limits", self._limits)
+        patch.setattr(slurm_queue, "cancel", self._cancel)
+        patch.setattr(slurm_queue, "ask", lambda command, seconds: None)
+        patch.setattr(submitter, "submit", self._submit)
+        patch.setattr(snapshot, "freeze", lambda *_: package)
+        patch.setattr(SlurmScheduler, "_is_indexed", lambda _: True)
+        patch.setattr(SlurmScheduler, "statuses", lambda _: self.statuses())
+        patch.setattr(SlurmScheduler, "_find_causes", lambda _: None)
+
+    def _sleep(self, seconds: float) -> None:
+        before, self.clock = self.clock, self.clock + seconds
+        if self.clock // 60 > before // 60 and self.tasks:
+            self.tasks.remove(min(self.tasks, key=lambda task: ("train", "assess", "summary").index(task.stage)))
+
+    def _queue(self) -> list[QueuedTask]:
+        self.asked.append(self.clock)
+        return list(self.tasks)
+
+    def _limits(self) -> slurm_queue.Limits:
+        self.asked_for_limits += 1
+        return slurm_queue.Limits(max_array_size=1001)
+
+    def _cancel(self, names: list[str]) -> None:
+        self.tasks = [task for task in self.tasks if task.name not in names]
+
+    def _submit(self, text: str, *_: object) -> str:
+        said = read_comment(re.findall(r'--comment="(.*)"', text)[0])
+        assert said is not None
+        last = re.findall(r"--array=(?:0-)?(\d+)", text)
+        self.scripts.append(text)
+        for index in range(int(last[0]) + 1) if last else [None]:
+            self.tasks.append(QueuedTask(str(len(self.scripts)), index, "PENDING", **said))
+        self.lengths.append(len(self.tasks))
+        return str(len(self.scripts))
+
+    def submitted(self, stage: str) -> list[int]:
+        """Seeds, in the order in which they were handed over."""
+        texts = [text for text in self.scripts if f" stage={stage} " in text]
+        return [int(seed) for text in texts for seed in re.findall(r"^seeds=\((.*)\)", text, re.M)[0].split()]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSlurm:
+    return FakeSlurm(monkeypatch, tmp_path / "package")
+
+
+def scheduler(cache: Path, **flags: object) -> SlurmScheduler:
+    request = resolve(build({"slurm": True, "cache_dir": cache, **flags}))
+    return SlurmScheduler(Work.of(request), "submission", lambda statuses: None, lambda line: None)
+
+
+def test_the_queue_is_never_fuller_than_slurm_max_submit(fake: FakeSlurm, tmp_path: Path) -> None:
+    watcher = scheduler(tmp_path / "cache", num_trials=20, slurm_max_submit=7)
+    watcher.begin()
+    assert (fake.lengths, fake.submitted("train"), len(watcher.waiting)) == ([3, 6, 7], [0, 1, 2], 17)
+    watcher.run()
+    assert fake.submitted("train") == fake.submitted("assess") == list(range(20))
+    assert max(fake.lengths) == 7
+    assert fake.tasks == watcher.waiting == []
+    # Topping up takes no more questions than watching does.
+    assert fake.asked_for_limits == 1
+    assert min(after - before for before, after in itertools.pairwise(fake.asked[1:])) >= 1.0
+
+
+@pytest.mark.parametrize(
+    ("trials", "changes", "questions"),
+    [(5, math.inf, 247), (1000, math.inf, 245), (1000, 20, 245), (100, 60, 247), (5, 60, 485), (1, 60, 962)],
+)
+def test_slurm_is_asked_less_and_less_and_no_more_for_many_trials(
+    fake: FakeSlurm, tmp_path: Path, trials: int, changes: float, questions: int
+) -> None:
+    """In two hours, where some trial's state changes every so many seconds."""
+    watcher = scheduler(tmp_path / "cache")
+    others = [SimpleNamespace(state="queued")] * (trials - 1)
+
+    def statuses() -> list[Any]:
+        return [SimpleNamespace(state=("training", "assessing")[int(fake.clock / changes) % 2]), *others]
+
+    fake.statuses = statuses
+    mark = watcher.work.mark
+    fake.tasks = [QueuedTask("1", n, "RUNNING", run=mark, stage="train", tag="t") for n in range(120)]
+    watcher.run()
+    assert 7200 <= fake.clock < 7300
+    assert len(fake.asked) == questions
