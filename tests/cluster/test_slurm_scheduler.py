@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -159,3 +160,66 @@ def test_slurm_is_asked_less_and_less_and_no_more_for_many_trials(
     watcher.run()
     assert 7200 <= fake.clock < 7300
     assert len(fake.asked) == questions
+
+
+# What is handed over ---------------------------------------------------------------------------------------------
+
+
+def orders(script: str) -> list[str]:
+    """What the script asks of SLURM, its own preparations, and the command's last words."""
+    words = script.replace(sys.executable, "python").splitlines()
+    return [re.sub(r"tag=\w+", "tag=T", line) for line in words if line.startswith(("#SBATCH --", "module", "exec"))]
+
+
+def test_each_stage_is_handed_over_with_its_own_flags(
+    fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU for those who train and assess, none for the index and the summary; two tasks of an array at a time."""
+    monkeypatch.setattr(SlurmScheduler, "_is_indexed", lambda _: False)
+    cache = tmp_path / "cache"
+    handed = scheduler(
+        cache,
+        num_trials=3,
+        slurm_flags=["partition=gpu", "gres=gpu:1", "time=4:00:00"],
+        slurm_assess_flags=["partition=gpu", "gres=gpu:small:1"],
+        slurm_summary_flags=["partition=cpu", "mem=4G"],
+        slurm_throttle=2,
+        slurm_setup=["module load cuda"],
+    )
+    handed.begin()
+    run = handed.work.mark
+
+    def common(stage: str, seeds: str, output: str) -> list[str]:
+        return [
+            f"#SBATCH --job-name=seqtrack-{run}-{stage}",
+            f'#SBATCH --comment="seqtrack run={run} stage={stage} tag=T{seeds}"',
+            f"#SBATCH --chdir={tmp_path}/package",
+            f"#SBATCH --output={cache}/{run}/slurm/{output}.out",
+            "#SBATCH --open-mode=append",
+            "#SBATCH --requeue",
+        ]
+
+    def last(stage: str, seed: str = "") -> list[str]:
+        work = f"python -u -m seqtrack.tools.train_work {cache}/{run} {seed}--stage={stage} --submission=submission"
+        return ["module load cuda", f"exec {work}"]
+
+    of_trial = '"${seeds[$SLURM_ARRAY_TASK_ID]}" '
+    waits = "#SBATCH --kill-on-invalid-dep=yes"
+    gpu, cpu = "#SBATCH --partition=gpu", ["#SBATCH --partition=cpu", "#SBATCH --mem=4G"]
+    index, train, assess, summary = map(orders, fake.scripts)
+    assert index == [*common("index", "", "%j"), *cpu, *last("index")]
+    assert train == [
+        *common("train", " seeds=0-2", "%A_%a"),
+        "#SBATCH --array=0-2%2", "#SBATCH --dependency=afterok:1", waits, "#SBATCH --signal=B:USR2@120",
+        gpu, "#SBATCH --gres=gpu:1", "#SBATCH --time=4:00:00",
+        *last("train", of_trial),
+    ]  # fmt: skip
+    assert assess == [
+        *common("assess", " seeds=0-2", "%A_%a"),
+        "#SBATCH --array=0-2%2", "#SBATCH --dependency=aftercorr:2", waits, "#SBATCH --signal=B:USR2@120",
+        gpu, "#SBATCH --gres=gpu:small:1",
+        *last("assess", of_trial),
+    ]  # fmt: skip
+    assert summary == [
+        *common("summary", "", "%j"), "#SBATCH --dependency=afterany:3", waits, *cpu, *last("summary"),
+    ]  # fmt: skip
