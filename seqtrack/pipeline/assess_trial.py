@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from seqtrack.assessment import protocols, results
 from seqtrack.assessment.marked import marked
@@ -29,6 +29,9 @@ from seqtrack.runs.attempts import Attempt
 from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest, keyed
 from seqtrack.runs.paths import CheckpointFolder, TrialFolder
 from seqtrack.training import checkpoints
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger(__name__)
 
@@ -184,13 +187,18 @@ def _track(
         deterministic,
         assessment.eval_set.convention,
     )
-    if device.type == "cpu":
+    if gains_by_batches(device):
+        batch = load(functools.partial(loaded_tracker.make_batch, slots=execution.eval_batch, **how))
+        yield from on_device(setup, runs, batch)
+    else:
         trials_left = sum(not plan.is_complete(request, request.run.trial(seed)) for seed in request.seeds)
         processes = assessment_processes(execution, trials_left)
         yield from on_cpu(setup, runs, processes, execution.eval_workers is not None)
-    else:
-        batch = load(functools.partial(loaded_tracker.make_batch, slots=execution.eval_batch, **how))
-        yield from on_device(setup, runs, batch)
+
+
+def gains_by_batches(device: torch.device) -> bool:
+    """A CPU does not (docs/benchmarks.md)."""
+    return device.type != "cpu"
 
 
 def _load(trial: TrialFolder, step: int, make: Callable[[CheckpointFolder], Made]) -> Made:
