@@ -159,6 +159,23 @@ def test_what_was_assessed_later_is_there_and_told_apart(tmp_path: Path) -> None
     assert "success rate" in section(text, "Plots") and "uav123-full (pysot)" in section(text, "Plots")
 
 
+def test_a_name_stands_for_the_same_rules_in_every_run(tmp_path: Path) -> None:
+    """Both were assessed on the set, by other rules: neither has anything under the name of the other's."""
+    folders = [madeup.write_run(tmp_path, seeds=1, steps=(10,), eval_sets={"uav123": 2}, lr_init=x) for x in (1, 2)]
+    madeup.assess_later(folders[0], {"otb:toy": 2}, seeds=[0], eval_convention="pysot")
+    madeup.assess_later(folders[1], {"otb:toy": 2}, seeds=[0])
+    subject = Subject(tuple(seqtrack.load_run(folder.path) for folder in folders))
+    there = {
+        name: [bool(len(subject.rows(run, frame, name))) for run in (0, 1) for frame in ("curves", "sequences")]
+        for name in subject.eval_ids
+    }
+    assert there == {
+        "uav123-full": [True] * 4,
+        "toy-full": [True, True, False, False],
+        "toy-full (otb)": [False, False, True, True],
+    }
+
+
 def test_scores_of_restarts_by_tag_are_means_over_seeds(tmp_path: Path) -> None:
     folder = madeup.write_run(
         tmp_path, seeds=2, steps=(10,), eval_sets={"vot2018": 3}, frames=120, skill=0.1, eval_samplers=["supervised"]

@@ -67,6 +67,9 @@ class Subject:
         later = self.later[run].get(eval_id)
         rows = getattr(self.runs[run] if later is None else later.frames, frame)
         if later is None:
+            own = self.runs[run]
+            if any(one.eval_id == eval_id and one.frames is own for one in self.later[run].values()):
+                return rows[:0]  # by the rules that this name stands for, the run has none
             return rows[rows["eval_id"] == eval_id]
         return rows[(rows["eval_id"] == later.eval_id) & (rows["key"] == later.key)]
 
