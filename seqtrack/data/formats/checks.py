@@ -8,8 +8,10 @@ rows without a target, whose boxes may say anything. Those pass. Where there is 
   units are others;
 - a target that is outside of the frame for more than half of its boxes: they are of frames of another size.
 
-Layouts of one target are stricter about sides (``common.check_boxes``). Those whose annotators drew in the picture
-(``WITHIN_FRAME``: COCO, ImageNet, YouTube-BB) are so about edges too. Both find swapped width and height.
+Layouts of one target are stricter about sides (``common.check_boxes``). Those whose boxes lie in the picture
+(``WITHIN_FRAME``: COCO, and YouTube-BB, which has them as fractions of it) are so about edges too. Both find swapped
+width and height. ImageNet is not among them: some of its boxes extend outside of the picture, which others' readers
+(TensorFlow's ``process_bounding_boxes.py`` names n03127925_147.xml, FGFA's of VID and DET) clip.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ _FARTHEST = 100.0
 # the side of the box, so that its memory goes with the square of this.
 _LARGEST = 2.0
 # Where a last pixel is counted twice (xmax = width), or numbers are rounded, boxes reach out by a pixel or two.
-# COCO's own files are said to have no box beyond its picture (rbgirshick/py-faster-rcnn#774); of the others nobody
-# has counted, so the margin is wide: what passes it is from another picture, or has its numbers in another order.
+# COCO's own files are said to have no box beyond its picture (rbgirshick/py-faster-rcnn#774), but nobody has counted
+# others', so the margin is wide: what passes it is from another picture, or has its numbers in another order.
 _MARGIN = 0.1
 Boxes = NDArray[np.float64]
 Rows = NDArray[np.bool_]

@@ -22,7 +22,6 @@ from seqtrack.data.formats.voc import parse_picture
 from seqtrack.errors import DataError
 
 EXPECTED = "Data/DET/<part>/…/<picture>.JPEG and Annotations/DET/<part>/…/<picture>.xml"
-WITHIN_FRAME = True
 
 _ANNOTATIONS = "Annotations/DET"
 _PREFIX = "ILSVRC"

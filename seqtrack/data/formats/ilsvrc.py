@@ -24,7 +24,6 @@ from seqtrack.data.formats.voc import Object, Picture, parse_picture
 from seqtrack.errors import DataError
 
 EXPECTED = "Data/VID/<part>/…/<video>/NNNNNN.JPEG and Annotations/VID/<part>/…/<video>/NNNNNN.xml"
-WITHIN_FRAME = True
 
 _ANNOTATIONS = "Annotations/VID"
 _PREFIX = "ILSVRC"
