@@ -40,15 +40,19 @@ def test_best_first_and_what_is_not_known_yet_last(sweep: Sweep) -> None:
     lr = [repr(run.values["lr_init"]) for run in sweep.runs]
     optimizer = [run.values["optimizer"] for run in sweep.runs]
     assert to_csv(found).splitlines() == [
-        "rank,lr_init,optimizer,eval_id,metric,mean,std,n,asked,run_id",
-        f"1,{lr[2]},{optimizer[2]},otb_50-full,AUC,0.75,,1,2,{ids[2]}",
-        f"2,{lr[0]},{optimizer[0]},otb_50-full,AUC,0.375,0.1767766952966369,2,2,{ids[0]}",
-        f",{lr[1]},{optimizer[1]},otb_50-full,AUC,,,0,2,{ids[1]}",
+        "rank,lr_init,optimizer,eval_id,metric,mean,std,n,asked,run_id,convention",
+        f"1,{lr[2]},{optimizer[2]},otb_50-full,AUC,0.75,,1,2,{ids[2]},otb",
+        f"2,{lr[0]},{optimizer[0]},otb_50-full,AUC,0.375,0.1767766952966369,2,2,{ids[0]},otb",
+        f",{lr[1]},{optimizer[1]},otb_50-full,AUC,,,0,2,{ids[1]},otb",
     ]
     text = to_text(found).splitlines()
     assert text[0].split() == ["rank", "lr_init", "optimizer", "AUC", "(otb_50-full)", "n", "run"]
     assert text[2].split() == ["2", lr[0], optimizer[0], "0.375", "±", "0.177", "2/2", ids[0]]
-    assert text[-2:] == ["3 of 6 trials completed", f"note: run {ids[1]} seed 0: failed: out of memory"]
+    assert text[-3:] == [
+        "convention: otb (otb_50-full)",
+        "3 of 6 trials completed",
+        f"note: run {ids[1]} seed 0: failed: out of memory",
+    ]
     assert best(found) == f"AUC 0.750 (n = 1; lr_init={lr[2]}, optimizer={optimizer[2]}; run {ids[2]})"
     assert best(table(sweep, [{}, {}, {}], {})) == ""
 
@@ -72,7 +76,7 @@ def test_of_two_trials_that_end_at_once_neither_is_missing_from_the_table(
     monkeypatch.setattr(tables, "tabulate", lambda sweep, failures: table(sweep, next(states), {}))
     assert tables.write(sweep)["rows"][0]["run_id"] == run_id
     assert json.loads(sweep.folder.json.read_text())["done"] == 1
-    assert sweep.folder.csv.read_text().splitlines()[1].endswith(f",0.5,,1,2,{run_id}")
+    assert sweep.folder.csv.read_text().splitlines()[1].endswith(f",0.5,,1,2,{run_id},otb")
 
 
 def test_a_command_that_was_overtaken_leaves_the_table_to_the_newer_one(tmp_path: Path) -> None:

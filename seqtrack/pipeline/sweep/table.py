@@ -72,6 +72,7 @@ def table(sweep: Sweep, found: list[dict[int, float]], failures: Mapping[TrialKe
         "name": sweep.folder.name,
         "eval_id": first.selection.eval_id,
         "metric": first.selection_metric.name,
+        "convention": first.selection.convention,
         "higher_is_better": first.selection_metric.higher_is_better,
         "seeds": list(first.seeds),
         "axes": [{"name": axis.name, "scale": axis.scale, "values": list(axis.values)} for axis in sweep.axes],
@@ -127,12 +128,14 @@ def to_csv(found: Mapping[str, Any]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     names = _names(found)
-    writer.writerow(["rank", *names, "eval_id", "metric", "mean", "std", "n", "asked", "run_id"])
+    writer.writerow(["rank", *names, "eval_id", "metric", "mean", "std", "n", "asked", "run_id", "convention"])
     for row in found["rows"]:
         numbers = ["" if row[key] is None else repr(row[key]) for key in ("mean", "std", "n", "asked")]
         rank = "" if row["rank"] is None else row["rank"]
         values = [spelled(row["values"][name]) for name in names]
-        writer.writerow([rank, *values, found["eval_id"], found["metric"], *numbers, row["run_id"]])
+        writer.writerow(
+            [rank, *values, found["eval_id"], found["metric"], *numbers, row["run_id"], found["convention"]]
+        )
     return buffer.getvalue()
 
 
@@ -148,6 +151,7 @@ def to_text(found: Mapping[str, Any]) -> str:
     cells = [[*heading(found), "n", "run"]]
     cells += [[*place(row, found), f"{row['n']}/{row['asked']}", row["run_id"]] for row in found["rows"]]
     lines = aligned(cells)
+    lines.append(f"convention: {found['convention']} ({found['eval_id']})")
     lines.append(f"{found['done']} of {found['asked']} trials completed")
     return "\n".join([*lines, *(f"note: {note}" for note in found["notes"])]) + "\n"
 
