@@ -167,8 +167,8 @@ def test_a_report_and_its_table_are_of_the_sets_and_scores_that_were_named(run: 
     named = ("it", "--no-frames", "--eval_set", "uav123", "--metric", "auc", "precision_20", "--table=table.csv")
     assert give("report", *named)[0] == 0
     (head, _) = csv.reader(Path("table.csv").read_text().splitlines())
-    parts = ("mean", "std", "n")
-    assert head == ["run", *(f"uav123-full {metric} {part}" for metric in ("AUC", "precision_20") for part in parts)]
+    columns = [f"{metric} {part}" for metric in ("AUC", "precision_20") for part in ("mean", "std", "n")]
+    assert head == ["run", *(f"uav123-full {column}" for column in [*columns, "convention"])]
     page = (run.path / "report.html").read_text()
     assert "uav123-full" in page and "otb_50-full" not in page.partition('<section id="configuration">')[0]
     code, _, err = give("report", "it", "--no-frames", "--metric", "AUK", "--table=other.csv")
