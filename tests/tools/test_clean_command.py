@@ -14,12 +14,13 @@ from typing import Any
 import psutil
 import pytest
 
+from seqtrack import config
 from seqtrack.cluster.slurm_queue import QueuedTask
 from seqtrack.data.storage import staging
 from seqtrack.errors import UserError
 from seqtrack.pipeline import leftovers, plan
 from seqtrack.pipeline.leftovers import Leftover
-from seqtrack.pipeline.request import read_submission
+from seqtrack.pipeline.request import read_submission, read_submissions
 from seqtrack.runs import attempts, events, jobs
 from seqtrack.runs.paths import RunFolder, TrialKey
 from seqtrack.runs.status import Queue
@@ -162,6 +163,24 @@ def test_what_was_asked_for_since_stays(complete: RunFolder) -> None:
     assert remove(cache, found=found) == {
         "seed_0/checkpoints/step_00000010": True, "seed_1/checkpoints/step_00000010": False,
     }  # fmt: skip
+
+
+def test_points_of_a_sweep_that_share_a_run_keep_the_checkpoints_that_each_selects(tmp_path: Path) -> None:
+    """One that tracks in another way selects another; as long as it is not assessed in full, nothing goes."""
+    run = madeup.write_run(tmp_path, seeds=1, steps=(10, 20, 30), eval_sets={"uav123": 3})
+    trial, request = run.trial(0), read_submission(run)
+    for step in (10, 20, 30):
+        trial.checkpoint(step).path.mkdir(parents=True)
+    params = {**request.assess.tracker_params, "scale_lr": 0.3}
+    other = dataclasses.replace(request, assess=dataclasses.replace(request.assess, tracker_params=params))
+    last = events.read(run.submissions)[-1]
+    events.append(run.submissions, {**last, "assess": config.to_dict(other.assess)})
+    assert [one.assess for one in read_submissions(run)] == [request.assess, other.assess]
+    for step, skill in ((10, 0.9), (20, 0.2), (30, 0.2)):
+        assert remove(tmp_path) == {}
+        madeup.write_assessment(other, 0, other.selection, step, 3, skill=skill)
+    assert (plan.selected_step(request, trial), plan.selected_step(other, trial)) == (30, 10)
+    assert remove(tmp_path) == {"seed_0/checkpoints/step_00000020": True}
 
 
 def test_slurm_is_asked_where_something_was_handed_over_to_it(complete: RunFolder) -> None:
