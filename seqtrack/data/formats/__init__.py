@@ -113,7 +113,10 @@ class VideoAnnotation:
 
 
 class Layout(Protocol):
-    """What a layout's module (or an object of a plug-in) has."""
+    """What a layout's module (or an object of a plug-in) has.
+
+    It may also have ``WITHIN_FRAME = True``: its boxes lie in the frame, so one that leaves it is a mistake.
+    """
 
     EXPECTED: str
     """For messages: which files lie where."""
