@@ -40,6 +40,11 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f"expected one of {shown}" if names else "there are none"
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 trial``, ``1,200 trials``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What a value may be: ``low`` and ``high`` are allowed themselves, ``above`` and ``below`` are not."""

@@ -21,6 +21,7 @@ from seqtrack.config import ExecutionConfig
 from seqtrack.data.processes import usable_cores
 from seqtrack.errors import UserError
 from seqtrack.runs import environment
+from seqtrack.schema import counted
 
 OK, NOTE, WARN, BAD = "ok", "note", "warn", "bad"
 
@@ -94,8 +95,8 @@ def is_usable(sections: Sequence[Section]) -> bool:
 def verdict(sections: Sequence[Section]) -> str:
     """The last line."""
     signs = [finding.sign for section in sections for finding in section.findings]
-    obstacles = plural(signs.count(BAD), "obstacle") if BAD in signs else "no obstacle"
-    return f"{obstacles}, {plural(signs.count(WARN), 'warning')}" if WARN in signs else obstacles
+    obstacles = counted(signs.count(BAD), "obstacle") if BAD in signs else "no obstacle"
+    return f"{obstacles}, {counted(signs.count(WARN), 'warning')}" if WARN in signs else obstacles
 
 
 def _fill(section: Section, check: Check) -> None:
@@ -167,12 +168,12 @@ def judge_packages(python: str, versions: Mapping[str, str]) -> Finding:
 def judge_processor(usable: int, cores: int, memory: int) -> Finding:
     """``usable`` of the ``cores`` are given to this process; ``memory`` in bytes."""
     threads = ExecutionConfig.cpu_threads
-    count = f"{usable} of {cores} cores" if usable < cores else plural(cores, "core")
+    count = f"{usable} of {cores} cores" if usable < cores else counted(cores, "core")
     found = f"{count}, {size(memory)} of memory"
     if usable < threads:
         means = f"a trial computes with {threads} threads (--cpu_threads), which is slow on fewer cores"
         return Finding(NOTE, "processor", found, means)
-    return Finding(OK, "processor", found, f"without a GPU, {plural(usable // threads, 'trial')} at a time")
+    return Finding(OK, "processor", found, f"without a GPU, {counted(usable // threads, 'trial')} at a time")
 
 
 def judge_processor_time(seconds: int | None) -> list[Finding]:
@@ -229,7 +230,7 @@ def judge_driver(answer: Answer, visible: str | None) -> Finding:
     names = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
     found = f"{names}, driver {rows[0][2]}"
     if visible is None:
-        means = f"{plural(len(rows), 'trial')} at a time, " + ("on it" if len(rows) == 1 else "a GPU for each")
+        means = f"{counted(len(rows), 'trial')} at a time, " + ("on it" if len(rows) == 1 else "a GPU for each")
         return Finding(OK, "driver", found, means)
     if visible.strip(" ,") in ("", "-1"):
         return Finding(NOTE, "driver", found, "hidden by an empty CUDA_VISIBLE_DEVICES: trials use the CPU")
@@ -258,7 +259,3 @@ def size(count: float) -> str:
     if count < 1e9:
         return f"{count / 1e6:.0f} MB"
     return f"{count / 1e9:,.1f} GB" if count < 1e10 else f"{count / 1e9:,.0f} GB"
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from seqtrack.cluster import slurm_queue
-from seqtrack.cluster.doctor import BAD, COMMAND_SECONDS, NOTE, OK, WARN, Answer, Check, Finding, ask, plural
+from seqtrack.cluster.doctor import BAD, COMMAND_SECONDS, NOTE, OK, WARN, Answer, Check, Finding, ask
 from seqtrack.cluster.slurm_flags import signal_seconds
 from seqtrack.cluster.slurm_site import (
     Record,
@@ -22,6 +22,7 @@ from seqtrack.cluster.slurm_site import (
     parse_table,
     victims,
 )
+from seqtrack.schema import counted
 
 ENOUGH_SECONDS = 20  # to end a step and write a checkpoint to a slow disk
 SLOW_ANSWER_SECONDS = 2.0
@@ -114,7 +115,7 @@ def judge_partitions(site: Site) -> Finding:
     usable = sum(map(is_usable, site.nodes))
     found = _some([_partition(p) for p in up])
     if site.nodes:  # some sites hide them (PrivateData)
-        found += f"; {usable} of {plural(len(site.nodes), 'node')} up"
+        found += f"; {usable} of {counted(len(site.nodes), 'node')} up"
     if site.nodes and not usable:
         return Finding(WARN, "partitions", found, "jobs wait until a node is up")
     if not _is_default(up[0]):
@@ -142,7 +143,7 @@ def judge_gpus(site: Site) -> Finding:
     if not nodes:
         return Finding(NOTE, "GPUs", "none that SLURM knows of", "trials use the CPU, unless the site says otherwise")
     kinds = sorted(nodes, key=lambda kind: -sum(nodes[kind]))
-    found = [f"{kind} {_range(nodes[kind])} ({plural(len(nodes[kind]), 'node')})" for kind in kinds]
+    found = [f"{kind} {_range(nodes[kind])} ({counted(len(nodes[kind]), 'node')})" for kind in kinds]
     typed = [f", or gres={kind}:1 for that kind" for kind in kinds if ":" in kind]
     return Finding(OK, "GPUs", _some(found), "--slurm_flags gres=gpu:1" + "".join(typed[:1]))
 
@@ -178,10 +179,10 @@ def judge_limits(site: Site) -> list[Finding]:
     if in_queue:
         most, where = in_queue
         means = f"for more seeds than that --slurm_max_submit={max(3, most)}"
-        return [Finding(NOTE, "your limits", f"{plural(most, 'job')} in the queue ({where})", means)]
+        return [Finding(NOTE, "your limits", f"{counted(most, 'job')} in the queue ({where})", means)]
     if running:
         most, where = running
-        found = f"{plural(most, 'job')} at a time ({where})"
+        found = f"{counted(most, 'job')} at a time ({where})"
         return [Finding(OK, "your limits", found, "further tasks wait for their turn")]
     return [Finding(OK, "your limits", "none on the number of jobs", "--slurm_max_submit is not needed")]
 

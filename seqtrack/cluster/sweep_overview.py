@@ -129,7 +129,8 @@ def newest_table(folder: SweepFolder) -> dict[str, Any]:
     try:
         last = events.read_last(folder.submissions) or {}
         asked = read_submission(folder.run(last["runs"][0]["run_id"]), last["id"])
-        wanted = _points(last["runs"]), list(asked.seeds), asked.selection.eval_id, asked.selection_metric.name
+        measured = asked.selection.eval_id, asked.selection.convention, asked.selection_metric.name
+        wanted = _points(last["runs"]), list(asked.seeds), *measured
         return _written(folder, wanted) or table.tabulate(sweeps.read(folder))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{folder.submissions}: is damaged; give the sweep's command again") from error
@@ -138,7 +139,8 @@ def newest_table(folder: SweepFolder) -> dict[str, Any]:
 def _written(folder: SweepFolder, wanted: tuple[object, ...]) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads(folder.json.read_text())
-        told = _points(found["rows"]), found["seeds"], found["eval_id"], found["metric"]
+        measured = found["eval_id"], found["convention"], found["metric"]
+        told = _points(found["rows"]), found["seeds"], *measured
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if told == wanted else None
@@ -189,7 +191,7 @@ def to_json(overview: SweepOverview) -> dict[str, Any]:
         "path": str(overview.folder.path.absolute()),
         "submitted": overview.submitted,
         "command": overview.command,
-        **{name: found[name] for name in ("eval_id", "metric", "higher_is_better")},
+        **{name: found[name] for name in ("eval_id", "convention", "metric", "higher_is_better")},
         "num_points": len(overview.points),
         "num_trials": len(overview.trials),
         **overview.counts,
@@ -215,11 +217,10 @@ def _trial_to_json(row: Mapping[str, Any], status: TrialStatus) -> dict[str, Any
     return {"seed": status.seed, "state": status.state, "score": score, "job": status.job, "detail": status.detail}
 
 
-def to_text(overview: SweepOverview) -> list[str]:
-    """A line for each point."""
-    cells = [[*table.heading(overview.found), *(name.replace("_", " ") for name in GROUPS), "run"]]
-    for point in overview.points:
-        done = f"{point.counts['done']}/{len(point.trials)}"
-        counts = [str(point.counts[name] or "") for name in GROUPS[1:]]
-        cells.append([*table.place(point.row, overview.found), done, *counts, point.row["run_id"]])
-    return table.aligned(cells)
+def to_text(overview: SweepOverview, width: int | None = None) -> list[str]:
+    """A line for each point. width: of the screen, if it is one."""
+    cells = [
+        [f"{point.counts['done']}/{len(point.trials)}", *(str(point.counts[name] or "") for name in GROUPS[1:])]
+        for point in overview.points
+    ]
+    return table.laid_out(overview.found, [name.replace("_", " ") for name in GROUPS], cells, width)

@@ -14,6 +14,7 @@ from seqtrack.pipeline.request import DataUse, Request
 from seqtrack.runs import identity
 from seqtrack.runs.paths import RunFolder, SweepFolder, TrialFolder, TrialKey
 from seqtrack.runs.repository import Snapshot
+from seqtrack.schema import counted
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Work:
     def listed(self, trials: Sequence[TrialKey]) -> str:
         """As a person is told of them: ``seeds 3, 4`` of a run, and how many of a sweep."""
         if isinstance(self.folder, SweepFolder):
-            return f"{len(trials)} trials"
+            return counted(len(trials), "trial")
         return f"seeds {', '.join(str(trial.seed) for trial in trials)}"
 
 

@@ -102,7 +102,7 @@ def scales(table: Mapping[str, Any]) -> list[Scale]:
 
 def paths(table: Mapping[str, Any], columns: Sequence[Scale]) -> list[tuple[list[float], float | None]]:
     """Of each row the heights at which it crosses the axes, and its place among the scores, 0 worst and 1 best; None
-    for one without a score. The best come last, so that they are drawn over the others."""
+    for one without a score. The first of the table come last, so that they are drawn over the others."""
     found: list[tuple[list[float], float | None]] = []
     for row in reversed(table["rows"]):
         heights = [column.place(row["values"][column.name]) for column in columns[: len(table["axes"])]]

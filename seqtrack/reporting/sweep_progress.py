@@ -9,6 +9,7 @@ from typing import Any
 
 from seqtrack.reporting.progress import SECONDS_BETWEEN_LINES, counts
 from seqtrack.runs.status import TrialStatus
+from seqtrack.schema import counted
 
 
 class SweepProgress:
@@ -44,7 +45,7 @@ class SweepProgress:
         if line == self._last or (self._live is None and not due):
             return
         best = self._best()
-        text = f"{len(statuses)} trials: {line}" + (f"; best so far {best}" if best else "")
+        text = f"{counted(len(statuses), 'trial')}: {line}" + (f"; best so far {best}" if best else "")
         self._last, self._ended, self._said = line, ended, time.monotonic()
         if self._live is not None:
             from rich.text import Text

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -62,6 +63,11 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
 def _discard_output() -> None:
     """Keeps the interpreter from trying, and complaining, once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def screen_width() -> int | None:
+    """None where output goes to no terminal, and lines may be as long as they are."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @contextlib.contextmanager

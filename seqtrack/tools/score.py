@@ -256,7 +256,7 @@ def _write_csv(path: Path, names: Sequence[str], scored: Sequence[Scored]) -> No
 def _show(
     names: Sequence[str], scored: Sequence[Scored], benchmark: DatasetName, all_sequences: bool, tags: bool
 ) -> None:
-    from seqtrack.assessment.exchange.names import counted
+    from seqtrack.schema import counted
 
     first = scored[0]
     convention = first.convention

@@ -121,8 +121,11 @@ def _show_sweep(folder: SweepFolder, slurm: Slurm, arguments: argparse.Namespace
 
         _watch(look, SweepProgress(lambda: table.best(one.found)))
         print()
-    print(*sweep_overview.to_text(one), "", sep="\n")
+    print(*sweep_overview.to_text(one, cli.screen_width()), "", sep="\n")
+    print(f"convention: {one.found['convention']} ({one.found['eval_id']})")
     print(_how_far(one.trials))
+    if table.preliminary(one.found):
+        print(table.PRELIMINARY)
     for line in (*one.causes, *(f"note: {note}" for note in one.notes)):
         print(line)
     if best := table.best(one.found):
@@ -147,10 +150,11 @@ def _watch(look: Callable[[], Looked], progress: PlainProgress | LiveProgress | 
 
 def _how_far(trials: Sequence[TrialStatus]) -> str:
     from seqtrack.reporting.progress import counts
+    from seqtrack.schema import counted
 
     others = [status for status in trials if status.state != "done"]
     rest = f": {counts(others)}" if others else ""
-    return f"{len(trials) - len(others)} of {len(trials)} trial{'s' if len(trials) != 1 else ''} done{rest}"
+    return f"{len(trials) - len(others):,} of {counted(len(trials), 'trial')} done{rest}"
 
 
 def _print_json(value: Any) -> None:

@@ -135,14 +135,17 @@ def _about_before(sweep: Sweep) -> list[str]:
 def _describe(sweep: Sweep, say: Callable[[str], None]) -> None:
     from seqtrack.pipeline import plan
     from seqtrack.pipeline.sweep.table import spelled
+    from seqtrack.schema import counted
 
     trained = len({run.run_id for run in sweep.runs})
     points = f"{len(sweep.runs)} points of " if trained < len(sweep.runs) else ""
-    say(f"sweep {sweep.folder.name}: {points}{trained} runs x {len(sweep.requests[0].seeds)} seeds")
+    seeds = counted(len(sweep.requests[0].seeds), "seed")
+    say(f"sweep {sweep.folder.name}: {points}{counted(trained, 'run')} x {seeds}")
     for run, request in zip(sweep.runs, sweep.requests, strict=True):
         left = sum(not plan.has_nothing_left(request, request.run.trial(seed)) for seed in request.seeds)
         values = ", ".join(f"{name}={spelled(value)}" for name, value in run.values.items())
-        say(f"  run {run.run_id}: {values}: {f'{left} trials to do' if left else 'complete'}")
+        todo = f"{counted(left, 'trial')} to do" if left else "complete"
+        say(f"  run {run.run_id}: {values}: {todo}")
 
 
 def _progress(sweep: Sweep, say: Callable[[str], None] | None) -> Any:
@@ -161,7 +164,10 @@ def _progress(sweep: Sweep, say: Callable[[str], None] | None) -> Any:
 def _show(found: dict[str, Any], as_json: bool, out: str | None) -> None:
     from seqtrack.pipeline.sweep import table
 
-    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else table.to_text(found), end="\n" * as_json)
+    if as_json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        print(table.to_text(found, cli.screen_width()), end="")
     if out is not None:
         from seqtrack.reporting import parallel, plots
 

@@ -79,6 +79,6 @@ def test_killed_and_repeated_it_gives_the_same_table(
     (gone,) = {row["run_id"] for row in rows if row["values"]["lr_init"] == 0.01}
     assert len(rows) == 4
     assert first == f"1 run(s) of lr are no longer points of it, and are kept: {gone}"
-    assert head == "sweep lr: 4 points of 2 runs x 1 seeds"
-    assert [line.rpartition(": ")[2] for line in lines] == ["complete"] + ["1 trials to do"] * 3
+    assert head == "sweep lr: 4 points of 2 runs x 1 seed"
+    assert [line.rpartition(": ")[2] for line in lines] == ["complete"] + ["1 trial to do"] * 3
     assert bench.cache.joinpath(gone, "summary.json").exists()

@@ -46,14 +46,16 @@ def test_a_line_for_each_point_and_what_failed(sweep: Sweep, capsys: pytest.Capt
     assert lines[:2] == ["sweep s", f"in {sweep.folder.path}"]
     assert [line.split() for line in lines[4:8]] == [
         ["rank", "lr_init", "AUC", "(otb_50-full)", "done", "at", "work", "failed", "waiting", "run"],
-        ["1", "0.2", "0.750", "1/2", "1", second],
-        ["2", "0.1", "0.375", "±", "0.177", "2/2", first],
+        ["1", "0.1", "0.375", "±", "0.177", "2/2", first],
+        ["-", "0.2", "0.750", "1/2", "1", second],
         ["-", "0.3", "-", "0/2", "1", "1", third],
     ]
     assert lines[9:] == [
+        "convention: otb (otb_50-full)",
         "3 of 6 trials done: 1 training, 1 waiting, 1 failed",
+        table.PRELIMINARY,
         f"run {third} seed 0 failed: out of memory",
-        f"best so far: AUC 0.750 (n = 1; lr_init=0.2; run {second})",
+        f"best so far: AUC 0.375 ± 0.177 (n = 2; lr_init=0.1; run {first})",
         f"table: {sweep.folder.csv}",
     ]
 
@@ -66,12 +68,12 @@ def test_json_has_the_same(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> 
     assert (found["sweep"], found["is_done"], found["is_at_rest"], found["notes"]) == ("s", False, False, [])
     assert found["causes"] == [f"run {sweep.runs[2].run_id} seed 0 failed: out of memory"]
     assert [[point[name] for name in counts] for point in found["points"]] == [
-        [1, 1, 0, 0],
         [2, 0, 0, 0],
+        [1, 1, 0, 0],
         [0, 0, 1, 1],
     ]
-    assert found["points"][0]["values"] == {"lr_init": 0.2}
-    assert [(trial["state"], trial["score"]) for trial in found["points"][0]["trials"]] == [
+    assert found["points"][1]["values"] == {"lr_init": 0.2}
+    assert [(trial["state"], trial["score"]) for trial in found["points"][1]["trials"]] == [
         ("done", 0.75), ("training", None),
     ]  # fmt: skip
 
@@ -86,7 +88,7 @@ def test_points_that_share_a_run_count_its_trials_once(tmp_path: Path) -> None:
     attempt(sweep.requests[0].run.trial(1), train(), assess())
     found = sweep_overview.look(sweep.folder, overview.Slurm())
     assert [point.counts for point in found.points] == [
-        {"done": 1, "at_work": 1, "failed": 0, "waiting": 0}, {"done": 2, "at_work": 0, "failed": 0, "waiting": 0},
+        {"done": 2, "at_work": 0, "failed": 0, "waiting": 0}, {"done": 1, "at_work": 1, "failed": 0, "waiting": 0},
     ]  # fmt: skip
     assert [(status.seed, status.state) for status in found.trials] == [(0, "done"), (1, "assessing")]
 

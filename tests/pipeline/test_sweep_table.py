@@ -29,32 +29,47 @@ def sweep(tmp_path: Path) -> Sweep:
     return made(tmp_path, {"num_trials": 2}, grid=None, random=random, points=3)
 
 
-def test_best_first_and_what_is_not_known_yet_last(sweep: Sweep) -> None:
+def test_best_first_then_what_has_trials_to_come_and_what_is_not_known_yet_last(sweep: Sweep) -> None:
     ids = [run.run_id for run in sweep.runs]
     found = table(sweep, FOUND, {TrialKey(ids[1], 0): "out of memory"})
     values = [(row["rank"], row["run_id"], row["mean"], row["std"], row["n"]) for row in found["rows"]]
     assert values == [
-        (1, ids[2], 0.75, None, 1), (2, ids[0], 0.375, 0.1767766952966369, 2), (None, ids[1], None, None, 0),
+        (1, ids[0], 0.375, 0.1767766952966369, 2), (None, ids[2], 0.75, None, 1), (None, ids[1], None, None, 0),
     ]  # fmt: skip
     assert (found["done"], found["asked"]) == (3, 6)
     lr = [repr(run.values["lr_init"]) for run in sweep.runs]
     optimizer = [run.values["optimizer"] for run in sweep.runs]
     assert to_csv(found).splitlines() == [
         "rank,lr_init,optimizer,eval_id,metric,mean,std,n,asked,run_id,convention",
-        f"1,{lr[2]},{optimizer[2]},otb_50-full,AUC,0.75,,1,2,{ids[2]},otb",
-        f"2,{lr[0]},{optimizer[0]},otb_50-full,AUC,0.375,0.1767766952966369,2,2,{ids[0]},otb",
+        f"1,{lr[0]},{optimizer[0]},otb_50-full,AUC,0.375,0.1767766952966369,2,2,{ids[0]},otb",
+        f",{lr[2]},{optimizer[2]},otb_50-full,AUC,0.75,,1,2,{ids[2]},otb",
         f",{lr[1]},{optimizer[1]},otb_50-full,AUC,,,0,2,{ids[1]},otb",
     ]
     text = to_text(found).splitlines()
     assert text[0].split() == ["rank", "lr_init", "optimizer", "AUC", "(otb_50-full)", "n", "run"]
-    assert text[2].split() == ["2", lr[0], optimizer[0], "0.375", "±", "0.177", "2/2", ids[0]]
+    assert text[1].split() == ["1", lr[0], optimizer[0], "0.375", "±", "0.177", "2", ids[0]]
+    assert text[2].split() == ["-", lr[2], optimizer[2], "0.750", "1", "of", "2", ids[2]]
     assert text[-3:] == [
-        "convention: otb (otb_50-full)",
         "3 of 6 trials completed",
+        tables.PRELIMINARY,
         f"note: run {ids[1]} seed 0: failed: out of memory",
     ]
-    assert best(found) == f"AUC 0.750 (n = 1; lr_init={lr[2]}, optimizer={optimizer[2]}; run {ids[2]})"
+    assert best(found) == f"AUC 0.375 ± 0.177 (n = 2; lr_init={lr[0]}, optimizer={optimizer[0]}; run {ids[0]})"
+    first = table(sweep, [{}, {}, {1: 0.75}], {})
+    assert best(first) == f"AUC 0.750 (n = 1 of 2; lr_init={lr[2]}, optimizer={optimizer[2]}; run {ids[2]})"
     assert best(table(sweep, [{}, {}, {}], {})) == ""
+
+
+def test_what_is_wider_than_the_screen_has_its_values_below(sweep: Sweep) -> None:
+    text = to_text(table(sweep, [{0: 0.5, 1: 0.25}, {}, {}], {}), 50).splitlines()
+    run, other, _ = sweep.runs
+    assert text[:3] == [
+        "rank  AUC (otb_50-full)  n       run",
+        f"1     0.375 ± 0.177      2       {run.run_id}",
+        f"      lr_init={run.values['lr_init']}, optimizer={run.values['optimizer']}",
+    ]
+    assert text[3] == f"-     -                  0 of 2  {other.run_id}"
+    assert text[7:] == ["convention: otb (otb_50-full)", "2 of 6 trials completed"]
 
 
 def test_a_trial_without_a_score_leaves_its_point_without_a_mean(sweep: Sweep) -> None:
@@ -95,7 +110,7 @@ def test_a_trial_is_done_when_every_point_that_shares_it_has_its_score(tmp_path:
     shared = made(tmp_path, {"num_trials": 2}, grid={"tracker_params.scale_lr": [0.3, 0.59]})
     found = table(shared, [{0: 0.5, 1: 0.5}, {0: 0.75}], {})
     assert [(row["values"]["tracker_params.scale_lr"], row["mean"]) for row in found["rows"]] == [
-        (0.59, 0.75), (0.3, 0.5),
+        (0.3, 0.5), (0.59, 0.75),
     ]  # fmt: skip
     assert len({row["run_id"] for row in found["rows"]}) == 1
     assert (found["done"], found["asked"]) == (1, 2)
@@ -108,7 +123,7 @@ def test_a_plot_has_a_line_for_each_point_and_an_axis_for_each_parameter(sweep: 
         ("lr_init", "log"), ("optimizer", "category"), ("AUC\notb_50-full", "linear"),
     ]  # fmt: skip
     shares = [share for _, share in parallel.paths(found, columns)]
-    assert shares == [None, 0.0, 1.0]  # the best over the others
+    assert shares == [None, 1.0, 0.0]  # the first of the table over the others
     assert [len(heights) for heights, _ in parallel.paths(found, columns)] == [2, 3, 3]
     for name in ("one.svg", "two.svg", "plot.png"):
         plots.write_figure(parallel.figure(found), tmp_path / name)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from seqtrack.assessment.exchange.names import counted
 from seqtrack.assessment.exchange.reading import Results
 from seqtrack.assessment.scores import Floats, Labels
+from seqtrack.schema import counted
 from seqtrack.tracking.courses import TRACKED
 
 # KCF's public results are half a pixel beside the truth, by rounding; another first pixel is a whole one.

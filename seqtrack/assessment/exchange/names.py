@@ -72,10 +72,6 @@ def twins(found: Mapping[str, str], files: Iterable[str]) -> Iterator[tuple[str,
             yield sequence, file, other
 
 
-def counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _grouped(spelling: Callable[[str], str], names: Iterable[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for name in sorted(names):

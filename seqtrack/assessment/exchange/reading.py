@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from seqtrack.assessment.exchange.benchmarks import guesses, window
 from seqtrack.assessment.exchange.layouts import TrackerFiles
-from seqtrack.assessment.exchange.names import counted, match, twins
+from seqtrack.assessment.exchange.names import match, twins
 from seqtrack.assessment.scores import Floats, Labels, moved
 from seqtrack.data.formats import DatasetName
 from seqtrack.data.formats.rows import parse_rows
 from seqtrack.data.geometry import polygon_hull
 from seqtrack.errors import DataError, UserError
+from seqtrack.schema import counted
 from seqtrack.tracking.courses import FAILED, SKIPPED, START, VOT_RESTART
 
 COLUMNS = (4, 5, 8)

@@ -8,6 +8,7 @@ import io
 import json
 import math
 import statistics
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,8 +20,10 @@ from seqtrack.pipeline.sweep.sweep import Sweep, is_asked_for
 from seqtrack.reporting.parallel import short_names
 from seqtrack.runs import atomic
 from seqtrack.runs.paths import TrialKey
+from seqtrack.schema import counted
 
 REASONS_SHOWN = 5
+PRELIMINARY = "points without a rank have trials to come: their scores are preliminary, and stand below the others"
 
 
 def scores(request: Request) -> dict[int, float]:
@@ -65,9 +68,10 @@ def table(sweep: Sweep, found: list[dict[int, float]], failures: Mapping[TrialKe
                 },
             }
         )
-    rows.sort(key=lambda row: (row["mean"] is None, sign * (row["mean"] or 0.0), row["points"][0]))
+    # A mean over fewer trials than the others' is no rival to them yet: of many points the luckiest trial would win.
+    rows.sort(key=lambda row: (row["mean"] is None, not _has_all(row), sign * (row["mean"] or 0.0), row["points"][0]))
     for rank, row in enumerate(rows, start=1):
-        row["rank"] = rank if row["mean"] is not None else None
+        row["rank"] = rank if row["mean"] is not None and _has_all(row) else None
     return {
         "name": sweep.folder.name,
         "eval_id": first.selection.eval_id,
@@ -81,6 +85,10 @@ def table(sweep: Sweep, found: list[dict[int, float]], failures: Mapping[TrialKe
         "asked": len(first.seeds) * len({run.run_id for run in sweep.runs}),
         "notes": [*sweep.same, *_reasons(failures)],
     }
+
+
+def _has_all(row: Mapping[str, Any]) -> bool:
+    return bool(row["n"] == row["asked"])
 
 
 def _done(sweep: Sweep, found: list[dict[int, float]]) -> int:
@@ -139,6 +147,16 @@ def to_csv(found: Mapping[str, Any]) -> str:
     return buffer.getvalue()
 
 
+def trials(row: Mapping[str, Any]) -> str:
+    """Over how many a score is: ``3``, or ``1 of 3``."""
+    return str(row["n"]) if _has_all(row) else f"{row['n']} of {row['asked']}"
+
+
+def preliminary(found: Mapping[str, Any]) -> bool:
+    """Whether a score is there that is not over all trials."""
+    return any(row["mean"] is not None and not _has_all(row) for row in found["rows"])
+
+
 def score(row: Mapping[str, Any], metric: str) -> str:
     if row["mean"] is None:
         return "-"
@@ -146,28 +164,39 @@ def score(row: Mapping[str, Any], metric: str) -> str:
     return f"{row['mean']:.{places}f}" + ("" if row["std"] is None else f" ± {row['std']:.{places}f}")
 
 
-def to_text(found: Mapping[str, Any]) -> str:
-    """For a person: aligned columns, and what there is to say under them."""
-    cells = [[*heading(found), "n", "run"]]
-    cells += [[*place(row, found), f"{row['n']}/{row['asked']}", row["run_id"]] for row in found["rows"]]
-    lines = aligned(cells)
+def to_text(found: Mapping[str, Any], width: int | None = None) -> str:
+    """For a person: aligned columns, and what there is to say under them. width: of the screen, if it is one."""
+    lines = laid_out(found, ("n",), [(trials(row),) for row in found["rows"]], width)
     lines.append(f"convention: {found['convention']} ({found['eval_id']})")
-    lines.append(f"{found['done']} of {found['asked']} trials completed")
+    lines.append(f"{found['done']:,} of {counted(found['asked'], 'trial')} completed")
+    if preliminary(found):
+        lines.append(PRELIMINARY)
     return "\n".join([*lines, *(f"note: {note}" for note in found["notes"])]) + "\n"
 
 
-def heading(found: Mapping[str, Any]) -> list[str]:
-    """Of what ``place`` gives."""
-    return ["rank", *short_names(_names(found)), f"{found['metric']} ({found['eval_id']})"]
+def laid_out(
+    found: Mapping[str, Any], heading: Sequence[str], more: Sequence[Sequence[str]], width: int | None
+) -> list[str]:
+    """A line for each row, with ``more`` of it before its run; where that is too wide, its values in lines below."""
+    names, rows = _names(found), found["rows"]
+    values = [[spelled(row["values"][name]) for name in names] for row in rows]
+    first = ["rank", *(str(row["rank"] or "-") for row in rows)]
+    last = [[f"{found['metric']} ({found['eval_id']})", *heading, "run"]]
+    last += [[score(row, found["metric"]), *cells, row["run_id"]] for row, cells in zip(rows, more, strict=True)]
+    middle = [short_names(names), *values]
+    lines = _aligned([[f, *m, *rest] for f, m, rest in zip(first, middle, last, strict=True)])
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    lines = _aligned([[f, *rest] for f, rest in zip(first, last, strict=True)])
+    indent = " " * len("rank  ")
+    for k, row in reversed(list(enumerate(values, start=1))):
+        text = ", ".join(f"{name}={value}" for name, value in zip(middle[0], row, strict=True))
+        wrapped = textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+        lines[k + 1 : k + 1] = wrapped
+    return lines
 
 
-def place(row: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Where a row stands, what it is, and its score."""
-    rank = "-" if row["rank"] is None else str(row["rank"])
-    return [rank, *(spelled(row["values"][name]) for name in _names(found)), score(row, found["metric"])]
-
-
-def aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells]
 
@@ -178,4 +207,4 @@ def best(found: Mapping[str, Any]) -> str:
     if row["mean"] is None:
         return ""
     values = ", ".join(f"{name}={spelled(row['values'][name])}" for name in _names(found))
-    return f"{found['metric']} {score(row, found['metric'])} (n = {row['n']}; {values}; run {row['run_id']})"
+    return f"{found['metric']} {score(row, found['metric'])} (n = {trials(row)}; {values}; run {row['run_id']})"
