@@ -225,7 +225,16 @@ def _drivers(commands: Iterable[Mapping[str, Any]]) -> list[psutil.Process]:
     """Those of these commands that are still there, on this machine, to start trials. Each has recorded itself: one
     that came back to trials at work has no worker of its own to be known by."""
     found = [attempts.alive_here(command.get("driver")) for command in commands]
-    return [process for process in found if process is not None]
+    return [process for process in found if process is not None and _is_command(process)]
+
+
+def _is_command(process: psutil.Process) -> bool:
+    """Not so a notebook, or a script, that called one and goes on with something else."""
+    try:
+        words = process.cmdline()[:4]  # an interpreter, with a flag or so, stands before it
+    except psutil.Error:
+        return False
+    return any(Path(word).name == "seqtrack" or word.startswith("seqtrack.tools.") for word in words)
 
 
 def _stop_driver(driver: psutil.Process, say: Say, outcome: Outcome) -> None:
@@ -233,6 +242,7 @@ def _stop_driver(driver: psutil.Process, say: Say, outcome: Outcome) -> None:
     for number in (signal.SIGTERM,) if _ignores_interrupt(driver) else (signal.SIGINT, signal.SIGTERM):
         try:
             driver.send_signal(number)
+            driver.resume()  # one that Ctrl-Z has stopped would not hear it
         except psutil.NoSuchProcess:
             break
         except psutil.AccessDenied:
@@ -241,6 +251,10 @@ def _stop_driver(driver: psutil.Process, say: Say, outcome: Outcome) -> None:
             return
         if _ends(driver):
             break
+    else:
+        outcome.missed += 1
+        say(f"the command that starts the trials (process {driver.pid}) does not end; kill it: kill -9 {driver.pid}")
+        return
     outcome.stopped += 1
     say(f"the command that started the trials (process {driver.pid}) was ended, so that it starts no more of them")
 

@@ -95,7 +95,8 @@ def alive_here(record: object) -> psutil.Process | None:
     match record:
         case {"host": str(host), "boot": str(boot), "pid": int(pid), "started": float(started)}:
             if (host, boot) == (socket.gethostname(), boot_id()) and is_process_alive(pid, started):
-                return psutil.Process(pid)
+                with contextlib.suppress(psutil.NoSuchProcess):  # it may end right now
+                    return psutil.Process(pid)
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from seqtrack import config as configuration
 from seqtrack import yaml_files
 from seqtrack.config import FIELDS, SECTIONS
-from seqtrack.errors import UserError
+from seqtrack.errors import SeqtrackError, UserError
 from seqtrack.schema import nearest
 from seqtrack.tools import cli
 
@@ -226,9 +226,12 @@ def _and_what_was_assessed_later(request: Any, summary: Any) -> Any:
 
     if not summary["completed"]:
         return summary
-    run = RunFrames(request.run)
-    (later,) = named_later([run])
-    return with_later(run, later)
+    try:
+        run = RunFrames(request.run)
+        (later,) = named_later([run])
+        return with_later(run, later)
+    except SeqtrackError as error:  # what else lies there and is damaged is no failure of this command
+        return {**summary, "notes": [*summary["notes"], f"what was assessed later is not shown: {error}"]}
 
 
 def print_summary(summary: Any) -> None:

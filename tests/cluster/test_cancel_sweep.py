@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,10 @@ class Machine:
         self.processes.append(process)
         return process
 
-    def command(self, *lr: float) -> tuple[Sweep, subprocess.Popen[bytes]]:
-        process = self.start()
+    def command(
+        self, *lr: float, words: Sequence[str] = ("seqtrack", "sweep")
+    ) -> tuple[Sweep, subprocess.Popen[bytes]]:
+        process = self.start(*words)
         found: dict[str, Any] = {**attempts.this_process(), "pid": process.pid}
         found["started"] = psutil.Process(process.pid).create_time()
         self.patch.setattr(attempts, "this_process", lambda: found)
@@ -87,6 +89,15 @@ def test_all_of_it_is_stopped_and_nothing_else(machine: Machine) -> None:
     told.clear()
     cancel_sweep(now.folder, told.append)
     assert told == ["nothing to cancel: nothing of sweep s is at work or in a queue"]
+
+
+def test_a_notebook_that_has_called_the_command_is_left_alone(machine: Machine) -> None:
+    """What it called may be over long since, and what it goes on with is no sweep."""
+    sweep, notebook = machine.command(0.1, words=["ipykernel_launcher"])
+    told: list[str] = []
+    cancel_sweep(sweep.folder, told.append)
+    assert told == ["nothing to cancel: nothing of sweep s is at work or in a queue"]
+    assert notebook.poll() is None
 
 
 def test_one_run_of_it_leaves_its_command_alone_and_says_so(machine: Machine) -> None:

@@ -42,6 +42,21 @@ def test_the_run_s_own_command_shows_what_was_added(tmp_path: Path, capsys: pyte
     assert run.summary_json.read_bytes() == before
 
 
+def test_what_was_added_and_is_damaged_does_not_cost_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = madeup.write_run(tmp_path, seeds=1, **ONE_STEP)
+    madeup.assess_later(run, {"otb:toy": 2}, seeds=[0])
+    (damaged,) = run.trial(0).path.glob("assess/toy-full/*/summary.json")
+    damaged.write_text("{")
+    request = read_submission(run)
+    train._print_outcome(request, summarise(request), Outcome({}, set(), {}))
+    lines = capsys.readouterr().out.splitlines()
+    assert "convention: otb (uav123-full)" in lines
+    assert [line for line in lines if line.startswith(f"note: what was assessed later is not shown: {damaged}: ")]
+    assert lines[-1] == f"results: {run.path}"
+
+
 def test_of_a_finished_run_status_says_that_an_assessment_died(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from seqtrack.cluster import cancel
 from seqtrack.cluster.cancel import Outcome, _stop_driver
 from seqtrack.runs import attempts, events
 from tests.gates import LINK, RENAME, Gate
@@ -104,6 +105,29 @@ def test_a_driver_in_the_background_of_a_script_is_told_at_once_what_it_does_not
     driver = subprocess.Popen(["sleep", "infinity"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     _stop_driver(psutil.Process(driver.pid), print, Outcome())
     assert (told, driver.wait()) == ([signal.SIGTERM], -signal.SIGTERM)
+
+
+def test_a_driver_that_ctrl_z_has_stopped_hears_it() -> None:
+    driver = subprocess.Popen(["sleep", "infinity"])
+    driver.send_signal(signal.SIGSTOP)
+    wait_for(lambda: psutil.Process(driver.pid).status() == psutil.STATUS_STOPPED, "stop")
+    outcome = Outcome()
+    _stop_driver(psutil.Process(driver.pid), print, outcome)
+    assert (driver.wait(), outcome) == (-signal.SIGINT, Outcome(stopped=1))
+
+
+def test_a_driver_that_does_not_end_is_not_said_to_have_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cancel, "_ends", lambda process: False)
+    driver = subprocess.Popen(["sleep", "infinity"])
+    outcome = Outcome()
+    _stop_driver(psutil.Process(driver.pid), print, outcome)
+    driver.wait()
+    assert capsys.readouterr().out == (
+        f"the command that starts the trials (process {driver.pid}) does not end; kill it: kill -9 {driver.pid}\n"
+    )
+    assert outcome == Outcome(missed=1)
 
 
 def test_nothing_to_cancel(continued: Workbench) -> None:
