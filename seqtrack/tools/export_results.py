@@ -91,7 +91,12 @@ def _chosen_sets(frames: RunFrames, wanted: Sequence[str], format: str) -> dict[
     ids = {name: items[0].eval_id for name, items in there.items()}
     names: list[str] = []
     if not wanted:
-        names = _fitting(frames, there, dict.fromkeys(_one_way(ids, eval_id) for eval_id in ids.values()), format)
+        ways = {eval_id: _ways(ids, eval_id) for eval_id in ids.values()}
+        clear = [found[0] for found in ways.values() if len(found) == 1]
+        for eval_id in ways if clear else ():
+            if len(ways[eval_id]) > 1:
+                print(f"note: left out: {_several(eval_id, ways[eval_id])}", file=sys.stderr)
+        names = _fitting(frames, there, clear or [_one_way(ids, next(iter(ways)))], format)
     for name in wanted:
         of_dataset = {_one_way(ids, eval_id): None for eval_id in ids.values() if dataset_of(eval_id) == name}
         if name in there:
@@ -108,12 +113,20 @@ def _chosen_sets(frames: RunFrames, wanted: Sequence[str], format: str) -> dict[
     return {name: there[name] for name in sorted(names)}
 
 
+def _ways(ids: Mapping[str, str], eval_id: str) -> list[str]:
+    """Of the names of an eval set that of the newest command, or all that it has. ids: eval ids by name."""
+    return [eval_id] if ids.get(eval_id) == eval_id else [name for name in ids if ids[name] == eval_id]
+
+
 def _one_way(ids: Mapping[str, str], eval_id: str) -> str:
-    """Of the names of an eval set that of the newest command, or the only one. ids: eval ids by name."""
-    ways = [name for name in ids if ids[name] == eval_id]
-    if eval_id in ways or len(ways) == 1:
-        return eval_id if eval_id in ways else ways[0]
-    raise UserError(f"--eval_set: {eval_id} was assessed in {len(ways)} ways; give one by name: {', '.join(ways)}")
+    name, *more = _ways(ids, eval_id)
+    if more:
+        raise UserError(f"--eval_set: {_several(eval_id, [name, *more])}")
+    return name
+
+
+def _several(eval_id: str, ways: Sequence[str]) -> str:
+    return f"{eval_id} was assessed in {len(ways)} ways; give one by name: {', '.join(ways)}"
 
 
 def _fitting(frames: RunFrames, there: Mapping[str, list[Assessed]], names: Iterable[str], format: str) -> list[str]:

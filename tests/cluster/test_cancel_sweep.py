@@ -19,6 +19,7 @@ from seqtrack.runs import attempts, events
 from seqtrack.tools import cancel as cancel_tool
 from seqtrack.tools import cli
 from tests.pipeline.test_sweep_points import written
+from tests.workbench import PATIENCE_SECONDS
 
 SLEEP = "import signal; signal.pause()"
 
@@ -84,7 +85,7 @@ def test_all_of_it_is_stopped_and_nothing_else(machine: Machine) -> None:
         "what is saved is kept; the same command goes on from there",
     ]
     assert (outcome.stopped, outcome.missed) == (3, 0)
-    assert None not in [process.wait(10) for process in (old, shared, driver)]
+    assert None not in [process.wait(PATIENCE_SECONDS) for process in (old, shared, driver)]
     assert other.poll() is None
     told.clear()
     cancel_sweep(now.folder, told.append)
@@ -112,7 +113,7 @@ def test_one_run_of_it_leaves_its_command_alone_and_says_so(machine: Machine) ->
         f"seed 0: process {worker.pid} was asked to stop; it saves first",
         "what is saved is kept; the same command goes on from there",
     ]
-    worker.wait(10)
+    worker.wait(PATIENCE_SECONDS)
     assert (driver.poll(), other.poll()) == (None, None)
 
 
@@ -129,4 +130,4 @@ def test_a_name_that_a_run_has_too_stops_neither(machine: Machine, capsys: pytes
     )
     assert driver.poll() is None
     assert cli.run(cancel_tool.main, [str(sweep.folder.path), where]) == 0
-    assert driver.wait(10) is not None
+    assert driver.wait(PATIENCE_SECONDS) is not None

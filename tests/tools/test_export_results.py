@@ -151,6 +151,22 @@ def test_what_an_earlier_command_measured_in_another_way_is_found_by_its_name(
     )
 
 
+def test_a_set_that_only_has_other_ways_is_left_out_unless_one_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = madeup.write_run(tmp_path / "cache", seeds=1, steps=(10,), eval_sets={"tlp": 1}, frames=9, name="own")
+    for starts in (2, 3):
+        madeup.assess_later(run, {"otb:toy": 1}, seeds=[0], frames=9, eval_tre_num=starts)
+    several = (
+        "toy-full was assessed in 2 ways; give one by name: toy-full (eval_tre_num 2), toy-full (eval_tre_num 3)\n"
+    )
+    words = ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}"]
+    assert cli.run(main, words) == 0
+    assert capsys.readouterr() == (f"{tmp_path}/tlp/own_seed0\n", f"note: left out: {several}")
+    assert cli.run(main, [*words, "--eval_set", "toy"]) == 2
+    assert capsys.readouterr() == ("", f"error: --eval_set: {several}")
+
+
 def test_a_run_that_is_not_assessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = madeup.write_run(tmp_path, seeds=1, steps=(10,), eval_sets={"otb_50": 1}, unfinished=[0])
     assert cli.run(main, ["export_results", str(run.path), "--format=otb", f"--out={tmp_path}/out"]) == 2
