@@ -117,7 +117,9 @@ def with_later(run: RunFrames, later: Mapping[str, Later]) -> dict[str, Any]:
     """The run's summary, and in its table and its notes what was added."""
     results = {**run.summary.get("results", {}), **{name: one.cells for name, one in later.items()}}
     notes = [one.note(name) for name, one in later.items() if not one.is_own]
-    conventions = {**run.summary.get("conventions", {}), **{name: one.convention for name, one in later.items()}}
+    own = {one.eval_id: one.convention for one in _own(run)}  # summaries of earlier versions do not have them
+    added = {name: one.convention for name, one in later.items()}
+    conventions = {**own, **run.summary.get("conventions", {}), **added}
     return {**run.summary, "results": results, "conventions": conventions, "notes": [*run.notes, *notes]}
 
 
