@@ -13,8 +13,7 @@ import pytest
 
 from seqtrack.cluster import doctor
 from seqtrack.cluster.doctor import BAD, NOTE, OK, WARN, Answer, Check, Finding, Section
-
-PATIENCE = 300.0  # seconds; on a machine that does much else, a process may take long to start
+from tests.workbench import PATIENCE_SECONDS as PATIENCE
 
 
 class TestThisMachine:

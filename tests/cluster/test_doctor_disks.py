@@ -13,6 +13,7 @@ import pytest
 from seqtrack.cluster import doctor, doctor_disks
 from seqtrack.cluster.doctor import BAD, NOTE, OK, WARN, Finding
 from seqtrack.cluster.doctor_disks import FolderFacts
+from tests.workbench import PATIENCE_SECONDS
 
 GOOD = FolderFacts("nfs4", 500 * 10**9)
 
@@ -105,7 +106,7 @@ class TestTrying:
     @pytest.fixture(autouse=True)
     def patient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """However long another process takes to start."""
-        monkeypatch.setattr(doctor_disks, "ask", functools.partial(doctor.ask, seconds=300.0))
+        monkeypatch.setattr(doctor_disks, "ask", functools.partial(doctor.ask, seconds=PATIENCE_SECONDS))
 
     def test_a_folder_is_tried_and_left_as_it_was(self, tmp_path: Path) -> None:
         (tmp_path / "mine").touch()

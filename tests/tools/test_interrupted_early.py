@@ -10,7 +10,7 @@ import pytest
 
 from seqtrack import tools
 from tests.gates import OPEN, Gate
-from tests.workbench import Workbench
+from tests.workbench import PATIENCE_SECONDS, Workbench
 
 # What the console command is: ``[project.scripts]``.
 CONSOLE = "import sys\nfrom seqtrack.tools.main import console\nsys.exit(console())\n"
@@ -26,7 +26,7 @@ def test_among_the_first_imports(bench: Workbench, gate: Callable[..., Gate], wo
     command = bench.start_python(*words, **first.environment)
     first.wait(command)
     command.send_signal(signal.SIGINT)
-    out, err = command.communicate(timeout=60)
+    out, err = command.communicate(timeout=PATIENCE_SECONDS)
     assert (command.returncode, out, err) == (130, "", "interrupted\n")
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from seqtrack.training import loader
+from tests.workbench import PATIENCE_SECONDS
 
 
 class Numbers:
@@ -52,5 +53,5 @@ def test_one_that_does_not_end_by_itself_is_killed(monkeypatch: pytest.MonkeyPat
     batches, workers = start(Numbers(stuck_at=3))
     batches.close()  # type: ignore[attr-defined]
     for worker in workers:
-        worker.join(60)
+        worker.join(PATIENCE_SECONDS)
     assert -signal.SIGKILL in {worker.exitcode for worker in workers} <= {-signal.SIGKILL, 0}
