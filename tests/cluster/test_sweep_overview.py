@@ -78,6 +78,16 @@ def test_json_has_the_same(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> 
     ]  # fmt: skip
 
 
+def test_watch_ends_when_all_of_it_is_done(sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:
+    done = table.table(sweep, [{0: 0.25, 1: 0.5}, {0: 0.75, 1: 0.75}, {0: 0.5, 1: 0.5}], {})
+    sweep.folder.json.write_text(json.dumps(done))
+    assert status.main([str(sweep.folder.path), "--watch"]) == 0
+    best = f"AUC 0.750 ± 0.000 (n = 2; lr_init=0.2; run {sweep.runs[1].run_id})"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4] == f"6 trials: 6 done; best so far {best}"
+    assert lines[-3:] == ["6 of 6 trials done", f"best: {best}", f"table: {sweep.folder.csv}"]
+
+
 def test_points_that_share_a_run_count_its_trials_once(tmp_path: Path) -> None:
     """Done is a trial that has the scores of all of them."""
     grid = {"tracker_params.scale_lr": [0.3, 0.59]}
