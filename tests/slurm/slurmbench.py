@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -196,3 +197,7 @@ class SlurmBench(Workbench):
             assert leftovers(self.cluster.tmp_of(node)) == []
         assert list(self.run_folder().slurm.glob(".submission_file_*")) == []
         self.cluster.wait_idle(120)
+        for folder in (self.folder, *map(self.cluster.tmp_of, self.cluster.nodes)):
+            for path in folder.rglob("*.lock"):
+                with path.open("rb+") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: somebody holds it still

@@ -36,16 +36,27 @@ def ended(bench: SlurmBench, seed: int, attempt: int) -> str:
     return str(end["state"]) if end else "killed"
 
 
+def told(bench: SlurmBench, err: str, seed: int) -> str:
+    """Why it failed, by a command that shows the end of the log too."""
+    owner = attempts.read_owner(bench.trial(seed).attempts()[-1])
+    assert owner is not None
+    first, *others = [line for line in err.splitlines() if line.startswith((f"seed {seed} failed: ", "  | "))]
+    log = bench.trial(seed).attempts()[-1].log.read_text().splitlines()
+    assert others
+    assert [line.removeprefix("  | ") for line in others] == log[-len(others) :]
+    return first.removeprefix(f"seed {seed} failed: ").replace(owner.node, "NODE")
+
+
 @pytest.mark.parametrize("with_user_signal", [True, False])
 def test_preempted_by_a_higher_partition(
     bench: SlurmBench, expected: dict[str, bytes], with_user_signal: bool
 ) -> None:
     """With SLURM's user signal or without, the step is ended and saved within the seconds that are left, and the
-    job goes back into the queue and on from there."""
+    job goes back into the queue and on from there. SIGTERM reaches the loader worker too."""
     cluster = bench.cluster
     # Without GraceTime SIGTERM goes out together with the warning, and may arrive before it.
     cluster.reconfigure(preempt_send_user_signal=with_user_signal, grace_time=60 if with_user_signal else 0)
-    driver = bench.start_train(*TWO, *bench.held(0, 1))
+    driver = bench.start_train(*TWO, "--num_workers=1", *bench.held(0, 1))
     bench.wait_until_held(0, 1)
     cluster.command(
         "sbatch", "--partition=urgent", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 2"
@@ -113,7 +124,7 @@ def test_a_task_is_killed(bench: SlurmBench, expected: dict[str, bytes]) -> None
 
     result = Result(driver.returncode, out, err)
     assert result.code == 1, result
-    assert "seed 1 failed: " in err
+    assert told(bench, err, 1) == "killed by SIGKILL on NODE (out of memory?); the same command goes on from step 10"
     assert "1 of 2 trials completed" in out
     bench.finish(TWO, expected)
     assert bench.submitted("train") == [(0, 1), (1,)]
@@ -175,7 +186,7 @@ def test_without_accounting_a_death_is_noticed_all_the_same(bench: SlurmBench, e
     bench.at_work(1).kill()
     out, err = driver.communicate(timeout=PATIENCE)
     assert driver.returncode == 1, Result(driver.returncode, out, err)
-    assert "seed 1 failed: " in err
+    assert told(bench, err, 1) == "killed without a word on NODE; the same command goes on from step 10"
     bench.finish(TWO, expected)
 
 

@@ -119,11 +119,14 @@ def test_a_trial_that_always_fails_blocks_nobody(slurm_bench: SlurmBench) -> Non
     slurm_bench.check_alone()
 
 
-def test_assessment_goes_on_where_its_time_ran_out(slurm_bench: SlurmBench) -> None:
+def test_assessment_goes_on_where_its_time_ran_out(slurm_bench: SlurmBench, tmp_path: Path) -> None:
     """Every checkpoint, sequence by sequence: a task whose time limit comes near is told so by SLURM and requeues
     itself, and the next start does the rest."""
-    flags = ["--num_trials=1", "--period_assess=20", "--eval_tre_num=3", *SLURM, "signal=B:USR2@170"]
-    driver = slurm_bench.start_train(*flags, *slurm_bench.held(0, stage="assess", event="sequence", count=1, times=2))
+    flags = ["--num_trials=1", "--period_assess=20", "--eval_tre_num=3"]
+    slurm = [*SLURM, "signal=B:USR2@170"]
+    driver = slurm_bench.start_train(
+        *flags, *slurm, *slurm_bench.held(0, stage="assess", event="sequence", count=1, times=2)
+    )
     for time in (1, 2):
         slurm_bench.wait_until_held(0, time=time)
         slurm_bench.run_out_of_time("assess", 0, attempt=time)  # attempt 0 is the training
@@ -139,6 +142,13 @@ def test_assessment_goes_on_where_its_time_ran_out(slurm_bench: SlurmBench) -> N
     assert {events[-1]["state"] for events in assessments[:-1]} == {"interrupted"}
     assert slurm_bench.submitted("assess") == [(0,)]  # requeued, not submitted again
     slurm_bench.check_alone()
+    # The same comes out where it is assessed in one go.
+    other = Workbench(tmp_path / "other", slurm_bench.package, slurm_bench.tars).adopt(slurm_bench)
+    for folder in (other.run_folder().slurm, other.run_folder().trial(0).path / "assess"):
+        shutil.rmtree(folder)
+    result = other.train(*flags)
+    assert result.code == 0, result
+    assert results_of(other.run_folder()) == results_of(slurm_bench.run_folder())
 
 
 def test_jobs_run_the_code_as_it_was_when_they_were_submitted(
