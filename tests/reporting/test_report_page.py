@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import seqtrack
 from seqtrack.reporting import plots
 from seqtrack.reporting.frames import RunFrames
-from seqtrack.reporting.report import figures, material, worst
+from seqtrack.reporting.report import figures, material, results, sequences, worst
 from seqtrack.reporting.report.circumstances import flattened
 from seqtrack.reporting.report.figures import thinned
 from seqtrack.reporting.report.markup import Cell, Column, number, score, signed, table
@@ -195,6 +195,19 @@ def test_the_best_of_a_set_is_marked(page: str, runs: list[RunFrames], single: s
     assert f'<td class="number best" data-value="{means[1]["mean"]!r}">{as_printed(means[1])}</td>' in page
     assert f'<td class="number" data-value="{means[0]["mean"]!r}">{as_printed(means[0])}</td>' in page
     assert 'class="number best"' not in single, "of one there is no best"
+
+
+def test_of_scores_by_different_rules_none_is_the_best_or_less_the_other(tmp_path: Path) -> None:
+    folders = [
+        madeup.write_run(tmp_path, seeds=1, steps=(10,), eval_sets={"uav123": 2}, name=name, **flags)
+        for name, flags in (("one", {}), ("two", {"lr_init": 0.01, "eval_convention": "pysot", "skill": 0.9}))
+    ]
+    subject = Subject(tuple(seqtrack.load_run(folder.path) for folder in folders))
+    text = results.results(subject) + sequences.by_sequence(subject)
+    overview, *_, of_sequences = tables(text)
+    assert [row[:3] for row in overview[1:]] == [["uav123-full", "otb", "one"], ["uav123-full", "pysot", "two"]]
+    assert of_sequences[0] == ["sequence", "one", "two"]
+    assert 'class="number best"' not in text
 
 
 def test_lower_is_better_where_it_is() -> None:

@@ -58,7 +58,7 @@ def results(subject: Subject) -> str:
     tables = [_overview(subject, eval_ids, metrics) for metrics, eval_ids in groups.items()]
     lead = (
         "Mean ± sample standard deviation over seeds, each at the checkpoint that was selected for it"
-        f"{'' if subject.is_single else '; the best mean of a set is bold'}."
+        f"{'' if subject.is_single else '; the best mean of a set is bold, of runs with one convention'}."
     )
     return section("Results", *tables, _every_seed(subject), lead=lead)
 

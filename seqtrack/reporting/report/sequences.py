@@ -26,7 +26,7 @@ from seqtrack.reporting.report.markup import (
     text,
 )
 from seqtrack.reporting.report.material import Material
-from seqtrack.reporting.report.subject import Subject, arrow, best_of, definition
+from seqtrack.reporting.report.subject import Subject, arrow, definition
 
 
 def attributes(subject: Subject, material: Mapping[str, Material | str]) -> str:
@@ -57,16 +57,17 @@ def _attributes(subject: Subject, eval_id: str, names: list[str], known: Attribu
         Column(metric if subject.is_single else name, definition(metric), True, None if subject.is_single else k)
         for k, name in enumerate(subject.names)
     ]
-    columns += [Column("difference", "the second less the first", is_number=True)] * (len(subject.runs) == 2)
+    is_pair = len(subject.runs) == 2 and subject.is_comparable(eval_id)
+    columns += [Column("difference", "the second less the first", is_number=True)] * is_pair
     everything = np.ones(len(names), bool)
     by_seed = [_seeds_by_sequence(subject, k, eval_id, metric, names) for k in range(len(subject.runs))]
     rows, drawn = [], []
     for name, members in {"all": everything, **known.members}.items():
         scores = [_mean_std(values[members]) for values in by_seed]
-        best = best_of({k: mean for k, (mean, _) in enumerate(scores)}, metric)
+        best = subject.best_of(eval_id, {k: mean for k, (mean, _) in enumerate(scores)}, metric)
         row = [text(name), number(int(members.sum()), 0)]
         row += [score(mean, std, decimals(metric), k in best) for k, (mean, std) in enumerate(scores)]
-        if len(scores) == 2:
+        if is_pair:
             row.append(signed(scores[1][0] - scores[0][0], decimals(metric)))
         rows.append(row)
         drawn.append((f"{name} ({int(members.sum())})", scores))
@@ -119,7 +120,7 @@ def by_tag(subject: Subject) -> str:
             means = {m: [mean for mean, _ in of_metric.values()] for m, of_metric in values.items()}
             alone = all(math.isnan(std) for of_metric in values.values() for _, std in of_metric.values())
             places = {m: decimals(m, means[m] if alone else ()) for m in metrics}
-            best = {m: best_of({k: mean for k, (mean, _) in values[m].items()}, m) for m in metrics}
+            best = {m: subject.best_of(eval_id, {k: v for k, (v, _) in values[m].items()}, m) for m in metrics}
             for k, name in enumerate(subject.names):
                 row = [text(tag), *([] if subject.is_single else [Cell(name, swatch=k)])]
                 rows.append(row + [score(*values[m][k], places[m], k in best[m]) for m in metrics])
@@ -169,13 +170,14 @@ def _side_by_side(subject: Subject, eval_id: str) -> str:
     places = _places(metric, scores)
     columns = [Column("sequence")]
     columns += [Column(name, f"{metric}: {definition(metric)}", True, k) for k, name in enumerate(subject.names)]
-    columns += [Column("difference", "the second less the first", is_number=True)] * (len(scores) == 2)
+    is_pair = len(scores) == 2 and subject.is_comparable(eval_id)
+    columns += [Column("difference", "the second less the first", is_number=True)] * is_pair
     rows = []
     for name in dict.fromkeys(name for found in scores for name in found):
         means = {k: found[name]["mean"] for k, found in enumerate(scores) if name in found}
-        best = best_of(means, metric)
+        best = subject.best_of(eval_id, means, metric)
         row = [text(name), *(_of(found.get(name), places, k in best) for k, found in enumerate(scores))]
-        if len(scores) == 2:
+        if is_pair:
             row.append(signed(means[1] - means[0] if len(means) == 2 else None, places))
         rows.append(row)
     return paragraph(metric) + table(columns, rows, f"{metric} of each sequence of {eval_id}", "sequence")

@@ -124,7 +124,16 @@ class Subject:
     def best(self, eval_id: str, metric: str) -> set[int]:
         """The run whose mean is best; none where there is only one to choose from. Equal means are all best."""
         means = {k: c["mean"] for k in range(len(self.runs)) if (c := self.cell(k, eval_id, metric)) is not None}
-        return best_of(means, metric)
+        return self.best_of(eval_id, means, metric)
+
+    def best_of(self, eval_id: str, values: dict[int, float], metric: str) -> set[int]:
+        """Of the runs with these scores; by other rules a higher number is no better one."""
+        return best_of(values, metric) if self.is_comparable(eval_id) else set()
+
+    @lru_cache(maxsize=64)  # noqa: B019 (of a few objects, one per report)
+    def is_comparable(self, eval_id: str) -> bool:
+        """Whether all runs were scored on it by the same rules."""
+        return len({found for k in range(len(self.runs)) if (found := self.convention(k, eval_id))}) < 2
 
     def convention(self, run: int, eval_id: str) -> str:
         """Of the scores that the run is reported with; several where checkpoints were scored by different ones."""
