@@ -203,7 +203,8 @@ def test_of_scores_by_different_rules_none_is_the_best_or_less_the_other(tmp_pat
         for name, flags in (("one", {}), ("two", {"lr_init": 0.01, "eval_convention": "pysot", "skill": 0.9}))
     ]
     subject = Subject(tuple(seqtrack.load_run(folder.path) for folder in folders))
-    text = results.results(subject) + sequences.by_sequence(subject)
+    text = results.results(subject) + figures.curves(subject) + sequences.by_sequence(subject)
+    assert text.count("<p>Not by the same convention (one: otb, two: pysot): not to be compared.</p>") == 2
     overview, *_, of_sequences = tables(text)
     assert [row[:3] for row in overview[1:]] == [["uav123-full", "otb", "one"], ["uav123-full", "pysot", "two"]]
     assert of_sequences[0] == ["sequence", "one", "two"]

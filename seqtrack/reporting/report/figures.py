@@ -10,7 +10,7 @@ import numpy as np
 
 from seqtrack.reporting import plots
 from seqtrack.reporting.plots import Line
-from seqtrack.reporting.report.markup import heading, section
+from seqtrack.reporting.report.markup import heading, paragraph, section
 from seqtrack.reporting.report.subject import Subject, higher_is_better
 
 MAX_POINTS = 300  # of a training curve: more than a figure has pixels for
@@ -45,7 +45,7 @@ def curves(subject: Subject) -> str:
     for eval_id in subject.eval_ids:
         drawn = [*_set_curves(subject, eval_id), *_accuracy_robustness(subject, eval_id)]
         if drawn:
-            parts.append(heading(eval_id) + _gallery(drawn))
+            parts.append(heading(eval_id) + paragraph(subject.caveat(eval_id)) + _gallery(drawn))
     lead = "Mean over seeds at their selected checkpoints; the band is ± one standard deviation over seeds."
     return section("Plots", *parts, lead=lead)
 

@@ -180,7 +180,8 @@ def _side_by_side(subject: Subject, eval_id: str) -> str:
         if is_pair:
             row.append(signed(means[1] - means[0] if len(means) == 2 else None, places))
         rows.append(row)
-    return paragraph(metric) + table(columns, rows, f"{metric} of each sequence of {eval_id}", "sequence")
+    said = paragraph(metric) + paragraph(subject.caveat(eval_id))
+    return said + table(columns, rows, f"{metric} of each sequence of {eval_id}", "sequence")
 
 
 def _places(metric: str, found: list[dict[str, Mapping[str, float]]]) -> int:

@@ -140,6 +140,13 @@ class Subject:
         rows = self.rows(run, "scores", eval_id)
         return ", ".join(rows[rows["selected"]]["convention"].unique())
 
+    def caveat(self, eval_id: str) -> str:
+        """What stands beside scores that cannot be compared; else ''."""
+        if self.is_comparable(eval_id):
+            return ""
+        whose = [f"{name}: {found}" for k, name in enumerate(self.names) if (found := self.convention(k, eval_id))]
+        return f"Not by the same convention ({', '.join(whose)}): not to be compared."
+
     @lru_cache(maxsize=256)  # noqa: B019 (of a few objects, one per report)
     def by_sequence(self, run: int, eval_id: str) -> Any:
         """A row per (sequence, metric, seed), ``value``: at the selected step, of OPE's start where there are more,
