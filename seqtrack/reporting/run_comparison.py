@@ -114,7 +114,7 @@ def compare_runs(
     for name in eval_ids:
         if not any(meant(name, both) for both in called.values()):
             alone = [note for note in notes if name in note]
-            raise UserError(f"--eval_set: {name!r}: {alone[0] if alone else nearest(name, shared)}")
+            raise UserError(f"--eval_set: {name!r}: {'; '.join(alone) or nearest(name, shared)}")
     chosen = [e for e in shared if not eval_ids or any(meant(name, called[e]) for name in eval_ids)]
     rows, known = [], {}
     for name in chosen:

@@ -193,14 +193,20 @@ def test_what_was_assessed_later_is_compared_too_like_with_like(answer: Any, tol
         madeup.assess_later(run, {"otb:toy": 3}, seeds=[0, 1], eval_convention="otb")
     code, _, err = told("one", "two", where=tmp_path)
     assert code == 2 and "uav123-full: one was scored by the convention otb, two by pysot: assess one of them" in err
+    for run, convention in ((one, "pysot"), (two, "otb")):
+        madeup.assess_later(run, {"otb:apart": 2}, seeds=[0], eval_convention=convention)
+    assert told("one", "two", "--eval_set=apart", where=tmp_path)[2] == (
+        "error: --eval_set: 'apart': only one was assessed on apart-full; only two was assessed on apart-full (otb)"
+    )
     madeup.assess_later(two, {"uav123": 4}, seeds=[0], frames=12, eval_convention="otb")
     found = answer("one", "two", where=tmp_path)
     assert [(row["eval_set"], row["convention"], row["trials_b"]) for row in found["comparisons"]] == [
         ("toy-full", "otb", 2), ("uav123-full", "otb", 1),
     ]  # fmt: skip
     later = "assessed later by seqtrack assess (or by an earlier command), not in the run's summary"
-    assert found["notes"][:4] == [
-        "only two was assessed on uav123-full (pysot)",
+    assert found["notes"][:5] == [
+        "only one was assessed on apart-full",
+        "only two was assessed on apart-full (otb), uav123-full (pysot)",
         f"one: toy-full: {later}",
         f"two: toy-full: {later}",
         f"two: uav123-full: {later}; 1 of 2 trials have it; checkpoints were selected on these videos",
