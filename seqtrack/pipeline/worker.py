@@ -80,6 +80,9 @@ def work(
         except SeqtrackError as failure:
             log.error("%s", failure)
             code, error = MISTAKE if isinstance(failure, UserError) else FAILED, str(failure)
+            if stop():
+                # SLURM tells every process of a job: a tar that dies of it while it extracts is no failure.
+                code, error = INTERRUPTED, None
         except Exception as failure:
             log.exception("the trial failed")
             code, error = FAILED, _cause(failure)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqtrack.runs import attempts
+from tests.handmade import programs
 from tests.workbench import EVAL, NUM_STEPS, Workbench, all_events, named
 
 PLUGIN = '''
@@ -83,3 +84,16 @@ def test_a_diverging_loss_says_what_to_do(bench: Workbench) -> None:
     assert result.code == 1, result
     assert "seed 0 failed: the loss is nan at step 4: training diverged; lower --lr_init" in result.err
     assert "0 of 1 trial completed" in result.out
+
+
+def test_a_tar_that_is_told_to_stop_together_with_its_trial_is_no_failure(bench: Workbench, tmp_path: Path) -> None:
+    """SLURM's SIGTERM goes to every process of a job, also to those that a trial has started."""
+    told = programs(tmp_path / "bin", tar="kill -TERM $PPID; exit 143")
+    flags = ["--untar", f"--tmp_data_dir={tmp_path / 'local'}", "--num_steps=4", "--period_ckpt=4"]
+
+    result = bench.train(*flags, **told)
+
+    assert result.code == 1, result
+    assert "asked to stop (SIGTERM)" in result.err
+    assert attempts.ended(bench.run_folder().trial(0).attempt(0))["state"] == "interrupted"  # type: ignore[index]
+    assert bench.train(*flags).code == 0
