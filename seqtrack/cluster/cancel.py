@@ -150,7 +150,7 @@ def _tell_unanswered(
 
 def _runs_of(sweep: SweepFolder) -> list[RunFolder]:
     """Whatever was ever a point of it, but what another command has asked for since."""
-    ids = dict.fromkeys(run["run_id"] for line in events.read(sweep.submissions) for run in line["runs"])
+    ids = dict.fromkeys(run["run_id"] for line in submissions.of_sweep(sweep) for run in line["runs"])
     found = [sweep.run(run_id) for run_id in ids]
     return [run for run in found if submissions.newest(run).get("sweep") == sweep.name]
 

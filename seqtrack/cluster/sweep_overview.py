@@ -18,7 +18,7 @@ from seqtrack.errors import UserError
 from seqtrack.pipeline.request import read_submission
 from seqtrack.pipeline.sweep import sweep as sweeps
 from seqtrack.pipeline.sweep import table
-from seqtrack.runs import events, experiments, jobs
+from seqtrack.runs import experiments, jobs, submissions
 from seqtrack.runs.jobs import Job
 from seqtrack.runs.paths import RunFolder, SweepFolder, TrialKey
 from seqtrack.runs.status import AT_WORK, Queue, TrialStatus, trial_status
@@ -108,8 +108,8 @@ class SweepOverview:
 
 def look(folder: SweepFolder, slurm: Slurm) -> SweepOverview:
     """Raises UserError if its record cannot be read."""
-    last = events.read_last(folder.submissions) or {}
     found = newest_table(folder)
+    last = submissions.of_sweep(folder)[-1]
     unfinished = [folder.run(row["run_id"]) for row in found["rows"] if row["n"] < row["asked"]]
     arrays = jobs.read_arrays([folder.slurm, *jobs.folders(unfinished)]) if unfinished else []
     queue = slurm.queue() if any(array.job_id for array in arrays) else None
@@ -127,12 +127,13 @@ def newest_table(folder: SweepFolder) -> dict[str, Any]:
     Raises UserError if the sweep's record cannot be read.
     """
     try:
-        last = events.read_last(folder.submissions) or {}
+        last = submissions.of_sweep(folder)[-1]
+        sweeps.check_runs(folder, [run["run_id"] for run in last["runs"]])
         asked = read_submission(folder.run(last["runs"][0]["run_id"]), last["id"])
         measured = asked.selection.eval_id, asked.selection.convention, asked.selection_metric.name
         wanted = _points(last["runs"]), list(asked.seeds), *measured
         return _written(folder, wanted) or table.tabulate(sweeps.read(folder))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"{folder.submissions}: is damaged; give the sweep's command again") from error
 
 

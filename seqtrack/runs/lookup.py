@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqtrack.errors import UserError
-from seqtrack.runs import events, submissions
+from seqtrack.runs import submissions
 from seqtrack.runs.experiments import submitted
 from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
 from seqtrack.schema import nearest
@@ -35,8 +35,8 @@ def find(cache_dir: Path, text: str, flag: str = "RUN") -> RunFolder:
         return runs[-1]
     found = [run for run in runs if text in names(run)] or [r for r in runs if r.run_id.startswith(text)]
     if not found and (sweep := find_sweep(cache_dir, text)):
-        last = events.read_last(sweep.submissions) or {"runs": []}
-        points = list(dict.fromkeys(run["run_id"] for run in last["runs"]))
+        asked = submissions.of_sweep(sweep)[-1:]
+        points = list(dict.fromkeys(run["run_id"] for last in asked for run in last["runs"]))
         some = ", ".join(points[:SHOWN]) + (", …" if len(points) > SHOWN else "")
         raise UserError(f"{flag}: {text} is a sweep; give one of its runs, {some}; its table is {sweep.csv}")
     if not found:

@@ -15,7 +15,7 @@ from seqtrack.cluster.work import Work
 from seqtrack.errors import UserError
 from seqtrack.pipeline.sweep import definition as definitions
 from seqtrack.pipeline.sweep import space
-from seqtrack.pipeline.sweep.sweep import Sweep, from_definition, read, record
+from seqtrack.pipeline.sweep.sweep import Sweep, from_definition, is_asked_for, read, record
 from seqtrack.runs.paths import TrialKey
 
 NAMES = st.text("abc_.", min_size=1, max_size=8)
@@ -234,3 +234,11 @@ def test_a_sweep_is_read_back_as_it_was_asked_for(tmp_path: Path) -> None:
     assert found.runs == sweep.runs
     assert [request.assess for request in found.requests] == [request.assess for request in sweep.requests]
     assert [request.train.lr_init for request in found.requests] == [0.1, 0.2, 0.1, 0.2]
+    assert is_asked_for(found)
+    gone = found.requests[1].run
+    gone.submissions.unlink()
+    with pytest.raises(UserError) as error:
+        read(sweep.folder)
+    assert str(error.value) == (
+        f"{sweep.folder.path}: its run {gone.run_id} is gone; give the sweep's command again to have it"
+    )

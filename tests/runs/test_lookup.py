@@ -31,6 +31,7 @@ def test_a_run_is_found(cache: Path, text: str, found: str) -> None:
 def test_a_sweep_is_no_run_but_leads_to_its_own(cache: Path) -> None:
     sweep = cache / "sweeps" / "lr"
     events.append(sweep / "submissions.jsonl", {"runs": [{"run_id": run_id} for run_id in ("abc123", "ffe000")]})
+    events.append(sweep / "submissions.jsonl", {"runs": "an editor's"})
     with pytest.raises(UserError) as error:
         lookup.find(cache, "lr")
     assert str(error.value) == (

@@ -20,7 +20,7 @@ from seqtrack.pipeline.request import Request, new_submission, read_submissions,
 from seqtrack.pipeline.sources import Sources
 from seqtrack.pipeline.sweep.definition import Definition, put
 from seqtrack.pipeline.sweep.space import Axis, Point
-from seqtrack.runs import attempts, events
+from seqtrack.runs import attempts, events, submissions
 from seqtrack.runs.paths import SWEEPS, RunFolder, SweepFolder
 from seqtrack.schema import nearest
 
@@ -159,10 +159,11 @@ def record(sweep: Sweep, definition: Definition) -> str:
 
 def read(folder: SweepFolder, submission: str | None = None) -> Sweep:
     """The sweep as it was asked for last, or under this id. Raises UserError where nothing was."""
-    for line in reversed(events.read(folder.submissions)):
-        if submission in (None, line["id"]):
+    for line in reversed(submissions.of_sweep(folder)):
+        if submission in (None, line.get("id")):
             axes = tuple(Axis(a["name"], a["scale"], tuple(a["values"])) for a in line["axes"])
             runs = tuple(SweptRun(r["run_id"], tuple(r["numbers"]), r["values"]) for r in line["runs"])
+            check_runs(folder, [run.run_id for run in runs])
             of_run = {run.run_id: iter(read_submissions(folder.run(run.run_id), line["id"])) for run in runs}
             found = [request for run in runs for request in [next(of_run[run.run_id], None)] if request is not None]
             if len(found) < len(runs):
@@ -171,16 +172,22 @@ def read(folder: SweepFolder, submission: str | None = None) -> Sweep:
     raise UserError(f"{folder.path}: nothing was submitted; start it with python -m seqtrack.tools.sweep")
 
 
+def check_runs(folder: SweepFolder, run_ids: Sequence[str]) -> None:
+    """UserError for one that somebody has removed."""
+    if gone := [run_id for run_id in run_ids if not folder.run(run_id).submissions.exists()]:
+        raise UserError(f"{folder.path}: its run {gone[0]} is gone; give the sweep's command again to have it")
+
+
 def is_asked_for(sweep: Sweep) -> bool:
     """Whether no command has asked for other points under this name since."""
-    last = events.read_last(sweep.folder.submissions)
     points = [(run.run_id, dict(run.values)) for run in sweep.runs]
-    return last is None or [(run["run_id"], run["values"]) for run in last["runs"]] == points
+    last = submissions.of_sweep(sweep.folder)[-1:]
+    return all([(run["run_id"], run.get("values")) for run in line["runs"]] == points for line in last)
 
 
 def no_longer(sweep: Sweep) -> list[str]:
     """Runs that were points when the sweep was asked for last, and are none now."""
-    line = events.read(sweep.folder.submissions)[-1:]
+    line = submissions.of_sweep(sweep.folder)[-1:]
     now = {run.run_id for run in sweep.runs}
     before = dict.fromkeys(run["run_id"] for last in line for run in last["runs"])
     return [run_id for run_id in before if run_id not in now]
