@@ -16,6 +16,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
@@ -298,8 +299,11 @@ def leave_signals_to_parent() -> None:
 
 
 @contextlib.contextmanager
-def withheld_signals() -> Iterator[None]:
-    """What is started meanwhile never meets a signal that asks to stop; this process meets it afterwards."""
+def withheld_signals(method: str) -> Iterator[None]:
+    """What is started meanwhile, by this method of multiprocessing, never meets a signal that asks to stop; this
+    process meets it afterwards."""
+    if method != "fork":
+        resource_tracker.ensure_running()  # the first spawn starts it, and that lets signals through again (3.11)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ASK_TO_STOP)
     try:
         yield

@@ -71,7 +71,7 @@ def batches(
         prefetch_factor=2 if num_workers else None,
     )
     # Before a forked worker gets to say what it does with signals, torch has made SIGTERM the end of it.
-    with withheld_signals():
+    with withheld_signals(start_method()):
         items = iter(loader)
     for worker in getattr(items, "_workers", ()):
         end_by_killing(worker)

@@ -149,3 +149,20 @@ def test_they_are_not_waited_for_when_python_ends() -> None:
     """multiprocessing sends them SIGTERM then, which they ignore."""
     ended = subprocess.run([sys.executable, "-c", ENDS_MEANWHILE], capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (1, "enough\n")
+
+
+WITHHELD = """
+import multiprocessing, signal
+from seqtrack.data.processes import ASK_TO_STOP, withheld_signals
+
+with withheld_signals("spawn"):
+    multiprocessing.get_context("spawn").Semaphore()  # the first thing that has to be tracked
+    print({*ASK_TO_STOP} <= signal.pthread_sigmask(signal.SIG_BLOCK, []))
+print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+
+
+def test_what_is_spawned_first_meets_no_signal_either() -> None:
+    """Python's resource tracker, which is started for it, would let them through again."""
+    ended = subprocess.run([sys.executable, "-c", WITHHELD], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("True\nset()\n", "")
