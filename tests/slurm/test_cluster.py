@@ -198,6 +198,7 @@ def test_a_site_may_cancel_what_it_preempts(slurm: Cluster, tmp_path: Path) -> N
     wait_for((tmp_path / "urgent").exists, "start of the urgent job")
     slurm.wait_idle()
     wait_for(lambda: sacct(slurm, job) == "PREEMPTED", "record of its end")
+    assert lines(tmp_path / "starts") == ["node1 0"]
 
 
 # ------------------------------------------------------------------------------------------ daemons
