@@ -233,7 +233,8 @@ def load_config(final: Path) -> dict[str, Any]:
     try:
         content = yaml_files.load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: cannot be read ({error!r}): remove the folder to assess again") from error
+        why = getattr(error, "problem", None) or repr(error)  # YAML's own repr has addresses of objects
+        raise DataError(f"{path}: cannot be read ({why}): remove the folder to assess again") from error
     return dict(content) if isinstance(content, dict) else {}
 
 

@@ -243,10 +243,6 @@ class SweepFolder:
         return self.path / "slurm"
 
     @property
-    def driver_log(self) -> Path:
-        return self.path / "driver.log"
-
-    @property
     def json(self) -> Path:
         return self.path / "sweep.json"
 

@@ -339,6 +339,11 @@ def test_files_that_were_damaged_later_are_named(tmp_path: Path) -> None:
     (final / "statistics.npz").write_bytes(damaged[: len(damaged) // 2])
     with pytest.raises(DataError, match=r"statistics\.npz: cannot be read .*: remove the folder to assess again"):
         results.load_scores(final)
+    (final / "config.yaml").write_text("assess: [")
+    with pytest.raises(
+        DataError, match=r"config\.yaml: cannot be read \(did not find expected node content\): remove"
+    ):
+        results.load_config(final)
 
 
 def test_a_folder_of_a_version_that_kept_no_statistics_is_made_again(tmp_path: Path) -> None:
