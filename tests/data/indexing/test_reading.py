@@ -223,7 +223,7 @@ def build(name, videos):
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 build("small", 20)
-print(*build("large", 250))
+print(*build("large", 500))
 """
 
 
@@ -233,8 +233,8 @@ def test_the_members_of_a_tar_take_little_memory(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _LARGE_TAR, str(tmp_path)]
     answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     videos, bytes_per_member = (float(word) for word in answer)
-    assert videos == 250
-    assert bytes_per_member < 150
+    assert videos == 500
+    assert bytes_per_member < 200  # 80 to 90, and the few MB by which any process may grow
 
 
 class TestProgress:
