@@ -159,12 +159,21 @@ def _described(frames: RunFrames, eval_id: str, items: Mapping[int, Assessed], o
     first = next(iter(items.values()))
     how = results.load_config(first.path).get("assess", {})
     differing = ", ".join(
-        f"{name} {how.get(name, 'as by default')}"
+        text
         for name in sorted(own.keys() | how.keys())
         if name != "eval_convention" and own.get(name) != how.get(name)
+        for text in _other(name, own.get(name), how.get(name, "as by default"))
     )
     convention = str(results.load_summary(first.path)["convention"])
     return Later(eval_id, first.key, convention, differing, int(how.get("eval_tre_num", 1)), items, frames)
+
+
+def _other(name: str, own: Any, other: Any) -> list[str]:
+    """A setting that differs; of several parameters (``tracker_params``) those that do."""
+    if not (isinstance(own, Mapping) and isinstance(other, Mapping)):
+        return [f"{name} {other}"]
+    keys = [key for key in sorted(own.keys() | other.keys()) if own.get(key) != other.get(key)]
+    return [f"{key} {other.get(key, 'as by default')}" for key in keys]
 
 
 def _keyed(assess: Mapping[str, Any]) -> dict[str, Any]:

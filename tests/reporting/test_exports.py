@@ -179,3 +179,15 @@ def test_what_was_assessed_later_is_in_it_by_the_names_of_a_report(tmp_path: Pat
     assert [row["uav123-full convention"] for row in columns] == ["otb", "otb"]
     only = paper_table(both, ["AUC"], ["uav123"])
     assert [eval_id for eval_id, _ in only.columns] == ["uav123-full", "uav123-full (pysot)"]
+
+
+def test_of_parameters_those_that_differ_are_named(tmp_path: Path) -> None:
+    """A sweep over ``tracker_params`` leaves a run with many of them."""
+    from tests import madeup
+
+    params = {"scale_lr": 0.3, "num_scales": 5}
+    sets = {"uav123": 1}
+    folder = madeup.write_run(tmp_path, seeds=1, steps=(100,), eval_sets=sets, tracker_params=params)
+    madeup.assess_later(folder, sets, seeds=[0], tracker_params={**params, "scale_lr": 0.1})
+    table = paper_table([seqtrack.load_run(folder.path)], ["AUC"])
+    assert [eval_id for eval_id, _ in table.columns] == ["uav123-full", "uav123-full (scale_lr 0.1)"]
