@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Another machine of the same kind gives the same bits; so do more cores, for a trial's threads are fixed.
-_CHANGE_NO_BIT = ("host", "cores")
+# Another machine of the same kind gives the same bits, whatever its kernel, which is part of ``platform`` (C's
+# mathematics do change bits, so that library stands for itself); so do more cores, for a trial's threads are fixed.
+_CHANGE_NO_BIT = ("host", "platform", "cores")
 
 
 def cpu_model() -> str:
@@ -59,6 +60,7 @@ def record(decoder: dict[str, Any], device: str) -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "platform": platform.platform(),
+        "libc": " ".join(platform.libc_ver()).strip(),
         "python": sys.version.split()[0],
         "cpu": cpu_model(),
         "cores": os.cpu_count(),

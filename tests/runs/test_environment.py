@@ -26,7 +26,8 @@ CLOSED = (
     "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.223.02  Sat Oct  7 15:39:11 UTC 2023\nGCC version: 11.4\n"
 )
 RECORD = {
-    "host": "node7", "platform": "Linux-5.15-x86_64-with-glibc2.35", "python": "3.11.7", "cpu": "AMD EPYC",
+    "host": "node7", "platform": "Linux-5.15-x86_64-with-glibc2.35", "libc": "glibc 2.35",
+    "python": "3.11.7", "cpu": "AMD EPYC",
     "cores": 16, "device": "NVIDIA H100", "cuda": "12.4", "driver": "550.54.15", "decoder": {"name": "simplejpeg"},
     "packages": {"torch": "2.6.0", "torchvision": "0.21.0", "numpy": "2.1.0", "h5py": "3.12.1"},
 }  # fmt: skip
@@ -43,7 +44,8 @@ def test_a_real_run_has_what_it_ran_on(finished: Workbench) -> None:
         assert {name: versions[name] for name in names} == {name: metadata.version(name) for name in names}
         assert any(name.startswith("opencv") for name in versions)
         assert found == {
-            "host": socket.gethostname(), "platform": platform.platform(), "cores": os.cpu_count(), "device": "cpu",
+            "host": socket.gethostname(), "platform": platform.platform(),
+            "libc": " ".join(platform.libc_ver()), "cores": os.cpu_count(), "device": "cpu",
             "python": ".".join(map(str, sys.version_info[:3])), "cuda": torch.version.cuda,
             "driver": environment.driver(),
         }  # fmt: skip
@@ -56,7 +58,7 @@ def test_the_driver_is_what_its_kernel_module_says(tmp_path: Path, text: str, ve
     assert environment.driver(tmp_path / "nothing") is None
 
 
-@pytest.mark.parametrize("name", ["platform", "python", "cpu", "device", "cuda", "driver", "decoder"])
+@pytest.mark.parametrize("name", ["libc", "python", "cpu", "device", "cuda", "driver", "decoder"])
 def test_each_of_these_may_change_bits(name: str) -> None:
     now = {**RECORD, name: "another"}
     assert environment.differences(RECORD, now) == [f"{name}: {RECORD[name]} → another"]
@@ -72,4 +74,4 @@ def test_so_may_each_package_that_there_is_or_was() -> None:
 
 
 def test_another_machine_of_the_same_kind_changes_none() -> None:
-    assert environment.differences(RECORD, {**RECORD, "host": "node8", "cores": 64}) == []
+    assert environment.differences(RECORD, {**RECORD, "host": "node8", "platform": "Linux-6.1", "cores": 64}) == []

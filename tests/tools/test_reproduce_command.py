@@ -67,7 +67,7 @@ def test_what_differs_is_said_with_its_size(continued: Workbench) -> None:
     assert "seed 0: weights: the same" in result.out
 
 
-CHANGED = {"python": "3.1.4", "cuda": "9.9", "driver": "1.2.3", "platform": "Else", "cpu": "Z80", "device": "TPU"}
+CHANGED = {"python": "3.1.4", "cuda": "9.9", "driver": "1.2.3", "libc": "else 1", "cpu": "Z80", "device": "TPU"}
 
 
 def test_whatever_machine_or_version_differs_is_said(
