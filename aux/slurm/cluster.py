@@ -324,9 +324,15 @@ def run(cluster: Cluster, words: Sequence[str]) -> int:
     """The exit code, in a shell's notation, of a command that has the cluster while it runs."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with cluster:
-        process = subprocess.Popen(words, env={**_neutral_environment(), **cluster.environment})
+        # Either waits until the command is known here: one that is not would outlive us.
+        _stop_signals(signal.SIG_BLOCK)
+        process = subprocess.Popen(
+            words, env={**_neutral_environment(), **cluster.environment},
+            preexec_fn=lambda: _stop_signals(signal.SIG_UNBLOCK),
+        )  # fmt: skip
         with contextlib.suppress(subprocess.TimeoutExpired):
             try:
+                _stop_signals(signal.SIG_UNBLOCK)
                 process.wait()
             except KeyboardInterrupt:
                 process.wait(PATIENCE_SECONDS)  # a terminal sends Ctrl-C to the command as well: its word counts
@@ -336,6 +342,11 @@ def run(cluster: Cluster, words: Sequence[str]) -> int:
         process.kill()
         code = process.wait()
     return code if code >= 0 else 128 - code
+
+
+def _stop_signals(how: int) -> None:
+    """Withholds Ctrl-C and SIGTERM (``SIG_BLOCK``), or lets them through."""
+    signal.pthread_sigmask(how, {signal.SIGINT, signal.SIGTERM})
 
 
 def parse() -> argparse.Namespace:

@@ -107,6 +107,30 @@ def test_ctrl_c_and_sigterm_take_it_down(repository: Path, number: signal.Signal
     assert not is_left(folder)
 
 
+def test_a_command_that_has_just_started_ends_as_well(repository: Path) -> None:
+    """Asked to stop at the moment when the command runs and whoever started it has not heard of that yet."""
+    struck = """
+import contextlib, os, signal, subprocess, sys
+from aux.slurm import cluster
+
+class Struck(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+class Cluster(contextlib.nullcontext):
+    environment = {}
+
+subprocess.Popen = Struck
+sys.exit(cluster.run(Cluster(), ["sh", "-c", "echo $$; exec sleep 600"]))
+"""
+    process = subprocess.run(
+        [sys.executable, "-c", struck], cwd=repository, capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 128 + signal.SIGTERM, process.stderr
+    assert not (process.stdout and psutil.pid_exists(int(process.stdout)))
+
+
 # ------------------------------------------------------------------------------------------ nodes
 
 
