@@ -9,7 +9,7 @@ PYTEST_ARGS ?= -n 3 --dist loadgroup
 RUN     = $(VENV)/bin/python
 STAMP   = $(VENV)/.installed
 
-.PHONY: demo slurm-demo test test-spawn check bench install clean
+.PHONY: demo slurm-demo test test-spawn test-gpu check bench install clean
 
 install: $(STAMP)
 
@@ -38,6 +38,12 @@ SPAWNING = tests/data/sampling/test_pairs.py tests/data/storage tests/data/index
 	tests/cluster/test_damaged_checkpoints.py tests/cluster/test_superseded.py
 test-spawn: $(STAMP)
 	SEQTRACK_START_METHOD=spawn $(RUN) -m pytest $(SPAWNING) $(PYTEST_ARGS)
+
+# The promise on a GPU: what is killed there and given again gives the same bytes. Not part of `make test`.
+ON_GPU = tests/training tests/pipeline tests/cluster/test_killed_and_repeated.py \
+	tests/cluster/test_damaged_checkpoints.py tests/cluster/test_superseded.py tests/tools/test_reproduce_command.py
+test-gpu: $(STAMP)
+	SEQTRACK_TEST_DEVICE=cuda $(RUN) -m pytest $(ON_GPU) $(PYTEST_ARGS)
 
 check: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -196,10 +196,12 @@ class ExecutionConfig:
     pin_memory: bool = option(False, "page-locked batches (GPU)", "flag")
     device: str = option("auto", "auto, cpu, cuda, mps", "text", choices=("auto", "cpu", "cuda", "mps"))
     eval_workers: int | None = option(
-        None, "processes that assess one trial on a CPU (unset: its share of the cores, where that pays)", "int?",
+        None, "processes that assess one trial (unset: as its share of the cores allows, where that pays)", "int?",
         minimum=1,
     )  # fmt: skip
-    eval_batch: int = option(32, "sequences that are tracked at a time on a GPU", "int", minimum=1)
+    eval_batch: int = option(
+        32, "sequences that are tracked at a time on a GPU, by all processes together", "int", minimum=1
+    )
     max_parallel: int | None = option(
         None, "trials at a time on this machine (unset: one per GPU, or as the CPU cores allow)", "int?", minimum=1
     )

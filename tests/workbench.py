@@ -35,6 +35,7 @@ NUM_STEPS = 40
 PERIOD_CKPT = 5
 PERIOD_SUMMARY = 4  # no divisor of the other: checkpoints fall between rows of train.csv
 TRAIN, EVAL = "sample_train", "sample_eval"
+DEVICE = os.environ.get("SEQTRACK_TEST_DEVICE", "cpu")  # ``make test-gpu`` says cuda
 PATIENCE_SECONDS = 300.0  # for what takes a second or two on an idle machine
 
 
@@ -120,7 +121,7 @@ class Workbench:
             f"--num_steps={NUM_STEPS}", f"--period_ckpt={PERIOD_CKPT}", f"--period_summary={PERIOD_SUMMARY}",
             "--batchsz=4", f"--model_params={json.dumps(SMALL_MODEL)}", '--sampler_params={"kind": "uniform"}',
             # A test leaves no references in the repository that it is run from.
-            "--cpu_threads=1", "--device=cpu", "--no-snapshot", *more,
+            "--cpu_threads=1", f"--device={DEVICE}", "--no-snapshot", *more,
         ]  # fmt: skip
 
     def train(self, *more: str, **environment: str) -> Result:

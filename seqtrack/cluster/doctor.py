@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from seqtrack.cluster.gpus import visible_gpus
 from seqtrack.config import ExecutionConfig
 from seqtrack.data.processes import usable_cores
 from seqtrack.errors import UserError
+from seqtrack.pipeline.gpus import visible_gpus
 from seqtrack.runs import environment
 from seqtrack.schema import counted
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from seqtrack.cluster.causes import LOG_LINES_SHOWN
-from seqtrack.cluster.gpus import visible_gpus
 from seqtrack.cluster.work import Work
 from seqtrack.pipeline.cores import trials_at_a_time
+from seqtrack.pipeline.gpus import visible_gpus
 from seqtrack.pipeline.worker import BUSY, DONE, MISTAKE
 from seqtrack.runs import attempts, events
 from seqtrack.runs.logs import last_lines

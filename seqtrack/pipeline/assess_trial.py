@@ -20,7 +20,7 @@ from seqtrack.data.datasets import Dataset
 from seqtrack.data.lists import to_plain
 from seqtrack.errors import TrialError
 from seqtrack.pipeline import loaded_tracker, plan, record
-from seqtrack.pipeline.cores import assessment_processes
+from seqtrack.pipeline.cores import assessment_processes, processes_on_gpu
 from seqtrack.pipeline.device import find_device, set_determinism
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
@@ -28,6 +28,7 @@ from seqtrack.pipeline.track_runs import Advance, Setup, on_cpu, on_device
 from seqtrack.runs.attempts import Attempt
 from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest, keyed
 from seqtrack.runs.paths import CheckpointFolder, TrialFolder
+from seqtrack.tracking.base import BatchTracker
 from seqtrack.training import checkpoints
 
 if TYPE_CHECKING:
@@ -187,18 +188,22 @@ def _track(
         deterministic,
         assessment.eval_set.convention,
     )
+    at_once = execution.eval_workers is not None
     if gains_by_batches(device):
-        batch = load(functools.partial(loaded_tracker.make_batch, slots=execution.eval_batch, **how))
-        yield from on_device(setup, runs, batch)
+        batch = functools.partial(_load_batch, trial, assessment.step, how)
+        yield from on_device(setup, runs, batch, execution.eval_batch, processes_on_gpu(execution), at_once)
     else:
         trials_left = sum(not plan.is_complete(request, request.run.trial(seed)) for seed in request.seeds)
-        processes = assessment_processes(execution, trials_left)
-        yield from on_cpu(setup, runs, processes, execution.eval_workers is not None)
+        yield from on_cpu(setup, runs, assessment_processes(execution, trials_left), at_once)
 
 
 def gains_by_batches(device: torch.device) -> bool:
     """A CPU does not (docs/benchmarks.md)."""
     return device.type != "cpu"
+
+
+def _load_batch(trial: TrialFolder, step: int, how: dict[str, Any], slots: int) -> BatchTracker | None:
+    return _load(trial, step, functools.partial(loaded_tracker.make_batch, slots=slots, **how))
 
 
 def _load(trial: TrialFolder, step: int, make: Callable[[CheckpointFolder], Made]) -> Made:

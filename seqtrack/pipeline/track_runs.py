@@ -1,7 +1,9 @@
 """The runs of an assessment, tracked as the machine allows; what is found does not depend on how.
 
-On a CPU, where a batch gains nothing, in processes of one thread each, this one included (more of them only where
-that pays). On any other device all runs go through one batch in lock-step, if the family has a tracker that can.
+In processes, this one included (more of them only where that pays), which take the runs in shares. On a CPU, where a
+batch gains nothing, each tracks one run after the other with one thread. On any other device each takes its share
+through a batch in lock-step, if the family has a tracker that can: a GPU is so quick that one process, whose threads
+take turns for Python's lock, cannot feed it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -25,6 +28,7 @@ from seqtrack.data.imaging import images
 from seqtrack.data.processes import Crew, usable_cores
 from seqtrack.data.regions import overlaps
 from seqtrack.data.sampling.rng import generator
+from seqtrack.pipeline.cores import slots_of_one
 from seqtrack.pipeline.device import set_determinism
 from seqtrack.tracking.base import BatchTracker, Boxes, Image, Tracker
 from seqtrack.tracking.courses import Course, OnePass, Supervised
@@ -34,6 +38,8 @@ from seqtrack.training.loader import start_method
 
 # A process has torch to import, where it is not forked, and a checkpoint to load.
 WORTH_SECONDS = 4.0
+# On a GPU it has that to start as well.
+WORTH_SECONDS_ON_DEVICE = 20.0
 FIRST_LOOK_SECONDS = 1.0
 POLL_SECONDS = 0.2
 MOST_DECODERS = 16
@@ -115,29 +121,110 @@ class TrackerOfOneRun:
         return self._tracker.update(frame)
 
 
+Share = tuple[Run, ...]
+
+
+class Work(Protocol):
+    """How one process tracks. Sent to each as it is."""
+
+    @property
+    def setup(self) -> Setup: ...
+
+    def prepare(self) -> Callable[[Share], Iterator[Advance]]:
+        """Called there once: what loads a checkpoint, and gives what tracks a share."""
+
+
+@dataclass(frozen=True)
+class OneAfterTheOther:
+    """What a process does on a CPU."""
+
+    setup: Setup
+
+    def prepare(self) -> Callable[[Share], Iterator[Advance]]:
+        return functools.partial(_track, self.setup, self.setup.new_tracker())
+
+
+@dataclass(frozen=True)
+class InLockstep:
+    """What a process does on any other device.
+
+    Attributes:
+        load_batch: gives a batch tracker; None: the family has none, and tracks one run after the other.
+        decoders: threads that read and decode frames ahead.
+    """
+
+    setup: Setup
+    load_batch: Callable[[], BatchTracker | None]
+    decoders: int
+
+    def prepare(self) -> Callable[[Share], Iterator[Advance]]:
+        batch = self.load_batch()
+        if batch is not None:
+            return functools.partial(_together, self.setup, batch, None, self.decoders)
+        alone = self.setup.new_tracker()
+        return functools.partial(_together, self.setup, OneByOne(alone), alone, self.decoders)
+
+
 def on_cpu(setup: Setup, runs: Iterable[Run], processes: int, at_once: bool) -> Generator[Advance]:
     """Tracks every run, the longest first so that cores stay busy to the end. Tells each frame or so how far it is.
 
     Close it to stop: no process is left behind. If one is killed, its frames are taken back (a negative number) and
-    its run is done again.
+    its share is done again, but for runs that had ended.
 
     Args:
         processes: at most so many, this one included.
         at_once: start them without a look whether that pays.
     """
-    waiting = _longest_first(runs)
-    tracker = setup.new_tracker()
-    crew: Crew[Run, Advance] | None = None
-    counted: Counter[tuple[str, int]] = Counter()
+    shares = [(run,) for run in _longest_first(runs)]
+    return _side_by_side(OneAfterTheOther(setup), shares, processes, at_once, WORTH_SECONDS, start_method())
+
+
+def on_device(
+    setup: Setup,
+    runs: Iterable[Run],
+    load_batch: Callable[[int], BatchTracker | None],
+    slots: int,
+    processes: int = 1,
+    at_once: bool = False,
+) -> Generator[Advance]:
+    """The same on a GPU.
+
+    Args:
+        load_batch: makes a tracker of so many runs at a time, in each process; None of a family that has none.
+        slots: of all processes together.
+    """
+    own_slots, longest_first = slots_of_one(slots, processes), _longest_first(runs)
+    decoders = min(max(1, usable_cores() // processes), MOST_DECODERS)
+    work = InLockstep(setup, functools.partial(load_batch, own_slots), decoders)
+    # Of runs that are about as long as each other a batch stays full to their end.
+    size = own_slots if processes > 1 else max(1, len(longest_first))
+    shares = [tuple(longest_first[i : i + size]) for i in range(0, len(longest_first), size)]
+    # A process that is forked cannot use a GPU.
+    return _side_by_side(work, shares, processes, at_once, WORTH_SECONDS_ON_DEVICE, "spawn")
+
+
+def _side_by_side(
+    work: Work, shares: Iterable[Share], processes: int, at_once: bool, worth_seconds: float, method: str
+) -> Generator[Advance]:
+    waiting = deque(shares)
+    track_share = work.prepare()
+    crew: Crew[Share, Advance] | None = None
+    counted: Counter[tuple[str, int]] = Counter()  # of runs that have not ended, by the first of their share
+    ended: set[tuple[str, int]] = set()
 
     def collect(timeout: float = 0.0) -> Iterator[Advance]:
         assert crew is not None
-        for run, advance in crew.poll(waiting, timeout):
+        for share, advance in crew.poll(waiting, timeout):
             if advance is None:  # it waits again, from its first frame
-                yield -counted.pop(run.key, 0), []
-            else:
-                counted[run.key] += advance[0]
-                yield advance
+                yield -counted.pop(share[0].key, 0), []
+                continue
+            frames, finished = advance
+            news = [result for result in finished if (result.name, result.start) not in ended]
+            ended.update((result.name, result.start) for result in news)
+            # Runs that have ended stay counted if their process is killed, and are not when another does them again.
+            frames -= sum(len(result.frames) for result in finished if result not in news)
+            counted[share[0].key] += frames - sum(len(result.frames) for result in news)
+            yield frames, news
 
     begun, frames_done = time.monotonic(), 0
     try:
@@ -146,14 +233,16 @@ def on_cpu(setup: Setup, runs: Iterable[Run], processes: int, at_once: bool) -> 
                 yield 0, []
                 yield from collect(POLL_SECONDS)
                 continue
-            for advance in _track(setup, tracker, waiting.popleft()):
+            share = tuple(run for run in waiting.popleft() if run.key not in ended)
+            for advance in track_share(share):
                 frames_done += advance[0]
                 helpers = min(processes - 1, len(waiting))
                 if crew is None and helpers > 0:
                     seconds = time.monotonic() - begun
-                    seconds_left = sum(len(run.frames) for run in waiting) * seconds / max(frames_done, 1)
-                    if at_once or (seconds > FIRST_LOOK_SECONDS and seconds_left > WORTH_SECONDS):
-                        crew = Crew(_prepare, setup, helpers, start_method())
+                    frames_left = sum(len(run.frames) for share in waiting for run in share)
+                    seconds_left = frames_left * seconds / max(frames_done, 1)
+                    if at_once or (seconds > FIRST_LOOK_SECONDS and seconds_left > worth_seconds):
+                        crew = Crew(_prepare, work, helpers, method)
                 yield advance
                 if crew is not None:
                     yield from collect()
@@ -162,51 +251,49 @@ def on_cpu(setup: Setup, runs: Iterable[Run], processes: int, at_once: bool) -> 
             crew.close()
 
 
-def on_device(setup: Setup, runs: Iterable[Run], batch: BatchTracker | None) -> Generator[Advance]:
-    """The same with ``batch``, a tracker of many runs on a GPU; None: one after the other."""
-    alone: TrackerOfOneRun | None = None
-    tracker = batch
-    if tracker is None:
-        alone = setup.new_tracker()
-        tracker = OneByOne(alone)
-    begun: dict[TrackedRun, Run] = {}
-
-    def begin() -> Iterator[TrackedRun]:
-        for run in _longest_first(runs):
-            tracked = setup.begin(run, alone)
-            begun[tracked] = run
-            yield tracked
-
-    with contextlib.closing(track_in_lockstep(tracker, begin(), min(usable_cores(), MOST_DECODERS))) as ticks:
-        for advanced, finished in ticks:
-            yield advanced, [_result(begun.pop(tracked), tracked) for tracked in finished]
+def _longest_first(runs: Iterable[Run]) -> list[Run]:
+    return sorted(runs, key=lambda run: -len(run.frames))
 
 
-def _longest_first(runs: Iterable[Run]) -> deque[Run]:
-    return deque(sorted(runs, key=lambda run: -len(run.frames)))
+def _prepare(work: Work) -> Callable[[Share], Iterator[Advance]]:
+    """In a process of a crew: what it does with a share. Same arithmetic as in the process that it helps."""
+    set_determinism(1, work.setup.deterministic)
+    return functools.partial(_seldom, work.prepare())
 
 
-def _prepare(setup: Setup) -> Callable[[Run], Iterator[Advance]]:
-    """In a process of a crew: what it does with a run. Same arithmetic as in the process that it helps."""
-    set_determinism(1, setup.deterministic)
-    return functools.partial(_seldom, setup, setup.new_tracker())
-
-
-def _seldom(setup: Setup, tracker: TrackerOfOneRun, run: Run) -> Iterator[Advance]:
-    """``_track``, but it speaks no more often than anybody listens."""
+def _seldom(track_share: Callable[[Share], Iterator[Advance]], share: Share) -> Iterator[Advance]:
+    """The same, but it speaks no more often than anybody listens."""
     spoke, frames = time.monotonic(), 0
-    for advanced, finished in _track(setup, tracker, run):
+    for advanced, finished in track_share(share):
         frames += advanced
         if finished or time.monotonic() - spoke > SECONDS_BETWEEN_REPORTS:
             yield frames, finished
             spoke, frames = time.monotonic(), 0
 
 
-def _track(setup: Setup, tracker: TrackerOfOneRun, run: Run) -> Iterator[Advance]:
-    tracked = setup.begin(run, tracker)
-    for advanced in track(tracker, tracked):
-        yield advanced, []
-    yield 0, [_result(run, tracked)]
+def _track(setup: Setup, tracker: TrackerOfOneRun, share: Share) -> Iterator[Advance]:
+    for run in share:
+        tracked = setup.begin(run, tracker)
+        for advanced in track(tracker, tracked):
+            yield advanced, []
+        yield 0, [_result(run, tracked)]
+
+
+def _together(
+    setup: Setup, batch: BatchTracker, alone: TrackerOfOneRun | None, decoders: int, share: Share
+) -> Iterator[Advance]:
+    """``alone``: what ``batch`` asks, where it is a tracker of one run."""
+    begun: dict[TrackedRun, Run] = {}
+
+    def begin() -> Iterator[TrackedRun]:
+        for run in share:
+            tracked = setup.begin(run, alone)
+            begun[tracked] = run
+            yield tracked
+
+    with contextlib.closing(track_in_lockstep(batch, begin(), decoders)) as ticks:
+        for advanced, finished in ticks:
+            yield advanced, [_result(begun.pop(tracked), tracked) for tracked in finished]
 
 
 def run_sequence(
@@ -214,7 +301,7 @@ def run_sequence(
 ) -> SequenceResult:
     """One run, here and now."""
     setup = Setup(lambda: lambda: tracker, dataset, protocol, 0, view_size)
-    *_, (_, (result,)) = _track(setup, setup.new_tracker(), run)
+    *_, (_, (result,)) = _track(setup, setup.new_tracker(), (run,))
     return result
 
 

@@ -6,7 +6,7 @@ channels_last, through a copy of the network that is prepared for inference (``m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -23,7 +23,8 @@ from seqtrack.tracking.base import Boxes, Image
 from seqtrack.tracking.params import TrackerParams
 from seqtrack.tracking.response import Peak, PeakFinder
 
-_MAX_CROPPERS = 8
+_MAX_CROPPERS = 4
+_GROUP_SLOTS = 8
 
 
 class _Target:
@@ -83,9 +84,8 @@ class SiamFCBatchTracker:
     ``precision``: fp32 or bf16 (weights and features; responses and boxes stay in full precision). The same
     frames give the same bits on one machine, number of threads and number of slots.
 
-    Every update sends all slots through the network, taken or not, and copies the responses to the host once: on a
-    GPU that is the only time it is waited for. Search regions are cut by threads there, for they would take longer
-    than the network.
+    On a GPU the slots go through the network in groups of a few, taken or not: while it works on one, threads cut the
+    search regions of the next (that takes about as long as the network), and responses come to the host meanwhile.
     """
 
     def __init__(
@@ -102,13 +102,10 @@ class SiamFCBatchTracker:
         self.network = inference_network(model, precision, self.device)
         self._find = PeakFinder(model.response_size, model.response_center, self.params)
         self._scales = self.params.scales()
-        side, is_cuda = model.params.search_size, self.device.type == "cuda"
-        pixels = torch.zeros((slots * len(self._scales), side, side, 3), dtype=torch.uint8, pin_memory=is_cuda)
-        self._crops: Image = pixels.numpy().reshape(slots, len(self._scales), side, side, 3)
-        # A view of the buffer in (N, 3, S, S) whose memory is channels_last already: nothing is copied on a CPU.
-        self._input = pixels.permute(0, 3, 1, 2)
         self._targets: list[_Target | None] = [None] * slots
-        self._exemplars: torch.Tensor | None = None
+        is_cuda = self.device.type == "cuda"
+        size = _GROUP_SLOTS if is_cuda and slots > 1 else slots
+        self._groups = [_Group(self.network, size, len(self._scales), self.device) for _ in range(-(-slots // size))]
         self._croppers = ThreadPoolExecutor(min(_MAX_CROPPERS, usable_cores())) if is_cuda and slots > 1 else None
 
     def init(self, frames: Sequence[Image], boxes: Sequence[ArrayLike], slots: Sequence[int]) -> None:
@@ -118,35 +115,37 @@ class SiamFCBatchTracker:
             # One by one: how many start at a time varies, and shapes must not.
             pixels = torch.from_numpy(target.exemplar(frame)[None]).permute(0, 3, 1, 2).to(self.device)
             with torch.inference_mode():
-                self._keep(self.network.embed(pixels), slot)
+                group, place = self._place(slot)
+                group.keep(self.network.embed(pixels), place)
             self._targets[slot] = target
-
-    def _keep(self, features: torch.Tensor, slot: int) -> None:
-        if self.slots == 1:
-            self._exemplars = features  # one serves all scales
-            return
-        if self._exemplars is None:
-            self._exemplars = features.repeat(len(self._input), 1, 1, 1).contiguous(memory_format=torch.channels_last)
-        self._exemplars[slot * len(self._scales) : (slot + 1) * len(self._scales)] = features
 
     def update(self, frames: Sequence[Image], slots: Sequence[int]) -> tuple[Boxes, NDArray[np.float64]]:
         """Boxes (B, 4) in pixels of their frames, and peaks (B,) of the response maps (logits, larger is surer)."""
         targets = [self._target(slot) for slot in slots]
-        self._each(
-            lambda i: targets[i].look(frames[i], self._scales, self._crops[slots[i]]),
-            len(targets),
-        )
-        with torch.inference_mode():
-            features = self.network.embed(self._input.to(self.device, non_blocking=True))
-            assert self._exemplars is not None
-            responses = self.network.correlate(self._exemplars, features)
-        maps = responses[:, 0].float().cpu().numpy().reshape(self.slots, len(self._scales), *responses.shape[2:])
-        peaks = [self._find(maps[slot]) for slot in slots]
-        boxes = [
-            target.move(frame, peak, self.network.stride)
-            for target, frame, peak in zip(targets, frames, peaks, strict=True)
-        ]
-        return np.array(boxes, np.float64).reshape(-1, 4), np.array([peak.score for peak in peaks])
+        members: dict[_Group, list[int]] = {}
+        for i, slot in enumerate(slots):
+            members.setdefault(self._place(slot)[0], []).append(i)
+
+        def look(i: int) -> None:
+            group, place = self._place(slots[i])
+            targets[i].look(frames[i], self._scales, group.crops[place])
+
+        looked = {group: self._each(look, numbers) for group, numbers in members.items()}
+        for group, done in looked.items():
+            for _ in done:  # until the last is cut
+                pass
+            group.launch()
+        boxes, scores = np.empty((len(slots), 4)), np.empty(len(slots))
+        for group, numbers in members.items():
+            maps = group.responses()
+            for i in numbers:
+                peak = self._find(maps[self._place(slots[i])[1]])
+                boxes[i], scores[i] = targets[i].move(frames[i], peak, self.network.stride), peak.score
+        return boxes, scores
+
+    def _place(self, slot: int) -> tuple[_Group, int]:
+        group, place = divmod(slot, self._groups[0].slots)
+        return self._groups[group], place
 
     def _target(self, slot: int) -> _Target:
         target = self._targets[slot]
@@ -154,12 +153,55 @@ class SiamFCBatchTracker:
             raise ValueError(f"slot {slot} has no target: init comes before update")
         return target
 
-    def _each(self, work: Callable[[int], None], count: int) -> None:
-        if self._croppers is None:
-            for i in range(count):
-                work(i)
-        else:
-            list(self._croppers.map(work, range(count)))
+    def _each(self, work: Callable[[int], None], numbers: list[int]) -> Iterator[None]:
+        return map(work, numbers) if self._croppers is None else self._croppers.map(work, numbers)
+
+
+class _Group:
+    """Slots that go through the network together: buffers of their search regions, exemplars and responses.
+
+    crops: (slots, num_scales, search_size, search_size, 3) uint8, to be written before ``launch``.
+    """
+
+    def __init__(self, network: SiamFC, slots: int, num_scales: int, device: torch.device) -> None:
+        self.slots = slots
+        self._network, self._device = network, device
+        side, count, is_cuda = network.params.search_size, slots * num_scales, device.type == "cuda"
+        pixels = torch.zeros((count, side, side, 3), dtype=torch.uint8, pin_memory=is_cuda)
+        self.crops: Image = pixels.numpy().reshape(slots, num_scales, side, side, 3)
+        # A view of the buffer in (N, 3, S, S) whose memory is channels_last already: nothing is copied on a CPU.
+        self._input = pixels.permute(0, 3, 1, 2)
+        self._exemplars: torch.Tensor | None = None
+        cells = network.response_size
+        self._output = torch.empty((count, cells, cells), pin_memory=is_cuda)
+        self._maps = self._output.numpy().reshape(slots, num_scales, cells, cells)
+        self._is_done = torch.cuda.Event() if is_cuda else None  # type: ignore[no-untyped-call]
+
+    def keep(self, features: torch.Tensor, place: int) -> None:
+        """The exemplar of a slot, (1, C, h, w)."""
+        if self.slots == 1:
+            self._exemplars = features  # one serves all scales
+            return
+        if self._exemplars is None:
+            self._exemplars = features.repeat(len(self._input), 1, 1, 1).contiguous(memory_format=torch.channels_last)
+        num_scales = len(self._input) // self.slots
+        self._exemplars[place * num_scales : (place + 1) * num_scales] = features
+
+    def launch(self) -> None:
+        """Search regions into the network; a GPU is not waited for."""
+        with torch.inference_mode():
+            features = self._network.embed(self._input.to(self._device, non_blocking=True))
+            assert self._exemplars is not None
+            responses = self._network.correlate(self._exemplars, features)
+            self._output.copy_(responses[:, 0], non_blocking=self._is_done is not None)
+        if self._is_done is not None:
+            self._is_done.record()
+
+    def responses(self) -> NDArray[np.float32]:
+        """(slots, num_scales, R, R) of the last launch, once they are there. The next one overwrites them."""
+        if self._is_done is not None:
+            self._is_done.synchronize()
+        return self._maps
 
 
 class SiamFCTracker:

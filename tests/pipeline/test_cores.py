@@ -29,3 +29,29 @@ def test_a_trial_has_its_share(
     monkeypatch.setattr(cores, "usable_cores", lambda: 16)
     execution = ExecutionConfig(**{"cache_dir": Path("cache"), "num_trials": 5, **flags})  # type: ignore[arg-type]
     assert cores.assessment_processes(execution, trials_left) == processes
+
+
+@pytest.mark.parametrize(
+    ("flags", "usable", "modes", "processes", "slots"),
+    [
+        ({}, 16, ["Default"], 4, 8),
+        ({}, 16, ["Default", "Default"], 2, 16),  # the other GPU has a trial of its own
+        ({"slurm": True}, 16, ["Default", "Default"], 4, 8),  # whose cores are in another job
+        ({"slurm": True}, 5, ["Default"], 1, 32),
+        ({"eval_batch": 64}, 48, ["Default"], 8, 8),
+        ({"eval_batch": 44}, 48, ["Default"], 5, 8),
+        ({"eval_batch": 3}, 16, ["Default"], 1, 3),
+        ({}, 16, ["Exclusive_Process"], 1, 32),  # no other process may use it
+        ({}, 16, [], 1, 32),  # not NVIDIA's
+        ({"eval_workers": 2}, 16, ["Default"], 2, 16),
+        ({"eval_workers": 6}, 16, ["Default"], 6, 8),
+    ],
+)
+def test_a_gpu_is_shared_by_as_many_processes_as_the_cores_can_feed(
+    flags: dict[str, int], usable: int, modes: list[str], processes: int, slots: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: usable)
+    monkeypatch.setattr(cores, "gpu_modes", lambda: modes)
+    execution = ExecutionConfig(**{"cache_dir": Path("cache"), **flags})  # type: ignore[arg-type]
+    assert cores.processes_on_gpu(execution) == processes
+    assert cores.slots_of_one(execution.eval_batch, processes) == slots

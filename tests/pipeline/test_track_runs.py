@@ -7,11 +7,12 @@ import functools
 import multiprocessing
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import psutil
@@ -76,6 +77,14 @@ def siamfc() -> SiamFCTracker:
     return SiamFCTracker(network())
 
 
+def siamfc_batch(slots: int) -> SiamFCBatchTracker:
+    return SiamFCBatchTracker(network(), slots=slots)
+
+
+def no_batch(slots: int) -> None:
+    """Of a family that has none."""
+
+
 def set_up(make_tracker: Callable[[], Any], dataset: Dataset, protocol: str = OPE, seed: int = 5) -> Setup:
     # Deterministic algorithms take seconds to ask for, and nothing here knows of others.
     return Setup(functools.partial(as_it_is, make_tracker), dataset, protocol, seed, deterministic=False)
@@ -120,16 +129,19 @@ class Counting(StaticTracker):
 
 
 class Held(StaticTracker):
-    """In the helpers that come first, ``count`` of them, it stands still in the middle of a run until ``let`` is
-    there; each leaves its number in ``folder`` when it has arrived, and when it has been let through."""
+    """In the helpers that come first, ``count`` of them, it stands still at some frame of all that they are given,
+    until ``let`` is there; each leaves its number in ``folder`` when it has arrived, and when it has been let
+    through."""
 
-    def __init__(self, home: int, folder: Path, count: int) -> None:
-        self._home, self._folder, self._count = home, folder, count
-        self._frames = 0
+    _frames: ClassVar[Counter[int]] = Counter()  # by process
+
+    def __init__(self, home: int, folder: Path, count: int, frame: int) -> None:
+        self._home, self._folder, self._count, self._frame = home, folder, count, frame
 
     def update(self, frame: Any) -> Any:
-        self._frames += 1
-        if self._frames == 5 and os.getpid() != self._home and len(list(self._folder.glob("at-*"))) < self._count:
+        me = os.getpid()
+        self._frames[me] += 1
+        if self._frames[me] == self._frame and me != self._home and len(arrived(self._folder)) < self._count:
             (self._folder / f"at-{os.getpid()}").touch()
             while not (self._folder / "let").exists():
                 time.sleep(0.005)
@@ -137,8 +149,8 @@ class Held(StaticTracker):
         return super().update(frame)
 
 
-def held(folder: Path, count: int) -> Callable[[], Held]:
-    return functools.partial(Held, os.getpid(), folder, count)
+def held(folder: Path, count: int, frame: int = 5) -> Callable[[], Held]:
+    return functools.partial(Held, os.getpid(), folder, count, frame)
 
 
 def arrived(folder: Path) -> set[int]:
@@ -184,7 +196,7 @@ def test_two_processes_find_to_the_last_bit_what_one_does(
     assert_equal(alone, gathered(on_cpu(setup, runs, 3, at_once=True), runs))
     assert_equal(alone, gathered(on_cpu(setup, runs[::-1], 1, at_once=True), runs))
     if make_tracker is Moody:
-        assert_equal(alone, gathered(on_device(setup, runs, None), runs))
+        assert_equal(alone, gathered(on_device(setup, runs, no_batch, 32), runs))
         first = {key: result.boxes[1] - result.boxes[0] for key, result in alone.items()}
         assert len({step[0].round(9) for step in first.values()}) == 1  # whatever was tracked before
         assert len({step[1].round(9) for step in first.values()}) == len(runs)
@@ -240,11 +252,18 @@ def test_other_repetitions_and_seeds_draw_other_lots(dataset: Dataset, runs: lis
 def test_a_batch_finds_what_one_after_the_other_finds(dataset: Dataset, runs: list[Run], protocol: str) -> None:
     setup = set_up(siamfc, dataset, protocol)
     alone = gathered(on_cpu(setup, runs, 1, True), runs)
-    for batch in (SiamFCBatchTracker(network(), slots=4), None):
-        together = gathered(on_device(setup, runs, batch), runs)
+    for load_batch in (siamfc_batch, no_batch):
+        together = gathered(on_device(setup, runs, load_batch, 4), runs)
         for key, result in alone.items():
             np.testing.assert_array_equal(together[key].codes, result.codes)
             np.testing.assert_allclose(together[key].boxes, result.boxes, rtol=0, atol=1e-3)
+
+
+def test_so_do_batches_in_several_processes(dataset: Dataset, runs: list[Run]) -> None:
+    """To the last bit, however many there are: a batch always has as many places."""
+    setup = set_up(siamfc, dataset)
+    alone = gathered(on_device(setup, runs, siamfc_batch, 2), runs)
+    assert_equal(alone, gathered(on_device(setup, runs, siamfc_batch, 2, processes=3, at_once=True), runs))
 
 
 def test_little_work_is_done_here(dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +299,28 @@ def test_the_run_of_a_helper_that_is_killed_is_done_again(
     assert [record.getMessage() for record in caplog.records].count(said) == 1
 
 
+def test_of_a_share_the_runs_that_had_ended_are_not_told_again(
+    dataset: Dataset, runs: list[Run], tmp_path: Path
+) -> None:
+    """A helper that has three runs is killed in the second of them."""
+    told: Counter[tuple[str, int]] = Counter()
+    killed: set[int] = set()
+    setup = set_up(held(tmp_path, 1, len(runs[0].frames) + 3), dataset)
+
+    def attacked() -> Iterator[Advance]:
+        for advance in on_device(setup, runs, no_batch, slots=3, processes=2, at_once=True):
+            told.update((result.name, result.start) for result in advance[1])
+            yield advance
+            for helper in arrived(tmp_path) - killed:
+                killed.add(helper)
+                psutil.Process(helper).kill()
+
+    found = gathered(attacked(), runs)  # which adds up its frames
+    assert len(killed) == 1
+    assert set(told.values()) == {1}
+    assert_equal(found, gathered(on_cpu(set_up(StaticTracker, dataset), runs, 1, at_once=True), runs))
+
+
 def test_where_helpers_are_killed_again_and_again_it_ends(dataset: Dataset, runs: list[Run], tmp_path: Path) -> None:
     killed: set[int] = set()
     with (
@@ -307,7 +348,7 @@ def test_a_run_is_begun_when_its_turn_comes(
         return begin(setup, run, tracker)
 
     monkeypatch.setattr(Setup, "begin", counted)
-    with contextlib.closing(on_device(set_up(StaticTracker, dataset), runs, None)) as advances:
+    with contextlib.closing(on_device(set_up(StaticTracker, dataset), runs, no_batch, 32)) as advances:
         next(advances)
         assert len(begun) == 2  # and the next, whose first frames are being decoded
 
