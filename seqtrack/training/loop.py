@@ -63,6 +63,8 @@ class _Pending:
     """Scalars of the steps since the last row. Read from the device only when a row or checkpoint is due."""
 
     values: dict[str, list[Tensor]] = field(default_factory=dict)
+    restored: dict[str, list[float]] = field(default_factory=dict)
+    """Those before them, from a checkpoint: on no device at all."""
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
         for name, scalar in scalars.items():
@@ -72,13 +74,16 @@ class _Pending:
         """Means of the exact values, in step order; a checkpoint in between does not change them."""
         means = {name: math.fsum(numbers) / len(numbers) for name, numbers in self.state().items()}
         self.values.clear()
+        self.restored.clear()
         return means
 
     def state(self) -> dict[str, list[float]]:
-        return {name: torch.stack(scalars).tolist() for name, scalars in self.values.items()}
+        since = {name: torch.stack(scalars).tolist() for name, scalars in self.values.items()}
+        names = dict.fromkeys([*self.restored, *since])
+        return {name: [*self.restored.get(name, []), *since.get(name, [])] for name in names}
 
     def restore(self, state: Mapping[str, list[float]]) -> None:
-        self.values = {name: [torch.tensor(number) for number in numbers] for name, numbers in state.items()}
+        self.restored = {name: list(numbers) for name, numbers in state.items()}
 
 
 def restore(task: Task, optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:

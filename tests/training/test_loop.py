@@ -136,6 +136,40 @@ def test_asked_to_stop_it_saves_at_once_and_goes_on_from_there(
     assert result(trial) == uninterrupted
 
 
+class OnGpu(Tensor):
+    """As there, it does not come together with one of the CPU."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.stack and not all(isinstance(tensor, cls) for tensor in args[0]):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_row_that_a_checkpoint_falls_into_may_come_from_a_gpu(
+    tmp_path: Path, make_task: Callable[[], Task], toy_source: Any, uninterrupted: tuple[bytes, bytes]
+) -> None:
+    def on_gpu() -> Task:
+        task = make_task()
+        there = task.loss
+
+        def loss(batch: Batch, step: int) -> Loss:
+            found = there(batch, step)
+            return Loss(
+                found.total.as_subclass(OnGpu),
+                {name: scalar.as_subclass(OnGpu) for name, scalar in found.scalars.items()},
+            )
+
+        task.loss = loss  # type: ignore[method-assign]
+        return task
+
+    trial = TrialFolder(tmp_path / "seed_0")
+    with pytest.raises(KeyboardInterrupt):
+        train(trial, on_gpu(), toy_source, die_at=6)  # step 5 is a checkpoint
+    train(trial, on_gpu(), toy_source)
+    assert result(trial) == uninterrupted
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adamw", "rmsprop"])
 def test_every_optimiser_resumes_to_the_same_bytes(
     tmp_path: Path, make_task: Callable[[], Task], toy_source: Any, optimizer: str
