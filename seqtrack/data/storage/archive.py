@@ -19,6 +19,10 @@ from seqtrack.data.storage.zipscan import is_zip, scan_zip
 from seqtrack.errors import DataError, UserError
 
 
+# Each GB that a mapping was read from leaves 2 MB of page tables in each process, TrackingNet 2 GB.
+_REMAP_BYTES = 16 << 30
+
+
 class ArchiveFrames:
     """Frames inside a tar or zip, at their offset: by ``pread``, or from a mapping of the archive.
 
@@ -34,7 +38,8 @@ class ArchiveFrames:
         self._table_file = table_file
         # pread takes the offset as an argument: forked processes can share the descriptor.
         self._descriptor = os.open(archive, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        self._map = mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ) if mapped else None
+        self._map = self._mapping() if mapped else None
+        self._read_bytes = 0
 
     def __reduce__(self) -> tuple[Callable[..., ArchiveFrames], tuple[Any, ...]]:
         return _reopen, (self.archive, self.folder, self.digest, self._table_file, self._map is not None)
@@ -51,6 +56,9 @@ class ArchiveFrames:
         offset, size = place if limit is None else (place[0], min(place[1], limit))
         if self._map is not None:
             data = self._map[offset : offset + size]
+            self._read_bytes += size
+            if self._read_bytes > _REMAP_BYTES:
+                self._map, self._read_bytes = self._mapping(), 0  # whoever reads from the old one keeps that
         else:
             try:
                 data = os.pread(self._descriptor, size, offset)
@@ -62,6 +70,9 @@ class ArchiveFrames:
             except OSError as error:
                 raise DataError(f"{self.describe(name)}: cannot read it ({error.strerror})") from error
         return self._inflated(name, data) if self.table.compressed else data
+
+    def _mapping(self) -> mmap.mmap:
+        return mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ)
 
     def _inflated(self, name: str, data: bytes) -> bytes:
         length = self.table.length(name)

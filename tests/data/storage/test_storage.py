@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, MemberTable, open_archive, table_arrays, table_path
+from seqtrack.data.storage import archive as archive_module
 from seqtrack.data.storage.members import Members
 from seqtrack.data.storage.tarscan import scan_tar, tar_digest
 from seqtrack.data.storage.trees import DirectoryTree, TarTree
@@ -203,6 +205,32 @@ class TestFrames:
         mapped.close()
         assert DirectoryTree(folder, "set").files() == TarTree(tar, "set").files()
         assert inside.describe("s0/img/0000.jpg") == f"{tar}: set/s0/img/0000.jpg"
+
+    @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+    def test_a_mapping_takes_no_more_page_tables_however_much_is_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """2 MB for each GB read are gigabytes for the largest sets, in every loader process."""
+        path, names, size = tmp_path / "set.tar", [f"{i}.jpg" for i in range(16)], 16 << 20
+        with path.open("wb") as file:
+            for i, name in enumerate(names):
+                member = tarfile.TarInfo(f"set/{name}")
+                member.size = size
+                file.seek(i * (512 + size))
+                file.write(member.tobuf())
+            file.truncate(len(names) * (512 + size) + 1024)
+
+        def page_tables() -> int:
+            (line,) = re.findall(r"VmPTE:\s+(\d+) kB", Path("/proc/self/status").read_text())
+            return int(line)
+
+        monkeypatch.setattr(archive_module, "_REMAP_BYTES", 2 * size)
+        frames = open_archive(path, "set", None, mapped=True)
+        before = page_tables()
+        for name in names:
+            assert len(frames.read(name)) == size
+        assert page_tables() - before < len(names) * size / 4096 * 8 / 1024 / 2
+        frames.close()
 
     def test_what_is_not_there_is_named(self, tar: Path, folder: Path) -> None:
         with pytest.raises(DataError, match=r"set.tar: set/s0/no.jpg: no such member"):
