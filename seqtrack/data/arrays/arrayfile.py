@@ -10,14 +10,14 @@ from __future__ import annotations
 import io
 import json
 import mmap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from seqtrack.data.arrays.columns import Array, Column, Pieces, column_of, encode, scalars
+from seqtrack.data.arrays.columns import AnyColumn, Array, Column, Computed, Pieces, column_of, encode, scalars
 from seqtrack.errors import DataError
 from seqtrack.runs.atomic import replacing
 
@@ -27,14 +27,14 @@ _WRITE_BYTES = 64 << 10
 _META = "meta"
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Column | Sequence[Array]], meta: Mapping[str, Any]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, AnyColumn], meta: Mapping[str, Any]) -> None:
     """Writes each array (a column, or pieces to be joined along the first axis) and ``meta`` (JSON values).
 
     The same arguments give the same bytes. Appears whole or not at all, and takes no memory to speak of.
     """
     columns = {name: column_of(pieces) for name, pieces in arrays.items()}
     header = _Header()
-    places: dict[int, Column | Pieces] = {}
+    places: dict[int, Column | Computed | Pieces] = {}
     early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import mmap
+import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,6 +55,17 @@ class Spool:
             raise ValueError("nothing has been kept")
         self._file.seek(place)
         return self._file.read(size)
+
+    def scratch(self, count: int, dtype: Any) -> Array:
+        """An empty array in a file of its own, which the system can take out of memory; in memory if there is no
+        room for that. It is gone with whoever uses it."""
+        size = count * np.dtype(dtype).itemsize
+        if size and hasattr(os, "posix_fallocate"):
+            with contextlib.suppress(OSError), _anonymous_file(self._folder) as file:
+                # Without room of its own, a full disk would kill whoever writes to the mapping.
+                os.posix_fallocate(file.fileno(), 0, size)
+                return np.frombuffer(mmap.mmap(file.fileno(), size), dtype)
+        return np.empty(count, dtype)
 
     def close(self) -> None:
         if self._file is not None:
@@ -134,8 +147,26 @@ class Pieces:
                 yield scalars(np.ascontiguousarray(piece)).cast("B")
 
 
-def column_of(pieces: Column | Sequence[Array]) -> Column | Pieces:
-    return pieces if isinstance(pieces, Column) else Pieces(pieces)
+class Computed:
+    """An array that is computed piece by piece, whenever it is read."""
+
+    def __init__(self, dtype: Any, length: int, pieces: Callable[[], Iterator[Array]]) -> None:
+        self.dtype, self.shape, self._pieces = np.dtype(dtype), (length,), pieces
+
+    def array(self) -> Array:
+        return np.concatenate([np.empty(0, self.dtype), *self._pieces()])
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        for piece in self._pieces():
+            if piece.size:
+                yield scalars(np.ascontiguousarray(piece, self.dtype)).cast("B")
+
+
+AnyColumn = Column | Computed | Sequence[Array]
+
+
+def column_of(pieces: AnyColumn) -> Column | Computed | Pieces:
+    return pieces if isinstance(pieces, Column | Computed) else Pieces(pieces)
 
 
 class TextColumns:

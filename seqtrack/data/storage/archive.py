@@ -18,7 +18,6 @@ from seqtrack.data.storage.tarscan import scan_tar, tar_digest
 from seqtrack.data.storage.zipscan import is_zip, scan_zip
 from seqtrack.errors import DataError, UserError
 
-
 # Each GB that a mapping was read from leaves 2 MB of page tables in each process, TrackingNet 2 GB.
 _REMAP_BYTES = 16 << 30
 
@@ -154,7 +153,7 @@ def _made_table(
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(Spool(path.parent)) as spool:
-        columns, meta = table_columns(scan_archive(archive, folder, shown=shown, spool=spool))
+        columns, meta = table_columns(scan_archive(archive, folder, shown=shown, spool=spool), spool)
         with contextlib.suppress(OSError, UserError):
             write_arrays(path, columns, meta)
             if (table := known_table(path, size)) is not None:

@@ -1,4 +1,4 @@
-"""What a tar or zip holds: a few bytes of memory for each member, of which there are millions."""
+"""What a tar or zip holds: members by the million, spooled to disk."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _BATCH = 4096
 class Members:
     """What a tar or zip holds below its top folder.
 
-    Names and places lie in the spool, if there is one: what stays in memory is eight bytes a member, the hash of its
-    name and the number of its folder. A list of names and one of numbers take forty times that.
+    All of it lies in the spool, if there is one, but for the names of folders. A list of names and one of numbers
+    take 340 bytes a member.
     """
 
     def __init__(self, archive: Path, size: int, spool: Spool | None = None) -> None:
@@ -31,7 +31,7 @@ class Members:
         """Whether any member is deflated."""
         self.names = TextColumns(spool)
         self.offsets, self.sizes, self.lengths = (Column(np.int64, 0, spool) for _ in range(3))
-        self.hashes, self.owners = Column(np.uint32), Column(np.uint32)
+        self.hashes, self.owners = Column(np.uint32, 0, spool), Column(np.uint32, 0, spool)
         """CRC-32 of each name, and the number of its folder in ``folder_numbers``."""
         self.folder_numbers = {"": 0}
         self._batch: list[tuple[str, int, int, int]] = []

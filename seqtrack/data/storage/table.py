@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqtrack.data.arrays.arrayfile import Texts, open_arrays, pack_texts
-from seqtrack.data.arrays.columns import Array, Column, column_of, encode, scalars
+from seqtrack.data.arrays.columns import AnyColumn, Array, Column, Computed, Spool, column_of, encode, scalars
 from seqtrack.data.storage.members import Members
 from seqtrack.errors import DataError
 
 _SCHEMA = 4
-_PIECE = 1 << 18
+_PIECE = 1 << 16
+_HALF = np.uint64(32)
 
 
 class MemberTable:
@@ -93,27 +94,29 @@ def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(sorted(names)))
 
 
-def table_columns(members: Members) -> tuple[dict[str, Column | Sequence[Array]], dict[str, Any]]:
-    """What ``MemberTable`` is made of. Links become entries of their own that mean the same bytes."""
+def table_columns(members: Members, spool: Spool | None = None) -> tuple[dict[str, AnyColumn], dict[str, Any]]:
+    """What ``MemberTable`` is made of. Links become entries of their own that mean the same bytes.
+
+    With a ``spool`` it takes no memory for a member, and must be written while the spool is open.
+    """
     for name, place in _links(members).items():
         members.add(name, *place)
     members.keep()
-    owners, folder_rows = _sorted(members.owners.array())
-    hashes, rows = _sorted(members.hashes.array())
-    bits = max(1, len(rows).bit_length())
+    owners, hashes = _Sorted(members.owners, spool), _Sorted(members.hashes, spool)
+    bits = max(1, len(members).bit_length())
     folders, folder_offsets = pack_texts(members.folder_numbers)
-    columns: dict[str, Column | Sequence[Array]] = {
+    columns: dict[str, AnyColumn] = {
         "names": members.names.data,
         "name_offsets": members.names.offsets,
         "offsets": members.offsets,
         "sizes": members.sizes,
-        "hashes": [hashes],
-        "rows": [rows],
-        "starts": [_starts(hashes, bits)],
+        "hashes": hashes.numbers(),
+        "rows": hashes.places(),
+        "starts": hashes.starts(1 << bits, 32 - bits),
         "folders": [folders],
         "folder_offsets": [folder_offsets],
-        "folder_rows": [folder_rows],
-        "folder_starts": [np.searchsorted(owners, np.arange(len(members.folder_numbers) + 1, dtype=np.uint32))],
+        "folder_rows": owners.places(),
+        "folder_starts": owners.starts(len(members.folder_numbers), 0),
     }
     if members.compressed:
         columns["lengths"] = members.lengths
@@ -143,28 +146,50 @@ def _links(members: Members) -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def _sorted(numbers: Array) -> tuple[Array, Array]:
+class _Sorted:
     """Unsigned 32-bit numbers in order, and where each of them was; equal ones as they come.
 
-    Sorted as one number with the place in its lower half: half of the memory that argsort takes.
+    Sorted as one number with the place in its lower half: half of what argsort takes.
     """
-    keys = numbers.astype(np.uint64)
-    keys <<= np.uint64(32)
-    keys |= np.arange(len(keys), dtype=np.uint32)
-    keys.sort()
-    places = keys.astype(np.uint32)
-    keys >>= np.uint64(32)
-    return keys.astype(np.uint32), places
 
+    def __init__(self, column: Column, spool: Spool | None) -> None:
+        count = column.shape[0]
+        self._keys: Array = np.empty(count, np.uint64) if spool is None else spool.scratch(count, np.uint64)
+        at = 0
+        for block in column.blocks():
+            numbers = np.frombuffer(block, np.uint32)
+            part = self._keys[at : at + len(numbers)]
+            part[:] = numbers
+            part <<= _HALF
+            part |= np.arange(at, at + len(numbers), dtype=np.uint64)
+            at += len(numbers)
+        self._keys.sort()
 
-def _starts(hashes: Array, bits: int) -> Array:
-    """(2 ** bits + 1,) where hashes with these upper bits begin."""
-    starts = np.empty((1 << bits) + 1, np.uint32)
-    starts[-1] = len(hashes)
-    for first in range(0, 1 << bits, _PIECE):  # searchsorted gives numbers of twice the size
-        edges = np.arange(first, min(first + _PIECE, 1 << bits), dtype=np.uint32) << np.uint32(32 - bits)
-        starts[first : first + len(edges)] = np.searchsorted(hashes, edges)
-    return starts
+    def numbers(self) -> Computed:
+        return self._halves(lambda keys: keys >> _HALF)
+
+    def places(self) -> Computed:
+        return self._halves(lambda keys: keys)
+
+    def _halves(self, to_lower: Callable[[Array], Array]) -> Computed:
+        count = len(self._keys)
+
+        def pieces() -> Iterator[Array]:
+            for first in range(0, count, _PIECE):
+                yield to_lower(self._keys[first : first + _PIECE]).astype(np.uint32)
+
+        return Computed(np.uint32, count, pieces)
+
+    def starts(self, count: int, shift: int) -> Computed:
+        """(count + 1,) where the numbers from 0, 1, … << shift begin, and where they end."""
+
+        def pieces() -> Iterator[Array]:
+            for first in range(0, count, _PIECE):
+                edges = np.arange(first, min(first + _PIECE, count), dtype=np.uint64) << np.uint64(32 + shift)
+                yield np.searchsorted(self._keys, edges).astype(np.uint32)
+            yield np.array([len(self._keys)], np.uint32)
+
+        return Computed(np.uint32, count + 1, pieces)
 
 
 def table_path(cache_dir: Path, label: str, digest: str) -> Path:

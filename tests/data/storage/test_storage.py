@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import multiprocessing
 import os
@@ -10,15 +11,21 @@ import random
 import re
 import subprocess
 import tarfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqtrack.data.arrays import columns as columns_module
+from seqtrack.data.arrays.arrayfile import write_arrays
+from seqtrack.data.arrays.columns import Spool
 from seqtrack.data.storage import ArchiveFrames, DirectoryFrames, MemberTable, open_archive, table_arrays, table_path
 from seqtrack.data.storage import archive as archive_module
+from seqtrack.data.storage import table as table_module
 from seqtrack.data.storage.members import Members
+from seqtrack.data.storage.table import known_table, table_columns
 from seqtrack.data.storage.tarscan import scan_tar, tar_digest
 from seqtrack.data.storage.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError
@@ -183,6 +190,33 @@ class TestDamage:
         path.write_bytes(bytes(data))
         with pytest.raises(DataError, match=f"no tar header at byte {offset - 512}"):
             scan_tar(path, "set")
+
+
+def test_a_table_takes_memory_for_folders_but_not_for_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tar has millions."""
+    monkeypatch.setattr(columns_module, "_SPOOL_BYTES", 1 << 14)
+    monkeypatch.setattr(table_module, "_PIECE", 1 << 12)
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        with contextlib.closing(Spool(tmp_path)) as spool:
+            members = Members(tmp_path / "set.tar", 0, spool)
+            for number in range(count):
+                members.add(f"s{number % 9}/{number:08d}.jpg", number << 10, 999)
+            columns, meta = table_columns(members, spool)
+            write_arrays(tmp_path / "table", columns, meta)
+            table = known_table(tmp_path / "table", 0)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert table is not None
+        assert [table.find(f"s{n % 9}/{n:08d}.jpg") for n in (0, count - 1)] == [(0, 999), (count - 1 << 10, 999)]
+        assert table.files_in("s8")[-1] == f"{(count - 9) // 9 * 9 + 8:08d}.jpg"
+        return highest
+
+    peak(5_000)  # what is imported late
+    assert peak(60_000) - peak(20_000) < 40_000 * 2  # bytes; it was 30 a member
 
 
 class TestFrames:
