@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import cv2
 import torch
 
 from seqtrack.errors import UserError
+
+_BESIDE_BYTES = 2 << 30
 
 
 def find_device(name: str) -> torch.device:
@@ -37,3 +40,12 @@ def set_determinism(cpu_threads: int, deterministic: bool) -> None:
     ):  # to say so takes seconds: it imports a compiler
         torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
+
+
+def room_for_more() -> int:
+    """How many further processes like this one fit in the memory of its GPU; a large number where it uses none."""
+    if not torch.cuda.is_initialized():
+        return sys.maxsize
+    free, _ = torch.cuda.mem_get_info()
+    # Beside what torch reserves there is the context, and what cuDNN and cuBLAS take: 0.5 to 1 GB.
+    return int(free // (2 * torch.cuda.max_memory_reserved() + _BESIDE_BYTES))

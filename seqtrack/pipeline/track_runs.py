@@ -29,7 +29,7 @@ from seqtrack.data.processes import Crew, usable_cores
 from seqtrack.data.regions import overlaps
 from seqtrack.data.sampling.rng import generator
 from seqtrack.pipeline.cores import slots_of_one
-from seqtrack.pipeline.device import set_determinism
+from seqtrack.pipeline.device import room_for_more, set_determinism
 from seqtrack.tracking.base import BatchTracker, Boxes, Image, Tracker
 from seqtrack.tracking.courses import Course, OnePass, Supervised
 from seqtrack.tracking.lockstep import OneByOne, track_in_lockstep
@@ -219,11 +219,17 @@ def _side_by_side(
                 yield -counted.pop(share[0].key, 0), []
                 continue
             frames, finished = advance
-            news = [result for result in finished if (result.name, result.start) not in ended]
-            ended.update((result.name, result.start) for result in news)
-            # Runs that have ended stay counted if their process is killed, and are not when another does them again.
-            frames -= sum(len(result.frames) for result in finished if result not in news)
-            counted[share[0].key] += frames - sum(len(result.frames) for result in news)
+            news: list[SequenceResult] = []
+            for result in finished:
+                length, key = len(result.frames), (result.name, result.start)
+                # What has ended stays counted if its process is killed, and is not when another does it again.
+                if key in ended:
+                    frames -= length
+                else:
+                    ended.add(key)
+                    news.append(result)
+                    counted[share[0].key] -= length
+            counted[share[0].key] += frames
             yield frames, news
 
     begun, frames_done = time.monotonic(), 0
@@ -236,12 +242,12 @@ def _side_by_side(
             share = tuple(run for run in waiting.popleft() if run.key not in ended)
             for advance in track_share(share):
                 frames_done += advance[0]
-                helpers = min(processes - 1, len(waiting))
-                if crew is None and helpers > 0:
+                if crew is None and min(processes - 1, len(waiting)) > 0:
                     seconds = time.monotonic() - begun
                     frames_left = sum(len(run.frames) for share in waiting for run in share)
                     seconds_left = frames_left * seconds / max(frames_done, 1)
                     if at_once or (seconds > FIRST_LOOK_SECONDS and seconds_left > worth_seconds):
+                        helpers = min(processes - 1, len(waiting), room_for_more())
                         crew = Crew(_prepare, work, helpers, method)
                 yield advance
                 if crew is not None:

@@ -266,6 +266,18 @@ def test_so_do_batches_in_several_processes(dataset: Dataset, runs: list[Run]) -
     assert_equal(alone, gathered(on_device(setup, runs, siamfc_batch, 2, processes=3, at_once=True), runs))
 
 
+@pytest.mark.parametrize(("free", "helpers_wanted"), [(9, 3), (7, 2), (2, 0)])
+def test_no_more_processes_than_fit_on_the_gpu(
+    dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch, free: int, helpers_wanted: int
+) -> None:
+    """Each takes 3 GB there: what this one has reserved, twice, and what is not torch's."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free << 30, 80 << 30))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1 << 29)
+    advances = on_cpu(set_up(StaticTracker, dataset), runs, 4, at_once=True)
+    assert max(len(helpers()) for _ in advances) == helpers_wanted
+
+
 def test_little_work_is_done_here(dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(track_runs, "time", SimpleNamespace(monotonic=lambda: clock[0]))
