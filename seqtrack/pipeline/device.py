@@ -44,7 +44,7 @@ def set_determinism(cpu_threads: int, deterministic: bool) -> None:
 
 def room_for_more() -> int:
     """How many further processes like this one fit in the memory of its GPU; a large number where it uses none."""
-    if not torch.cuda.is_initialized():
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return sys.maxsize
     free, _ = torch.cuda.mem_get_info()
     # Beside what torch reserves there is the context, and what cuDNN and cuBLAS take: 0.5 to 1 GB.
