@@ -55,7 +55,8 @@ class Listing(NamedTuple):
     """What lies directly in one folder: plain names, sorted, hidden ones left out."""
 
     folders: list[str]
-    files: list[str]
+    files: Sequence[str]
+    """``NumberedNames`` where they are pictures that count up."""
 
 
 class Tree(Protocol):

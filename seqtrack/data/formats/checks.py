@@ -44,6 +44,8 @@ def find_mistake(video: VideoAnnotation, *, within: bool = False) -> tuple[int, 
     # All tracks at once: of one-frame tracks there are a million, and next to none of them is suspect.
     boxes = np.concatenate([track.boxes for track in video.tracks])
     present = np.concatenate([track.present for track in video.tracks])
+    if not within and _all_plain(boxes, video.size):
+        return None
     suspect = _impossible(boxes, present, video.size) | (present & _outside(boxes, video.size))
     if within:
         suspect |= present & _reaches_out(boxes, video.size)
@@ -74,6 +76,25 @@ def _mistake_in(track: TrackAnnotation, size: tuple[int, int], within: bool) -> 
 
 
 # Column by column: NumPy takes ten times as long to reduce rows of four.
+
+
+def _all_plain(boxes: Boxes, size: tuple[int, int]) -> bool:
+    """Whether each box has numbers, sides that can be and something in common with the frame: as nearly always.
+
+    Found out in a fifth of the time that the rules below take, by nothing but the smallest and largest numbers.
+    """
+    if not len(boxes):
+        return True
+    columns = np.ascontiguousarray(boxes.T)
+    x, y, width, height = columns.min(axis=1).tolist()  # nan where there is one, of which nothing below is true
+    most_x, most_y, most_width, most_height = columns.max(axis=1).tolist()
+    right, bottom = (columns[:2] + columns[2:]).min(axis=1).tolist()
+    far = _FARTHEST * max(size)
+    return bool(
+        (x >= -far and y >= -far and width >= 0 and height >= 0 and right > 0 and bottom > 0)
+        and (most_x < size[0] and most_y < size[1])
+        and (most_width <= _LARGEST * size[0] and most_height <= _LARGEST * size[1])
+    )
 
 
 def _impossible(boxes: Boxes, present: Rows, size: tuple[int, int]) -> Rows:

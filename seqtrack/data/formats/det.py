@@ -13,7 +13,7 @@ Russakovsky et al.: ImageNet Large Scale Visual Recognition Challenge, IJCV 2015
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from seqtrack.data.formats import Sizes, Tree, VideoAnnotation
@@ -45,7 +45,7 @@ def find(tree: Tree, part: str) -> Iterator[Entry]:
                     yield from _pictures(tree, folder, inside.files)
 
 
-def _pictures(tree: Tree, folder: str, files: list[str]) -> Iterator[Entry]:
+def _pictures(tree: Tree, folder: str, files: Sequence[str]) -> Iterator[Entry]:
     annotations = [name for name in files if name.endswith(".xml")]
     images = folder.replace(_ANNOTATIONS, "Data/DET", 1)
     there = tree.list(images).files if annotations else []

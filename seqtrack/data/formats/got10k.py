@@ -20,7 +20,7 @@ Huang, Zhao, Huang: GOT-10k, PAMI 2019.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from seqtrack.data.formats import Listing, Sizes, Tree, VideoAnnotation
 from seqtrack.data.formats.common import (
     base_of,
     check_length,
-    frames_of,
+    frames_among,
     join,
     parse_rows,
     read_list,
@@ -80,7 +80,7 @@ def read(tree: Tree, entry: str, sizes: Sizes) -> VideoAnnotation:
     video = entry.rpartition("/")[2]
     files = tree.list(entry).files
     truth = join(entry, _TRUTH)
-    frames = frames_of([join(entry, name) for name in files])
+    frames = frames_among(files, entry)
     if _TRUTH not in files or not frames:
         missing = "no frames" if _TRUTH in files else f"no {_TRUTH}"
         raise DataError(f"{tree.describe(entry)}: {missing}; expected NNNNNNNN.jpg and {_TRUTH} there")
@@ -112,7 +112,7 @@ def read(tree: Tree, entry: str, sizes: Sizes) -> VideoAnnotation:
 
 
 def _labels(
-    tree: Tree, folder: str, file: str, files: list[str], frames: list[str], highest: int
+    tree: Tree, folder: str, file: str, files: Sequence[str], frames: Sequence[str], highest: int
 ) -> NDArray[np.float64] | None:
     """(N,) whole numbers from 0 to ``highest``; None where the sequence (of the test part) has no such file."""
     if file not in files:
@@ -128,7 +128,7 @@ def _labels(
     return values
 
 
-def _category(tree: Tree, folder: str, files: list[str]) -> str:
+def _category(tree: Tree, folder: str, files: Sequence[str]) -> str:
     if "meta_info.ini" not in files:
         return ""
     found = _CLASS.search(tree.read(join(folder, "meta_info.ini")).decode("utf-8-sig", errors="replace"))

@@ -14,7 +14,7 @@ then stands for its own target. Human4 is one target, the second: its first file
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ from seqtrack.data.formats.common import (
     frames_for,
     frames_in,
     join,
+    move,
     original_size,
     parse_rows,
     walk,
@@ -50,6 +51,8 @@ LABELLED: dict[str, tuple[int, int]] = {
     "Tiger1": (6, 354),
 }
 """Sequences whose labels do not cover all frames: numbers of the first and last labelled file."""
+# Names vary in case between copies of the benchmark (Blurcar4).
+_WINDOWS = {name.lower(): window for name, window in LABELLED.items()}
 
 _FIFTY = """
     Basketball Biker Bird1 BlurBody BlurCar2 BlurFace BlurOwl Bolt Box Car1 Car4 CarDark CarScale ClifBar Couple
@@ -154,7 +157,7 @@ def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:
 
 def _track(name: str, positions: NDArray[np.int64], rows: NDArray[np.float64]) -> TrackAnnotation:
     boxes, present = with_presence(rows)
-    boxes[:, :2] -= 1.0
+    move(boxes, -1.0)
     return TrackAnnotation(
         name=name,
         frames=positions,
@@ -165,7 +168,7 @@ def _track(name: str, positions: NDArray[np.int64], rows: NDArray[np.float64]) -
 
 
 def _align(
-    rows: NDArray[np.float64], frames: list[str], sequence: str, where: str
+    rows: NDArray[np.float64], frames: Sequence[str], sequence: str, where: str
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Which frame each row labels: positions in ``frames``, and the rows that count."""
     everything = np.arange(len(frames))
@@ -176,7 +179,7 @@ def _align(
         if set(window) <= set(numbers):
             labelled = everything[numbers.index(window[0]) : numbers.index(window[1]) + 1]
     if len(rows) == len(frames):
-        return labelled, rows[labelled]
+        return labelled, rows if labelled is everything else rows[labelled]
     if len(rows) != len(labelled):
         quirk = f" (of which {len(labelled)} are known to be labelled)" if window is not None else ""
         check_length(len(rows), frames, where, quirk)
@@ -184,8 +187,4 @@ def _align(
 
 
 def _window(sequence: str) -> tuple[int, int] | None:
-    # Names vary in case between copies of the benchmark (Blurcar4).
-    for name, window in LABELLED.items():
-        if name.lower() == sequence.lower():
-            return window
-    return None
+    return _WINDOWS.get(sequence.lower())

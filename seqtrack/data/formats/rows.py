@@ -29,16 +29,15 @@ _POWERS = 10.0 ** np.arange(_LONGEST)
 
 
 def _make_weights() -> NDArray[np.float64]:
-    """What each byte of a word counts for: [its length, its bytes from the point on, or 0, byte from the left].
+    """What each byte of a word counts for: a row for its length and its bytes from the point on (0: no point).
 
-    Words end at the right. ``12.5`` (4 bytes, 2 from the point on) has 0 … 0 100 10 0 1: it is 125 tenths.
+    Words end at the right. That of ``12.5`` (4 bytes, 2 of them from the point on) is 0 … 0 100 10 0 1: 125 tenths.
     """
     weights = np.zeros((_LONGEST + 1, _LONGEST + 1, _LONGEST))
     for length in range(1, _LONGEST + 1):
         for tail in range(length + 1):
-            digits = length - (tail > 0)
-            whole = np.insert(_POWERS[:digits], tail - 1, 0.0) if tail else _POWERS[:digits]
-            weights[length, tail, _LONGEST - length :] = whole[::-1]
+            from_right = np.insert(_POWERS, tail - 1, 0.0) if tail else _POWERS
+            weights[length, tail, _LONGEST - length :] = from_right[:length][::-1]
     return weights.reshape(-1, _LONGEST)
 
 
@@ -71,19 +70,20 @@ def _clean_rows(data: bytes, columns: Sequence[int]) -> NDArray[np.float64] | No
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     kind = np.frombuffer(text.translate(_KINDS), np.uint8)
-    if kind.max() == _OTHER:
+    oddest = kind.max()
+    if oddest == _OTHER:
         return None
     blank = kind <= _BLANK
-    edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1
+    edges = (blank[1:] != blank[:-1]).nonzero()[0] + 1
     starts, ends = edges[::2], edges[1::2]
-    lines = np.flatnonzero(kind == _LINE)
+    lines = (kind == _LINE).nonzero()[0]
     rows = len(lines) - 1
     width, left = divmod(len(starts), rows)
     if left or width not in columns:
         return None
     if (starts[::width] < lines[:-1]).any() or (ends[width - 1 :: width] > lines[1:]).any():
         return None  # as many numbers as there should be, but not in each line
-    values = _decimals(kind, text, starts, ends)
+    values = None if oddest == _LETTER else _decimals(kind, text, starts, ends)
     if values is not None:
         return values.reshape(rows, width)
     try:
@@ -97,33 +97,50 @@ def _decimals(
     kind: NDArray[np.uint8], text: bytes, starts: NDArray[np.int64], ends: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:
     """The values of words that are all of the form -ddd.ddd with at most 15 digits; None if one is not."""
-    if kind.max() == _LETTER:
-        return None
-    negative = kind[starts] == _MINUS
-    if np.count_nonzero(negative) != np.count_nonzero(kind == _MINUS):
-        return None
-    lengths = ends - starts - negative
-    points = np.flatnonzero(kind == _POINT)
-    tails = np.zeros_like(lengths)  # bytes from the point on
-    if len(points) == len(starts):  # one in each, or it is no number
-        tails = ends - points
-        if tails.min() < 1 or (tails > lengths).any():
+    lengths = ends - starts
+    negative = None
+    if b"-" in text:
+        negative = kind[starts] == _MINUS
+        if np.count_nonzero(negative) != text.count(b"-"):
             return None
-    elif len(points):
-        owners = np.searchsorted(ends, points)
-        if (owners[1:] == owners[:-1]).any():
-            return None
-        tails[owners] = ends[owners] - points
+        lengths -= negative
+    if lengths.min() < 1:
+        return None
+    tails = _bytes_from_point(kind, ends, lengths)
+    if tails is None:
+        return None
     digits = lengths - (tails > 0)
     if digits.min() < 1 or digits.max() > _MOST_DIGITS:
         return None
     longest = int(lengths.max())
-    ending = np.ndarray(len(text) - longest + 1, f"V{longest}", text, strides=(1,))  # the bytes from each on
+    ending = np.ndarray(len(text) - longest + 1, f"V{longest}", text, strides=(1,))  # that many bytes from each on
     words = ending[ends - longest].view(np.uint8).reshape(-1, longest) - np.uint8(ord("0"))
-    weights = _WEIGHTS[:, _LONGEST - longest :].take(lengths * (_LONGEST + 1) + tails, axis=0)
-    values: NDArray[np.float64] = np.einsum("ij,ij->i", words.astype(np.float64), weights)
+    weighed = _WEIGHTS[:, -longest:].take(lengths * (_LONGEST + 1) + tails, axis=0)
+    weighed *= words
+    values: NDArray[np.float64] = weighed.dot(np.ones(longest))
     values /= _POWERS[np.maximum(tails - 1, 0)]
-    return np.where(negative, -values, values)
+    return values if negative is None else np.where(negative, -values, values)
+
+
+def _bytes_from_point(
+    kind: NDArray[np.uint8], ends: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """How many bytes each word has from its point on, 0 where it has none; one number where all have as many."""
+    points = np.count_nonzero(kind == _POINT)
+    if not points:
+        return np.zeros(1, np.int64)
+    if points == len(ends):
+        first = kind[ends[0] - lengths[0] : ends[0]]
+        tail = len(first) - int(np.argmax(first == _POINT))
+        if tail <= lengths.min() and (kind[ends - tail] == _POINT).all():
+            return np.array([tail])
+    places = np.flatnonzero(kind == _POINT)
+    owners = np.searchsorted(ends, places)
+    if (owners[1:] == owners[:-1]).any():
+        return None
+    tails = np.zeros_like(ends)
+    tails[owners] = ends[owners] - places
+    return tails
 
 
 def _careful_rows(data: bytes, where: str, columns: Sequence[int]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ toolkit, and its boxes count from 1: no x or y is less, 2,016 are 1, and 1,420 b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ from seqtrack.data.formats.common import (
     exists,
     frames_for,
     join,
+    move,
     original_size,
     parse_rows,
     positions_of,
@@ -135,7 +136,7 @@ def read(tree: Tree, entry: Entry, sizes: Sizes) -> VideoAnnotation:
 
 
 def _labelled(
-    rows: NDArray[np.float64], frames: list[str], window: tuple[int, int] | None, where: str
+    rows: NDArray[np.float64], frames: Sequence[str], window: tuple[int, int] | None, where: str
 ) -> NDArray[np.int64]:
     """Positions in ``frames`` that the rows label."""
     if window is None:
@@ -151,6 +152,6 @@ def _labelled(
 
 def _track(name: str, rows: NDArray[np.float64], positions: NDArray[np.int64]) -> TrackAnnotation:
     boxes, present = with_presence(rows)
-    boxes[:, :2] -= 1.0
+    move(boxes, -1.0)
     occluded = np.zeros(len(boxes), dtype=bool)
     return TrackAnnotation(name=name, frames=positions, boxes=boxes, present=present, occluded=occluded)

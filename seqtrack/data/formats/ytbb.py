@@ -67,7 +67,7 @@ def find(tree: Tree, part: str) -> Iterator[Entry]:
 
 
 def _segments(tree: Tree, table: str) -> Iterator[Entry]:
-    pictures: dict[str, list[str]] = {}
+    pictures: dict[str, Sequence[str]] = {}
     done: set[tuple[str, str, str]] = set()
     where = tree.describe(f"{table}.csv")
     for segment, group in groupby(_rows(tree.read(f"{table}.csv"), where), key=lambda row: row.segment):

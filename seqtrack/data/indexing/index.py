@@ -37,7 +37,7 @@ from seqtrack.data.indexing.index_build import SCHEMA, IndexWriter, content_fing
 from seqtrack.data.indexing.reading import Progress, ProgressLines, Reading
 from seqtrack.data.storage.trees import DirectoryTree, TarTree
 from seqtrack.errors import DataError, UserError
-from seqtrack.runs.atomic import TEMPORARY_PREFIX, write_json
+from seqtrack.runs.atomic import TEMPORARY_PREFIX, write_text
 
 _WAIT_MESSAGE_SECONDS = 60.0
 
@@ -236,7 +236,8 @@ class CachedIndex:
         record = {"stamp": stamp, "fingerprint": fingerprint, "schema": SCHEMA, "code": code}
         # Nothing is lost when this cannot be written, or when two write at once: the source is read once more.
         with contextlib.suppress(OSError):
-            write_json(self.sources, {"sources": self.known() | {source: record}})
+            # In one line: for more than that json has no C code, and a stamp may name a hundred thousand files.
+            write_text(self.sources, json.dumps({"sources": self.known() | {source: record}}, sort_keys=True) + "\n")
 
     def newest(self) -> Index | None:
         """The index that was made last, whatever its source."""

@@ -48,29 +48,29 @@ class IndexWriter:
         self._texts = {name: TextColumns(self._spool) for name in _TEXTS}
         self._categories: dict[str, int] = {}
         self._videos = self._tracks = self._rows = self._polygons = self._explicit = 0
-        self._numbers["first_track"].append([0])
-        self._numbers["first_row"].append([0])
+        self._numbers["first_track"].add(0)
+        self._numbers["first_row"].add(0)
 
     def add(self, video: VideoAnnotation) -> None:
         numbers, texts = self._numbers, self._texts
         names = NumberedNames.of(video.frame_names)
-        numbers["sizes"].append([video.size])
-        numbers["lengths"].append([len(video.frame_names)])
-        numbers["starts"].append([names.start if names else 0])
-        numbers["digits"].append([names.digits if names else 0])
-        numbers["first_explicit"].append([self._explicit])
-        texts["video_name"].append([video.name])
-        texts["prefix"].append([names.prefix if names else ""])
-        texts["suffix"].append([names.suffix if names else ""])
+        numbers["sizes"].add(*video.size)
+        numbers["lengths"].add(len(video.frame_names))
+        numbers["starts"].add(names.start if names else 0)
+        numbers["digits"].add(names.digits if names else 0)
+        numbers["first_explicit"].add(self._explicit)
+        texts["video_name"].add(video.name)
+        texts["prefix"].add(names.prefix if names else "")
+        texts["suffix"].add(names.suffix if names else "")
         if names is None:
             texts["explicit"].append(video.frame_names)
             self._explicit += len(video.frame_names)
         for track in video.tracks:
             category = self._categories.setdefault(track.category, len(self._categories))
-            numbers["track_videos"].append([self._videos])
-            numbers["track_categories"].append([category])
-            texts["track_name"].append([track.name])
-            numbers["first_polygon"].append([-1 if track.polygons is None else self._polygons])
+            numbers["track_videos"].add(self._videos)
+            numbers["track_categories"].add(category)
+            texts["track_name"].add(track.name)
+            numbers["first_polygon"].add(-1 if track.polygons is None else self._polygons)
             numbers["frames"].append(track.frames)
             numbers["boxes"].append(track.boxes)
             numbers["present"].append(track.present)
@@ -80,9 +80,9 @@ class IndexWriter:
                 numbers["polygons"].append(track.polygons)
                 self._polygons += len(track.polygons)
             self._rows += len(track.frames)
-            numbers["first_row"].append([self._rows])
+            numbers["first_row"].add(self._rows)
         self._tracks += len(video.tracks)
-        numbers["first_track"].append([self._tracks])
+        numbers["first_track"].add(self._tracks)
         self._videos += 1
 
     def columns(self) -> dict[str, Column]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from typing import overload
 
@@ -36,6 +36,16 @@ class NumberedNames(Sequence[str]):
         numbered = cls(prefix, int(number), len(number) if padded else 1, suffix, len(names))
         is_same = names[-1] == numbered[-1] and "\0".join(names) == numbered._joined("\0")
         return numbered if is_same else None
+
+    def below(self, prefix: str) -> NumberedNames:
+        """The same names with something before each of them, such as their folder."""
+        return replace(self, prefix=prefix + self.prefix)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal to a list of the same names, too: a reader need not know which of them it was given."""
+        if isinstance(other, NumberedNames):
+            return astuple(self) == astuple(other)
+        return list(self) == other if isinstance(other, list) else NotImplemented
 
     def __len__(self) -> int:
         return self.length

@@ -107,7 +107,7 @@ class Reading:
 
 def _compact(video: VideoAnnotation) -> VideoAnnotation:
     names = NumberedNames.of(video.frame_names)
-    return video if names is None else replace(video, frame_names=names)
+    return video if names is None or names is video.frame_names else replace(video, frame_names=names)
 
 
 def _work(

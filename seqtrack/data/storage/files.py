@@ -23,6 +23,11 @@ class Frames(Protocol):
 
 def read_file(path: str, limit: int | None = None) -> bytes:
     """The whole of a plain file, or its first bytes. DataError that names it when it is none, or cannot be read."""
+    return read_with_status(path, limit)[0]
+
+
+def read_with_status(path: str, limit: int | None = None) -> tuple[bytes, os.stat_result]:
+    """``read_file``, and what the system said of the file before anything was read."""
     # Half the time of open(…).read(), which builds a buffered reader first.
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -37,7 +42,7 @@ def read_file(path: str, limit: int | None = None) -> bytes:
                 if not more:
                     raise DataError(f"{path}: it became shorter while it was read")
                 data += more
-            return data
+            return data, status
         finally:
             os.close(descriptor)
     except OSError as error:

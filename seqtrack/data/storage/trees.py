@@ -6,8 +6,8 @@ of: whatever else lies in the folder does not matter, and nobody lists it.
 
 from __future__ import annotations
 
-import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from seqtrack.data.formats import Listing
 from seqtrack.data.indexing.numbering import NumberedNames
 from seqtrack.data.storage import ArchiveFrames, MemberTable, open_archive, read_file
+from seqtrack.data.storage.files import read_with_status
 from seqtrack.errors import DataError
 
 ANNOTATIONS = (".txt", ".tag", ".label", ".json", ".xml", ".csv", ".ini", ".value", ".ann", ".pkl")
@@ -43,18 +44,18 @@ def _is_hidden(word: str) -> bool:
 
 def listings(names: Iterable[str]) -> dict[str, Listing]:
     """What ``Tree.list`` says of each folder, from the names of all files."""
-    found = {"": Listing([], [])}
+    found: dict[str, tuple[list[str], list[str]]] = {"": ([], [])}
 
-    def enter(folder: str) -> Listing:
+    def enter(folder: str) -> tuple[list[str], list[str]]:
         if folder not in found:
-            found[folder] = Listing([], [])
+            found[folder] = ([], [])
             above, _, own = folder.rpartition("/")
-            enter(above).folders.append(own)
+            enter(above)[0].append(own)
         return found[folder]
 
     for name in names:
         folder, _, own = name.rpartition("/")
-        enter(folder).files.append(own)
+        enter(folder)[1].append(own)
     return {folder: Listing(sorted(folders), sorted(files)) for folder, (folders, files) in found.items()}
 
 
@@ -103,23 +104,25 @@ class DirectoryTree:
             raise DataError(f"{path}: cannot list it ({error.strerror})") from error
         # What is called like a picture is one: to ask the system about each of millions takes longer than the rest.
         if (numbered := NumberedNames.of(names)) is not None and numbered.suffix in _PICTURES:
-            return Listing([], names)
+            return Listing([], numbered)
         files = [name for name in names if name.endswith(_PICTURES) and name[0] != "."]
         folders: list[str] = []
         for name in names:
             if name.endswith(_PICTURES) or _is_hidden(name):
                 continue
-            entry = Path(path, name)
-            if not entry.is_dir():
+            entry = f"{path}/{name}"
+            mode = _mode(entry)
+            is_link = stat.S_ISLNK(mode)
+            if not (os.path.isdir(entry) if is_link else stat.S_ISDIR(mode)):  # noqa: PTH112 (as above)
                 files.append(name)
-            elif not (entry.is_symlink() and self._leads_back(entry, folder)):
+            elif not (is_link and self._leads_back(entry, folder)):
                 folders.append(name)
         files.sort()
         return Listing(folders, files)
 
-    def _leads_back(self, link: Path, folder: str) -> bool:
+    def _leads_back(self, link: str, folder: str) -> bool:
         """Whether a link in a folder means one that holds it: whoever walks on would never end."""
-        status = link.stat()
+        status = _status(link)
         while True:
             if os.path.samestat(status, _status(self._prefix + folder)):
                 return True
@@ -131,8 +134,11 @@ class DirectoryTree:
         return sorted(_walk(self, ""))
 
     def read(self, name: str) -> bytes:
-        self._note_file(name)
-        return read_file(self._prefix + name)
+        self._note_folder(name.rpartition("/")[0])
+        data, status = read_with_status(self._prefix + name)
+        if self._seen.files is not None:
+            self._seen.files.setdefault(name, [status.st_size, status.st_mtime_ns])
+        return data
 
     def read_head(self, name: str, size: int) -> bytes:
         return read_file(self._prefix + name, size)
@@ -145,12 +151,6 @@ class DirectoryTree:
     def _note_folder(self, folder: str) -> None:
         if folder not in self._seen.folders:
             self._seen.folders[folder] = _time(self._prefix + folder)
-
-    def _note_file(self, name: str) -> None:
-        self._note_folder(name.rpartition("/")[0])
-        if self._seen.files is not None and name not in self._seen.files:
-            with contextlib.suppress(OSError):  # reading it will say why
-                self._seen.files[name] = size_and_time(self._prefix + name)
 
     def take_seen(self) -> Seen:
         """What has been listed and read since this was asked for last."""
@@ -243,6 +243,14 @@ def _walk(tree: DirectoryTree | TarTree, folder: str) -> Iterator[str]:
 
 def _status(path: str | Path) -> os.stat_result:
     return os.stat(path)  # noqa: PTH116 (to make a Path of it takes longer than the call)
+
+
+def _mode(path: str) -> int:
+    """What something is, a link being a link; 0 where it has just gone."""
+    try:
+        return os.lstat(path).st_mode
+    except OSError:
+        return 0
 
 
 def _time(folder: str) -> int | None:

@@ -35,12 +35,16 @@ def test_what_was_put_in_comes_out(
     make: Callable[[Path], Spool | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(columns, "_SPOOL_BYTES", 256)
+    monkeypatch.setattr(columns, "_SINGLE_NUMBERS", 7)
     spool = make(tmp_path)
     numbers, texts = Column(np.int64, 0, spool), TextColumns(spool)
-    for row in NUMBERS:
-        numbers.append(row)
-    for start in range(0, len(TEXTS), 30):
-        texts.append(TEXTS[start : start + 30])
+    for many, one_by_one in NUMBERS.reshape(-1, 2, 10):
+        numbers.append(many)
+        for number in one_by_one.tolist():
+            numbers.add(number)
+    for start in range(0, len(TEXTS) - 1, 31):
+        texts.add(TEXTS[start])
+        texts.append(TEXTS[start + 1 : start + 31])
     for _ in range(2):  # reading takes nothing away
         assert list(numbers) == NUMBERS.ravel().tolist()
         np.testing.assert_array_equal(numbers.array(), NUMBERS.ravel())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from seqtrack.data.formats import TrackAnnotation, VideoAnnotation, parse_dataset_name, read_videos
 from seqtrack.data.formats import checks as checks_module
@@ -95,3 +97,13 @@ def test_the_message_names_file_and_row(tmp_path: Path) -> None:
         f"{tmp_path}/Seq/groundtruth_rect.txt, row 2: outside of the frame of 32x24, as 2 of 3 boxes of this target"
         f" (box 40 30 8 8 of {tmp_path}/Seq/img/0002.jpg)"
     )
+
+
+EDGES = [float("nan"), -33000.0, -32000.0, -1.0, 0.0, 1.0, 240.0, 320.0, 480.0, 481.0, 640.0, 641.0, 32000.0, 33000.0]
+
+
+@given(st.lists(st.tuples(*[st.sampled_from(EDGES)] * 4), min_size=1, max_size=3))
+def test_what_a_quick_look_passes_no_rule_suspects(rows: list[tuple[float, float, float, float]]) -> None:
+    boxes, everywhere = np.array(rows), np.ones(len(rows), bool)
+    suspect = checks_module._impossible(boxes, everywhere, SIZE) | checks_module._outside(boxes, SIZE)
+    assert checks_module._all_plain(boxes, SIZE) == (not suspect.any())

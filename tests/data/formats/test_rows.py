@@ -36,6 +36,9 @@ def test_numbers_are_what_float_says(rows: list[tuple[str, ...]], delimiter: str
 @example("1_0 2")
 @example("- 2")
 @example(". 2")
+@example("- 2..")
+@example("1.5 25\n.125 3..")
+@example("0.5 1.25 3.5\n12.5 -0.125 7.0")
 @example("1e999 2")
 def test_what_the_quick_parser_takes_the_careful_one_takes_too(text: str) -> None:
     quick = _clean_rows(text.encode(), (2, 3))

@@ -24,7 +24,8 @@ class TestVot:
         records = {}
         for video in read("vot", root):
             rows = video.tracks[0].polygons if video.tracks[0].polygons is not None else video.tracks[0].boxes
-            records[video.name] = {"video_dir": video.name, "img_names": video.frame_names, "gt_rect": rows.tolist()}
+            names = list(video.frame_names)
+            records[video.name] = {"video_dir": video.name, "img_names": names, "gt_rect": rows.tolist()}
         write_text(root / "VOT2018.json", json.dumps(records))
         for a, b in zip(read("vot", root), read("pysot", root), strict=True):
             assert (a.name, a.frame_names, a.size) == (b.name, b.frame_names, b.size)

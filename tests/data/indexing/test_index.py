@@ -122,6 +122,8 @@ def test_regular_names_are_kept_as_numbers(start: int, digits: int, count: int, 
         return
     assert list(numbered) == [numbered[t] for t in range(count)] == names
     assert NumberedNames.of(numbered) is numbered
+    assert numbered == names and numbered != [*names, "x"] and numbered != tuple(names)
+    assert numbered.below("b/") == [f"b/{name}" for name in names]
 
 
 @pytest.mark.parametrize(
