@@ -73,7 +73,8 @@ def in_order(
     for _ in range(processes):
         mine, theirs = start.Pipe()
         worker = start.Process(target=_answer, args=(theirs, work, context), daemon=True)  # type: ignore[attr-defined]
-        worker.start()
+        with withheld_signals(start.get_start_method()):
+            worker.start()
         end_by_killing(worker)
         theirs.close()
         workers.append(worker)
@@ -180,7 +181,8 @@ class Crew(Generic[Job, Report]):
     def _add(self) -> None:
         mine, theirs = self._start.Pipe()
         process = self._start.Process(target=_serve, args=(theirs, *self._task), daemon=True)  # type: ignore[attr-defined]
-        process.start()
+        with withheld_signals(self._start.get_start_method()):  # one that is spawned starts for seconds
+            process.start()
         end_by_killing(process)
         theirs.close()  # only the process itself holds it now: its end is the pipe's
         self._members[mine] = process

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -120,6 +122,26 @@ def test_the_job_of_one_that_is_killed_while_it_reports_is_done_again(tmp_path: 
         reports += crew.poll(waiting, 1.0)
     crew.close()
     assert reports == [(7, None), (7, bytes(LARGE))]
+
+
+def ready_when_let(let: Path) -> Callable[[bytes], Iterator[int]]:
+    while not let.exists():
+        time.sleep(0.005)
+    return lambda job: iter([len(job)])
+
+
+def test_one_that_is_starting_leaves_signals_to_its_parent_already(tmp_path: Path) -> None:
+    """scancel and Ctrl-C reach it as well; as a fault of the trial they would make it fail."""
+    (tmp_path / "let").touch()
+    crew = Crew(ready_when_let, tmp_path / "let", 1, "spawn")
+    waiting, reports = deque([b"job"]), []
+    (process,) = multiprocessing.active_children()
+    assert process.pid
+    os.kill(process.pid, signal.SIGTERM)
+    while not reports:
+        reports += crew.poll(waiting, 1.0)
+    crew.close()
+    assert reports == [(b"job", 3)]
 
 
 def unsendable(context: int, job: int) -> object:
