@@ -174,6 +174,7 @@ class Crew(Generic[Job, Report]):
         self._task = prepare, context
         self._members: dict[Connection, BaseProcess] = {}
         self._jobs: dict[Connection, Job] = {}
+        self._ready: set[Connection] = set()
         self._replaced = 0
         for _ in range(processes):
             self._add()
@@ -191,17 +192,17 @@ class Crew(Generic[Job, Report]):
     def is_busy(self) -> bool:
         return bool(self._jobs)
 
-    def poll(self, waiting: deque[Job], timeout: float = 0.0) -> list[tuple[Job, Report | None]]:
+    def poll(self, waiting: deque[Job], timeout: float = 0.0) -> Iterator[tuple[Job, Report | None]]:
         """Hands out jobs from the left of ``waiting``, and collects what was reported within ``timeout`` seconds.
 
-        Returns:
-            (job, report) pairs; None in place of a report if whoever had the job was killed, and it waits again.
+        Yields:
+            (job, report) pairs; None in place of a report if whoever had the job was killed: it is now the first that
+            waits, and whoever meets this may put there what is left of it.
 
         Raises:
             TrialError: processes are killed again and again. Whatever a job raised.
         """
         self._hand_out(waiting)
-        reports: list[tuple[Job, Report | None]] = []
         for member in wait(list(self._jobs), timeout):
             assert isinstance(member, Connection)
             while member in self._jobs and member.poll():
@@ -209,32 +210,37 @@ class Crew(Generic[Job, Report]):
                     is_over, value = member.recv()
                 except GONE:
                     job = self._jobs.pop(member)
-                    reports.append((job, None))
                     waiting.appendleft(job)
                     self._replace(member)
+                    yield job, None
                     break
                 if isinstance(value, BaseException):
                     raise value
-                if is_over:
+                if member not in self._ready:  # that was its first word
+                    self._ready.add(member)
+                    self._send(member)
+                elif is_over:
                     del self._jobs[member]
                 else:
-                    reports.append((self._jobs[member], value))
+                    yield self._jobs[member], value
         self._hand_out(waiting)
-        return reports
 
     def _hand_out(self, waiting: deque[Job]) -> None:
-        for member in list(self._members):
+        for member in self._members:
             if waiting and member not in self._jobs:
-                try:
-                    member.send(waiting[0])
-                except ConnectionError:
-                    self._replace(member)  # which is given a job the next time
-                    continue
                 self._jobs[member] = waiting.popleft()
+                self._send(member)
+
+    def _send(self, member: Connection) -> None:
+        """Sends its job, once it is there to take it: a large one would hold up this process until then."""
+        if member in self._ready:
+            with contextlib.suppress(ConnectionError):  # the next word from it is that it is gone
+                member.send(self._jobs[member])
 
     def _replace(self, member: Connection) -> None:
         """Starts another process in place of one that is gone, unless that has been done too often."""
         process = self._members.pop(member)
+        self._ready.discard(member)
         member.close()
         process.join(_SECONDS_TO_END)
         process.kill()  # should it hang: its pipe is closed, so it is of no use to anybody
@@ -259,7 +265,7 @@ class Crew(Generic[Job, Report]):
         for connection, process in self._members.items():
             process.join()
             connection.close()
-        self._members, self._jobs = {}, {}
+        self._members, self._jobs, self._ready = {}, {}, set()
 
 
 def _serve(connection: Connection, prepare: Callable[[Any], Callable[[Any], Iterator[Any]]], context: Any) -> None:
@@ -267,6 +273,7 @@ def _serve(connection: Connection, prepare: Callable[[Any], Callable[[Any], Iter
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         work = prepare(context)
+        connection.send((True, None))
         while True:
             for report in work(connection.recv()):
                 connection.send((False, report))

@@ -215,22 +215,16 @@ def _side_by_side(
     def collect(timeout: float = 0.0) -> Iterator[Advance]:
         assert crew is not None
         for share, advance in crew.poll(waiting, timeout):
-            if advance is None:  # it waits again, from its first frame
+            if advance is None:  # what is left of it waits again, from its first frame
+                left = tuple(run for run in waiting.popleft() if run.key not in ended)
+                waiting.extendleft([left] if left else [])
                 yield -counted.pop(share[0].key, 0), []
                 continue
             frames, finished = advance
-            news: list[SequenceResult] = []
-            for result in finished:
-                length, key = len(result.frames), (result.name, result.start)
-                # What has ended stays counted if its process is killed, and is not when another does it again.
-                if key in ended:
-                    frames -= length
-                else:
-                    ended.add(key)
-                    news.append(result)
-                    counted[share[0].key] -= length
-            counted[share[0].key] += frames
-            yield frames, news
+            ended.update((result.name, result.start) for result in finished)
+            # What has ended stays counted if its process is killed.
+            counted[share[0].key] += frames - sum(len(result.frames) for result in finished)
+            yield frames, finished
 
     begun, frames_done = time.monotonic(), 0
     try:
@@ -239,8 +233,7 @@ def _side_by_side(
                 yield 0, []
                 yield from collect(POLL_SECONDS)
                 continue
-            share = tuple(run for run in waiting.popleft() if run.key not in ended)
-            for advance in track_share(share):
+            for advance in track_share(waiting.popleft()):
                 frames_done += advance[0]
                 if crew is None and min(processes - 1, len(waiting)) > 0:
                     seconds = time.monotonic() - begun

@@ -124,10 +124,35 @@ def test_the_job_of_one_that_is_killed_while_it_reports_is_done_again(tmp_path: 
     assert reports == [(7, None), (7, bytes(LARGE))]
 
 
+def test_or_what_is_left_of_it(tmp_path: Path) -> None:
+    crew = Crew(reports_or_dead, tmp_path / "first", 1)
+    waiting, reports = deque([7]), []
+    while len(reports) < 2:
+        for job, report in crew.poll(waiting, 1.0):
+            if report is None:
+                waiting[0] = 8
+            reports.append((job, report))
+    crew.close()
+    assert reports == [(7, None), (8, bytes(LARGE))]
+
+
 def ready_when_let(let: Path) -> Callable[[bytes], Iterator[int]]:
     while not let.exists():
         time.sleep(0.005)
     return lambda job: iter([len(job)])
+
+
+def test_a_large_job_is_not_waited_with_for_one_that_is_starting(tmp_path: Path) -> None:
+    """On a GPU that takes ten seconds, in which whoever hands it out has something else to do."""
+    crew = Crew(ready_when_let, tmp_path / "let", 1)
+    waiting, reports = deque([bytes(LARGE)]), list[tuple[bytes, int | None]]()
+    assert list(crew.poll(waiting)) == []
+    assert (list(waiting), crew.is_busy) == ([], True)
+    (tmp_path / "let").touch()
+    while not reports:
+        reports += crew.poll(waiting, 1.0)
+    crew.close()
+    assert reports == [(bytes(LARGE), LARGE)]
 
 
 def test_one_that_is_starting_leaves_signals_to_its_parent_already(tmp_path: Path) -> None:

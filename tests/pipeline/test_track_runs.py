@@ -138,6 +138,11 @@ class Held(StaticTracker):
     def __init__(self, home: int, folder: Path, count: int, frame: int) -> None:
         self._home, self._folder, self._count, self._frame = home, folder, count, frame
 
+    def init(self, frame: Any, box: Any) -> None:
+        with (self._folder / "begun").open("a") as file:
+            file.write(".")  # a run
+        super().init(frame, box)
+
     def update(self, frame: Any) -> Any:
         me = os.getpid()
         self._frames[me] += 1
@@ -311,7 +316,7 @@ def test_the_run_of_a_helper_that_is_killed_is_done_again(
     assert [record.getMessage() for record in caplog.records].count(said) == 1
 
 
-def test_of_a_share_the_runs_that_had_ended_are_not_told_again(
+def test_of_a_share_the_runs_that_had_ended_are_not_done_again(
     dataset: Dataset, runs: list[Run], tmp_path: Path
 ) -> None:
     """A helper that has three runs is killed in the second of them."""
@@ -330,6 +335,7 @@ def test_of_a_share_the_runs_that_had_ended_are_not_told_again(
     found = gathered(attacked(), runs)  # which adds up its frames
     assert len(killed) == 1
     assert set(told.values()) == {1}
+    assert len((tmp_path / "begun").read_text()) == len(runs) + 1
     assert_equal(found, gathered(on_cpu(set_up(StaticTracker, dataset), runs, 1, at_once=True), runs))
 
 
