@@ -18,8 +18,10 @@ from seqtrack.data.storage.tarscan import scan_tar, tar_digest
 from seqtrack.data.storage.zipscan import is_zip, scan_zip
 from seqtrack.errors import DataError, UserError
 
-# Each GB that a mapping was read from leaves 2 MB of page tables in each process, TrackingNet 2 GB.
-_REMAP_BYTES = 16 << 30
+# A mapping leaves a page table of 4 kB in each process for each 2 MB of the archive that were read from: 80 MB for a
+# GB of frames of 50 kB at random places, up to 2 GB for TrackingNet. To let go of so many takes 16 ms.
+_TABLE_REACH = 2 << 20
+_MOST_TABLES = 1 << 13
 
 
 class ArchiveFrames:
@@ -38,7 +40,7 @@ class ArchiveFrames:
         # pread takes the offset as an argument: forked processes can share the descriptor.
         self._descriptor = os.open(archive, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         self._map = self._mapping() if mapped else None
-        self._read_bytes = 0
+        self._tables = 0
 
     def __reduce__(self) -> tuple[Callable[..., ArchiveFrames], tuple[Any, ...]]:
         return _reopen, (self.archive, self.folder, self.digest, self._table_file, self._map is not None)
@@ -55,9 +57,11 @@ class ArchiveFrames:
         offset, size = place if limit is None else (place[0], min(place[1], limit))
         if self._map is not None:
             data = self._map[offset : offset + size]
-            self._read_bytes += size
-            if self._read_bytes > _REMAP_BYTES:
-                self._map, self._read_bytes = self._mapping(), 0  # whoever reads from the old one keeps that
+            self._tables += 1 + size // _TABLE_REACH
+            if self._tables > _MOST_TABLES:
+                self._tables = 0
+                with contextlib.suppress(OSError):  # no room for two of them (ulimit -v)
+                    self._map = self._mapping()  # whoever reads from the old one keeps that
         else:
             try:
                 data = os.pread(self._descriptor, size, offset)

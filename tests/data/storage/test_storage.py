@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import multiprocessing
 import os
@@ -241,29 +242,45 @@ class TestFrames:
         assert inside.describe("s0/img/0000.jpg") == f"{tar}: set/s0/img/0000.jpg"
 
     @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+    @pytest.mark.parametrize(("count", "size", "limit"), [(16, 16 << 20, None), (64, 4 << 20, 1000)])
     def test_a_mapping_takes_no_more_page_tables_however_much_is_read(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, size: int, limit: int | None
     ) -> None:
-        """2 MB for each GB read are gigabytes for the largest sets, in every loader process."""
-        path, names, size = tmp_path / "set.tar", [f"{i}.jpg" for i in range(16)], 16 << 20
+        """4 kB for each 2 MB that are met are gigabytes for the largest sets, in every loader process; small frames
+        here and there meet as many as all that lies between them."""
+        path, names = tmp_path / "set.tar", [f"{i}.jpg" for i in range(count)]
         with path.open("wb") as file:
             for i, name in enumerate(names):
                 member = tarfile.TarInfo(f"set/{name}")
                 member.size = size
                 file.seek(i * (512 + size))
                 file.write(member.tobuf())
-            file.truncate(len(names) * (512 + size) + 1024)
+            file.truncate(count * (512 + size) + 1024)
 
         def page_tables() -> int:
             (line,) = re.findall(r"VmPTE:\s+(\d+) kB", Path("/proc/self/status").read_text())
             return int(line)
 
-        monkeypatch.setattr(archive_module, "_REMAP_BYTES", 2 * size)
+        monkeypatch.setattr(archive_module, "_MOST_TABLES", 16)
         frames = open_archive(path, "set", None, mapped=True)
-        before = page_tables()
+        before, most = page_tables(), count * max(1, min(size, limit or size) >> 21) * 4
         for name in names:
-            assert len(frames.read(name)) == size
-        assert page_tables() - before < len(names) * size / 4096 * 8 / 1024 / 2
+            assert len(frames.read(name, limit)) == (limit or size)
+        assert page_tables() - before < most / 2
+        frames.close()
+
+    def test_where_there_is_no_room_for_a_second_mapping_the_first_is_kept(
+        self, tar: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        frames = open_archive(tar, "set", None, mapped=True)
+        read = frames.read("s0/img/0000.jpg")
+
+        def no_room() -> None:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+        monkeypatch.setattr(archive_module, "_MOST_TABLES", 1)
+        monkeypatch.setattr(frames, "_mapping", no_room)
+        assert [frames.read("s0/img/0000.jpg") for _ in range(4)] == [read] * 4
         frames.close()
 
     def test_what_is_not_there_is_named(self, tar: Path, folder: Path) -> None:
