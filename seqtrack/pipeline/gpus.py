@@ -17,8 +17,11 @@ def visible_gpus() -> list[str]:
 
 def gpu_modes() -> list[str]:
     """What an administrator has set for each GPU that there is, visible or not: in any mode but ``Default`` two
-    processes cannot share it."""
-    return _ask("compute_mode")
+    processes cannot share it. Empty where that is not to be had: it decides about speed alone."""
+    try:
+        return _ask("compute_mode")
+    except subprocess.TimeoutExpired:
+        return []
 
 
 def _ask(field: str) -> list[str]:

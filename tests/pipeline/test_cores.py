@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from seqtrack.config import ExecutionConfig
-from seqtrack.pipeline import cores
+from seqtrack.pipeline import cores, gpus
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,14 @@ def test_a_gpu_is_shared_by_as_many_processes_as_the_cores_can_feed(
     execution = ExecutionConfig(**{"cache_dir": Path("cache"), **flags})  # type: ignore[arg-type]
     assert cores.processes_on_gpu(execution) == processes
     assert cores.slots_of_one(execution.eval_batch, processes) == slots
+
+
+def test_a_gpu_whose_driver_does_not_answer_has_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nvidia-smi takes long where nobody holds the driver, and for ever where a GPU is lost."""
+
+    def stuck(command: list[str], timeout: float, **_: Any) -> None:
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(gpus.shutil, "which", lambda name: name)
+    monkeypatch.setattr(gpus.subprocess, "run", stuck)
+    assert cores.processes_on_gpu(ExecutionConfig(cache_dir=Path("cache"))) == 1
