@@ -104,7 +104,7 @@ class SiamFCBatchTracker:
         self._scales = self.params.scales()
         self._targets: list[_Target | None] = [None] * slots
         is_cuda = self.device.type == "cuda"
-        size = _GROUP_SLOTS if is_cuda and slots > 1 else slots
+        size = _slots_of_group(self.device, slots)
         self._groups = [_Group(self.network, size, len(self._scales), self.device) for _ in range(-(-slots // size))]
         self._croppers = ThreadPoolExecutor(min(_MAX_CROPPERS, usable_cores())) if is_cuda and slots > 1 else None
 
@@ -155,6 +155,12 @@ class SiamFCBatchTracker:
 
     def _each(self, work: Callable[[int], None], numbers: list[int]) -> Iterator[None]:
         return map(work, numbers) if self._croppers is None else self._croppers.map(work, numbers)
+
+
+def _slots_of_group(device: torch.device, slots: int) -> int:
+    """On a CPU all. Elsewhere always as many (but for one alone), so that shapes, and with them bits, do not depend
+    on the number of processes that share the slots."""
+    return slots if device.type == "cpu" or slots == 1 else _GROUP_SLOTS
 
 
 class _Group:

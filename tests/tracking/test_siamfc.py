@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -15,8 +16,9 @@ from seqtrack.data.imaging.images import decode
 from seqtrack.errors import DataError
 from seqtrack.models.params import parse_model_params
 from seqtrack.models.siamfc import SiamFC
+from seqtrack.tracking import siamfc
 from seqtrack.tracking.params import TrackerParams
-from seqtrack.tracking.siamfc import SiamFCTracker
+from seqtrack.tracking.siamfc import SiamFCBatchTracker, SiamFCTracker
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,43 @@ def test_a_tiny_target_and_a_tiny_frame_can_be_tracked(model: SiamFC) -> None:
     tracker.init(frame, (8, 8, 0.5, 1))
     box, _ = tracker.update(frame)
     assert np.isfinite(box).all() and (box[2:] > 0).all()
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_slots_in_groups_find_what_each_finds_alone(
+    model: SiamFC, monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    """As on a GPU, here of two: a group that is empty for a while, half of one, and a slot that is taken again."""
+    monkeypatch.setattr(siamfc, "_slots_of_group", lambda device, slots: 2)
+    batch = SiamFCBatchTracker(model, slots=5)
+    if threads:
+        batch._croppers = ThreadPoolExecutor(threads)
+    alone: dict[int, SiamFCTracker] = {}
+
+    def frame(slot: int, t: int) -> np.ndarray:
+        return frame_with(textured(slot, 128, 8), 100 + 6 * t, 120 + slot, 60 + t)
+
+    for t, (starts, others) in enumerate(
+        [([3], []), ([0, 1], [3]), ([4], [0, 1, 3]), ([0], [1, 3, 4]), ([], [4, 0])]
+    ):
+        for slot in starts:
+            alone[slot] = SiamFCTracker(model)
+            alone[slot].init(frame(slot, t), (100 + 6 * t, 120 + slot, 60 + t, 60 + t))
+        starting = [(100 + 6 * t, 120 + slot, 60 + t, 60 + t) for slot in starts]
+        batch.init([frame(slot, t) for slot in starts], starting, starts)
+        if others:
+            boxes, scores = batch.update([frame(slot, t) for slot in others], others)
+            for slot, box, score in zip(others, boxes, scores, strict=True):
+                expected, sure = alone[slot].update(frame(slot, t))
+                np.testing.assert_allclose(box, expected, atol=1e-3)
+                assert score == pytest.approx(sure, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("device", "slots", "group"), [("cuda", 32, 8), ("mps", 16, 8), ("mps", 3, 8), ("cuda", 1, 1), ("cpu", 32, 32)]
+)
+def test_the_groups_of_a_gpu_do_not_depend_on_the_number_of_slots(device: str, slots: int, group: int) -> None:
+    assert siamfc._slots_of_group(torch.device(device), slots) == group
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 10), (0, 0, 10, -1), (float("nan"), 0, 1, 1), (0, 0, float("inf"), 1)])
