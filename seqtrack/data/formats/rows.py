@@ -28,20 +28,24 @@ _LONGEST = _MOST_DIGITS + 1  # with a point
 _POWERS = 10.0 ** np.arange(_LONGEST)
 
 
-def _make_weights() -> NDArray[np.float64]:
+def _make_weights() -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """What each byte of a word counts for: a row for its length and its bytes from the point on (0: no point).
 
     Words end at the right. That of ``12.5`` (4 bytes, 2 of them from the point on) is 0 … 0 100 10 0 1: 125 tenths.
+    And which of these words have a digit and not too many.
     """
     weights = np.zeros((_LONGEST + 1, _LONGEST + 1, _LONGEST))
+    is_number = np.zeros((_LONGEST + 1, _LONGEST + 1), bool)
     for length in range(1, _LONGEST + 1):
         for tail in range(length + 1):
             from_right = np.insert(_POWERS, tail - 1, 0.0) if tail else _POWERS
             weights[length, tail, _LONGEST - length :] = from_right[:length][::-1]
-    return weights.reshape(-1, _LONGEST)
+            is_number[length, tail] = 1 <= length - (tail > 0) <= _MOST_DIGITS
+    return weights.reshape(-1, _LONGEST), is_number.ravel()
 
 
-_WEIGHTS = _make_weights()
+_WEIGHTS, _IS_NUMBER = _make_weights()
+_DIVISORS = np.concatenate([[1.0], _POWERS])  # by bytes from the point on
 _MARGIN = b" " * _LONGEST + b"\n"
 """So that there are as many bytes before the end of each word, and a line before the first."""
 
@@ -104,21 +108,18 @@ def _decimals(
         if np.count_nonzero(negative) != text.count(b"-"):
             return None
         lengths -= negative
-    if lengths.min() < 1:
+    longest, tails = int(lengths.max()), _bytes_from_point(kind, ends, lengths)
+    if longest > _LONGEST or tails is None:
         return None
-    tails = _bytes_from_point(kind, ends, lengths)
-    if tails is None:
+    shapes = lengths * (_LONGEST + 1) + tails
+    if not _IS_NUMBER.take(shapes).all():
         return None
-    digits = lengths - (tails > 0)
-    if digits.min() < 1 or digits.max() > _MOST_DIGITS:
-        return None
-    longest = int(lengths.max())
     ending = np.ndarray(len(text) - longest + 1, f"V{longest}", text, strides=(1,))  # that many bytes from each on
     words = ending[ends - longest].view(np.uint8).reshape(-1, longest) - np.uint8(ord("0"))
-    weighed = _WEIGHTS[:, -longest:].take(lengths * (_LONGEST + 1) + tails, axis=0)
+    weighed = _WEIGHTS[:, -longest:].take(shapes, axis=0)
     weighed *= words
     values: NDArray[np.float64] = weighed.dot(np.ones(longest))
-    values /= _POWERS[np.maximum(tails - 1, 0)]
+    values /= _DIVISORS[tails]
     return values if negative is None else np.where(negative, -values, values)
 
 
@@ -126,15 +127,14 @@ def _bytes_from_point(
     kind: NDArray[np.uint8], ends: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.int64] | None:
     """How many bytes each word has from its point on, 0 where it has none; one number where all have as many."""
-    points = np.count_nonzero(kind == _POINT)
+    is_point = kind == _POINT
+    points = np.count_nonzero(is_point)
     if not points:
         return np.zeros(1, np.int64)
-    if points == len(ends):
-        first = kind[ends[0] - lengths[0] : ends[0]]
-        tail = len(first) - int(np.argmax(first == _POINT))
-        if tail <= lengths.min() and (kind[ends - tail] == _POINT).all():
-            return np.array([tail])
-    places = np.flatnonzero(kind == _POINT)
+    tail = int(ends[0] - is_point.argmax())
+    if points == len(ends) and 0 < tail <= lengths.min() and is_point[ends - tail].all():
+        return np.array([tail])
+    places = is_point.nonzero()[0]
     owners = np.searchsorted(ends, places)
     if (owners[1:] == owners[:-1]).any():
         return None

@@ -105,10 +105,13 @@ class DirectoryTree:
         # What is called like a picture is one: to ask the system about each of millions takes longer than the rest.
         if (numbered := NumberedNames.of(names)) is not None and numbered.suffix in _PICTURES:
             return Listing([], numbered)
-        files = [name for name in names if name.endswith(_PICTURES) and name[0] != "."]
-        folders: list[str] = []
+        folders, files = [], []
         for name in names:
-            if name.endswith(_PICTURES) or _is_hidden(name):
+            if name.endswith(_PICTURES):
+                if name[0] != ".":
+                    files.append(name)
+                continue
+            if _is_hidden(name):
                 continue
             entry = f"{path}/{name}"
             mode = _mode(entry)
@@ -117,7 +120,6 @@ class DirectoryTree:
                 files.append(name)
             elif not (is_link and self._leads_back(entry, folder)):
                 folders.append(name)
-        files.sort()
         return Listing(folders, files)
 
     def _leads_back(self, link: str, folder: str) -> bool:
