@@ -43,9 +43,9 @@ def find_mistake(video: VideoAnnotation, *, within: bool = False) -> tuple[int, 
         return None
     # All tracks at once: of one-frame tracks there are a million, and next to none of them is suspect.
     boxes = np.concatenate([track.boxes for track in video.tracks])
-    present = np.concatenate([track.present for track in video.tracks])
     if not within and _all_plain(boxes, video.size):
         return None
+    present = np.concatenate([track.present for track in video.tracks])
     suspect = _impossible(boxes, present, video.size) | (present & _outside(boxes, video.size))
     if within:
         suspect |= present & _reaches_out(boxes, video.size)
