@@ -19,12 +19,14 @@ from seqtrack.data import datasets
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.lists import to_plain
 from seqtrack.errors import TrialError
-from seqtrack.pipeline import loaded_tracker, plan, record
+from seqtrack.pipeline import families, loaded_tracker, plan, record
 from seqtrack.pipeline.cores import assessment_processes, processes_on_gpu
 from seqtrack.pipeline.device import find_device, set_determinism
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
+from seqtrack.pipeline.sources import Sources
 from seqtrack.pipeline.track_runs import Advance, Setup, on_cpu, on_device
+from seqtrack.runs import code
 from seqtrack.runs.attempts import Attempt
 from seqtrack.runs.identity import ASSESSMENT_DIGITS, digest, keyed
 from seqtrack.runs.paths import CheckpointFolder, TrialFolder
@@ -187,6 +189,7 @@ def _track(
         request.view_size,
         deterministic,
         assessment.eval_set.convention,
+        functools.partial(_changed_code, families.plugin(request.train.model), request.assessment_code),
     )
     at_once = execution.eval_workers is not None
     if gains_by_batches(device):
@@ -200,6 +203,11 @@ def _track(
 def gains_by_batches(device: torch.device) -> bool:
     """A CPU does not (docs/benchmarks.md)."""
     return device.type != "cpu"
+
+
+def _changed_code(plugin: str | None, before: dict[str, str]) -> list[str]:
+    """A process that is not forked reads the code again, which a person may have edited since."""
+    return code.changed(before, Sources().assessment(plugin))
 
 
 def _load_batch(trial: TrialFolder, step: int, how: dict[str, Any], slots: int) -> BatchTracker | None:

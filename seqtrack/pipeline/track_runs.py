@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import random
 import time
 from collections import Counter, deque
@@ -28,6 +29,7 @@ from seqtrack.data.imaging import images
 from seqtrack.data.processes import Crew, usable_cores
 from seqtrack.data.regions import overlaps
 from seqtrack.data.sampling.rng import generator
+from seqtrack.errors import TrialError
 from seqtrack.pipeline.cores import slots_of_one
 from seqtrack.pipeline.device import room_for_more, set_determinism
 from seqtrack.tracking.base import BatchTracker, Boxes, Image, Tracker
@@ -35,6 +37,8 @@ from seqtrack.tracking.courses import Course, OnePass, Supervised
 from seqtrack.tracking.lockstep import OneByOne, track_in_lockstep
 from seqtrack.tracking.sequence import TrackedRun, track
 from seqtrack.training.loader import start_method
+
+log = logging.getLogger(__name__)
 
 # A process has torch to import, where it is not forked, and a checkpoint to load.
 WORTH_SECONDS = 4.0
@@ -65,6 +69,8 @@ class Setup:
     deterministic: bool = True
     rule: str = "pysot"
     """Of the supervised protocol: the convention by whose overlaps a tracker has failed."""
+    changed_code: Callable[[], list[str]] = list
+    """Names of files of code that are not what this process began with."""
 
     def begin(self, run: Run, tracker: TrackerOfOneRun | None) -> TrackedRun:
         video = run.sequence.video
@@ -241,7 +247,10 @@ def _side_by_side(
                     seconds_left = frames_left * seconds / max(frames_done, 1)
                     if at_once or (seconds > FIRST_LOOK_SECONDS and seconds_left > worth_seconds):
                         helpers = min(processes - 1, len(waiting), room_for_more())
-                        crew = Crew(_prepare, work, helpers, method)
+                        if method != "fork" and (files := work.setup.changed_code()):
+                            log.warning("code changed meanwhile, so nobody helps: %s", ", ".join(files))
+                            helpers = 0
+                        crew = Crew(_prepare if method == "fork" else _prepare_anew, work, helpers, method)
                 yield advance
                 if crew is not None:
                     yield from collect()
@@ -258,6 +267,14 @@ def _prepare(work: Work) -> Callable[[Share], Iterator[Advance]]:
     """In a process of a crew: what it does with a share. Same arithmetic as in the process that it helps."""
     set_determinism(1, work.setup.deterministic)
     return functools.partial(_seldom, work.prepare())
+
+
+def _prepare_anew(work: Work) -> Callable[[Share], Iterator[Advance]]:
+    """In one that was not forked, and has imported the code as it is now."""
+    track_share = _prepare(work)
+    if files := work.setup.changed_code():
+        raise TrialError(f"code changed while it was assessed: {', '.join(files)}; give the command again")
+    return track_share
 
 
 def _seldom(track_share: Callable[[Share], Iterator[Advance]], share: Share) -> Iterator[Advance]:

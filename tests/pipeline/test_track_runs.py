@@ -339,6 +339,25 @@ def test_of_a_share_the_runs_that_had_ended_are_not_done_again(
     assert_equal(found, gathered(on_cpu(set_up(StaticTracker, dataset), runs, 1, at_once=True), runs))
 
 
+def changed_in_others(home: int) -> list[str]:
+    return [] if os.getpid() == home else ["seqtrack/tracking/siamfc.py"]
+
+
+def test_a_helper_that_is_spawned_does_not_track_by_other_code(
+    dataset: Dataset, runs: list[Run], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is forked has the code of the trial, whatever became of the files."""
+    setup = replace(set_up(StaticTracker, dataset), changed_code=lambda: ["seqtrack/tracking/siamfc.py"])
+    alone = gathered(on_cpu(setup, runs, 1, at_once=True), runs)
+    assert_equal(alone, gathered(on_cpu(setup, runs, 3, at_once=True), runs))
+    assert caplog.messages == []
+    assert_equal(alone, gathered(on_device(setup, runs, no_batch, 3, processes=2, at_once=True), runs))
+    assert caplog.messages == ["code changed meanwhile, so nobody helps: seqtrack/tracking/siamfc.py"]
+    setup = replace(setup, changed_code=functools.partial(changed_in_others, os.getpid()))  # just when it starts
+    with pytest.raises(TrialError, match=r"^code changed while it was assessed: seqtrack/tracking/siamfc.py; give"):
+        gathered(on_device(setup, runs, no_batch, 3, processes=2, at_once=True), runs)
+
+
 def test_where_helpers_are_killed_again_and_again_it_ends(dataset: Dataset, runs: list[Run], tmp_path: Path) -> None:
     killed: set[int] = set()
     with (
