@@ -21,7 +21,7 @@ from seqtrack.data.lists import to_plain
 from seqtrack.errors import TrialError
 from seqtrack.pipeline import families, loaded_tracker, plan, record
 from seqtrack.pipeline.cores import assessment_processes, processes_on_gpu
-from seqtrack.pipeline.device import find_device, set_determinism
+from seqtrack.pipeline.device import find_device, let_go_of_memory, set_determinism
 from seqtrack.pipeline.plan import Assessment
 from seqtrack.pipeline.request import Request
 from seqtrack.pipeline.sources import Sources
@@ -193,6 +193,7 @@ def _track(
     )
     at_once = execution.eval_workers is not None
     if gains_by_batches(device):
+        let_go_of_memory()
         batch = functools.partial(_load_batch, trial, assessment.step, how)
         yield from on_device(setup, runs, batch, execution.eval_batch, processes_on_gpu(execution), at_once)
     else:

@@ -42,6 +42,14 @@ def set_determinism(cpu_threads: int, deterministic: bool) -> None:
     torch.backends.cudnn.benchmark = not deterministic
 
 
+def let_go_of_memory() -> None:
+    """Of what training kept on the GPU for later: others have use for it, and ``room_for_more`` would believe that
+    each of them needs as much."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
 def room_for_more() -> int:
     """How many further processes like this one fit in the memory of its GPU; a large number where it uses none."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]

@@ -31,6 +31,7 @@ from seqtrack.models.params import parse_model_params
 from seqtrack.models.siamfc import SiamFC
 from seqtrack.pipeline import track_runs
 from seqtrack.pipeline.assess_trial import what_a_track_depends_on
+from seqtrack.pipeline.device import let_go_of_memory, room_for_more
 from seqtrack.pipeline.track_runs import Advance, Setup, on_cpu, on_device
 from seqtrack.tracking.courses import FAILED
 from seqtrack.tracking.siamfc import SiamFCBatchTracker, SiamFCTracker
@@ -281,6 +282,26 @@ def test_no_more_processes_than_fit_on_the_gpu(
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1 << 29)
     advances = on_cpu(set_up(StaticTracker, dataset), runs, 4, at_once=True)
     assert max(len(helpers()) for _ in advances) == helpers_wanted
+
+
+def test_what_training_took_there_is_not_expected_of_those_that_track(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 24 GB it once had 14; 6 of the 7 that it still has are in no use."""
+    gpu = SimpleNamespace(in_use=1, reserved=7, peak=14)
+
+    def empty_cache() -> None:
+        gpu.reserved = gpu.in_use
+
+    def reset_peak_memory_stats() -> None:
+        gpu.peak = gpu.reserved
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty_cache)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset_peak_memory_stats)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (24 - gpu.reserved << 30, 24 << 30))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: gpu.peak << 30)
+    assert room_for_more() == 0
+    let_go_of_memory()
+    assert room_for_more() == (24 - 1) // (2 * 1 + 2)
 
 
 def test_little_work_is_done_here(dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
