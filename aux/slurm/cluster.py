@@ -328,7 +328,7 @@ def run(cluster: Cluster, words: Sequence[str]) -> int:
         _stop_signals(signal.SIG_BLOCK)
         process = subprocess.Popen(
             words, env={**_neutral_environment(), **cluster.environment},
-            preexec_fn=lambda: _stop_signals(signal.SIG_UNBLOCK),
+            preexec_fn=_let_stop,
         )  # fmt: skip
         with contextlib.suppress(subprocess.TimeoutExpired):
             try:
@@ -342,6 +342,14 @@ def run(cluster: Cluster, words: Sequence[str]) -> int:
         process.kill()
         code = process.wait()
     return code if code >= 0 else 128 - code
+
+
+def _let_stop() -> None:
+    """In the command, just before it is one: what reaches it while handlers are still ours ends it like any other."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    _stop_signals(signal.SIG_UNBLOCK)
 
 
 def _stop_signals(how: int) -> None:

@@ -107,27 +107,40 @@ def test_ctrl_c_and_sigterm_take_it_down(repository: Path, number: signal.Signal
     assert not is_left(folder)
 
 
-def test_a_command_that_has_just_started_ends_as_well(repository: Path) -> None:
-    """Asked to stop at the moment when the command runs and whoever started it has not heard of that yet."""
-    struck = """
+STARTED = """
 import contextlib, os, signal, subprocess, sys
 from aux.slurm import cluster
 
 class Struck(subprocess.Popen):
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def __init__(self, *arguments, preexec_fn, **options):
+        def struck():
+            {in_command}
+            preexec_fn()
+        super().__init__(*arguments, preexec_fn=struck, **options)
+        {here}
 
 class Cluster(contextlib.nullcontext):
-    environment = {}
+    environment = {{}}
 
 subprocess.Popen = Struck
 sys.exit(cluster.run(Cluster(), ["sh", "-c", "echo $$; exec sleep 600"]))
 """
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("reached", [{"here"}, {"in_command"}, {"here", "in_command"}])
+def test_a_command_that_is_just_starting_ends_as_well(
+    repository: Path, number: signal.Signals, reached: set[str]
+) -> None:
+    """Asked to stop at the moment when it is not itself yet, or when whoever started it has not heard of it yet."""
+    if number == signal.SIGINT and reached == {"here"}:
+        return  # a terminal sends it to both, so the command is waited for
+    strike = f"os.kill(os.getpid(), {int(number)})"
+    struck = STARTED.format(**{place: strike if place in reached else "pass" for place in ("here", "in_command")})
     process = subprocess.run(
         [sys.executable, "-c", struck], cwd=repository, capture_output=True, text=True, timeout=60
     )
-    assert process.returncode == 128 + signal.SIGTERM, process.stderr
+    assert (process.returncode, process.stderr) == (128 + number, "")
     assert not (process.stdout and psutil.pid_exists(int(process.stdout)))
 
 
