@@ -152,6 +152,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+class CannotHelp(Exception):
+    """What a process of a crew raises that has no place beside the others: they do its work."""
+
+
 class Crew(Generic[Job, Report]):
     """Processes that take a job each and report while they are at it, beside whatever this one does meanwhile.
 
@@ -196,8 +200,8 @@ class Crew(Generic[Job, Report]):
         """Hands out jobs from the left of ``waiting``, and collects what was reported within ``timeout`` seconds.
 
         Yields:
-            (job, report) pairs; None in place of a report if whoever had the job was killed: it is now the first that
-            waits, and whoever meets this may put there what is left of it.
+            (job, report) pairs; None in place of a report if whoever had the job was killed, or cannot help: it is
+            now the first that waits, and whoever meets this may put there what is left of it.
 
         Raises:
             TrialError: processes are killed again and again. Whatever a job raised.
@@ -212,6 +216,13 @@ class Crew(Generic[Job, Report]):
                     job = self._jobs.pop(member)
                     waiting.appendleft(job)
                     self._replace(member)
+                    yield job, None
+                    break
+                if isinstance(value, CannotHelp):
+                    job = self._jobs.pop(member)
+                    waiting.appendleft(job)
+                    log.warning("one process fewer helps this trial: %s", value)
+                    self._let_go(member)
                     yield job, None
                     break
                 if isinstance(value, BaseException):
@@ -239,13 +250,7 @@ class Crew(Generic[Job, Report]):
 
     def _replace(self, member: Connection) -> None:
         """Starts another process in place of one that is gone, unless that has been done too often."""
-        process = self._members.pop(member)
-        self._ready.discard(member)
-        member.close()
-        process.join(_SECONDS_TO_END)
-        process.kill()  # should it hang: its pipe is closed, so it is of no use to anybody
-        process.join()
-        code = process.exitcode or 0
+        code = self._let_go(member)
         how = (
             f"was killed by {signal.Signals(-code).name} (out of memory?)" if code < 0 else f"ended with code {code}"
         )
@@ -257,6 +262,16 @@ class Crew(Generic[Job, Report]):
         log.warning("a process that helps this trial %s; another takes its place", how)
         self._replaced += 1
         self._add()
+
+    def _let_go(self, member: Connection) -> int:
+        """Of one that is gone, or going; returns its exit code."""
+        process = self._members.pop(member)
+        self._ready.discard(member)
+        member.close()
+        process.join(_SECONDS_TO_END)
+        process.kill()  # should it hang: its pipe is closed, so it is of no use to anybody
+        process.join()
+        return process.exitcode or 0
 
     def close(self) -> None:
         """Ends all of them at once, whatever they are at."""

@@ -6,11 +6,15 @@ import os
 import sys
 
 import cv2
+import psutil
 import torch
 
+from seqtrack.data.processes import usable_cores
 from seqtrack.errors import UserError
 
 _BESIDE_BYTES = 2 << 30
+# torch with CUDA, and half a GB of frames that are decoded ahead.
+_HOST_BYTES = 4 << 30
 
 
 def find_device(name: str) -> torch.device:
@@ -51,9 +55,21 @@ def let_go_of_memory() -> None:
 
 
 def room_for_more() -> int:
-    """How many further processes like this one fit in the memory of its GPU; a large number where it uses none."""
+    """How many further processes like this one have room: on its GPU, and in the memory of the machine or of the job.
+    A large number where it uses no GPU: forked ones share nearly all that they need."""
     if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return sys.maxsize
     free, _ = torch.cuda.mem_get_info()
     # Beside what torch reserves there is the context, and what cuDNN and cuBLAS take: 0.5 to 1 GB.
-    return int(free // (2 * torch.cuda.max_memory_reserved() + _BESIDE_BYTES))
+    on_gpu = int(free // (2 * torch.cuda.max_memory_reserved() + _BESIDE_BYTES))
+    return max(0, min(on_gpu, _free_memory() // _HOST_BYTES))
+
+
+def _free_memory() -> int:
+    """Bytes of the machine that this process may still take; of a job of SLURM, of what it was given."""
+    free = int(psutil.virtual_memory().available)
+    granted = os.environ.get("SLURM_MEM_PER_NODE"), os.environ.get("SLURM_MEM_PER_CPU")
+    for megabytes, shares in zip(granted, (1, usable_cores()), strict=True):
+        if megabytes and megabytes.isdigit() and int(megabytes):
+            free = min(free, (int(megabytes) << 20) * shares - psutil.Process().memory_info().rss)
+    return free

@@ -26,7 +26,7 @@ from seqtrack.assessment.protocols import OPE, SUPERVISED, Run
 from seqtrack.assessment.results import SequenceResult
 from seqtrack.data.datasets import Dataset
 from seqtrack.data.imaging import images
-from seqtrack.data.processes import Crew, usable_cores
+from seqtrack.data.processes import CannotHelp, Crew, usable_cores
 from seqtrack.data.regions import overlaps
 from seqtrack.data.sampling.rng import generator
 from seqtrack.errors import TrialError
@@ -266,7 +266,8 @@ def _longest_first(runs: Iterable[Run]) -> list[Run]:
 def _prepare(work: Work) -> Callable[[Share], Iterator[Advance]]:
     """In a process of a crew: what it does with a share. Same arithmetic as in the process that it helps."""
     set_determinism(1, work.setup.deterministic)
-    return functools.partial(_seldom, work.prepare())
+    with _room_on_gpu():
+        return functools.partial(_seldom, work.prepare())
 
 
 def _prepare_anew(work: Work) -> Callable[[Share], Iterator[Advance]]:
@@ -280,11 +281,23 @@ def _prepare_anew(work: Work) -> Callable[[Share], Iterator[Advance]]:
 def _seldom(track_share: Callable[[Share], Iterator[Advance]], share: Share) -> Iterator[Advance]:
     """The same, but it speaks no more often than anybody listens."""
     spoke, frames = time.monotonic(), 0
-    for advanced, finished in track_share(share):
-        frames += advanced
-        if finished or time.monotonic() - spoke > SECONDS_BETWEEN_REPORTS:
-            yield frames, finished
-            spoke, frames = time.monotonic(), 0
+    with _room_on_gpu():
+        for advanced, finished in track_share(share):
+            frames += advanced
+            if finished or time.monotonic() - spoke > SECONDS_BETWEEN_REPORTS:
+                yield frames, finished
+                spoke, frames = time.monotonic(), 0
+
+
+@contextlib.contextmanager
+def _room_on_gpu() -> Iterator[None]:
+    """Without it a process cannot help. The trial's own has been there before the others."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(words in str(error) for words in ("out of memory", "busy or unavailable")):
+            raise
+        raise CannotHelp(str(error).strip().splitlines()[0]) from error
 
 
 def _track(setup: Setup, tracker: TrackerOfOneRun, share: Share) -> Iterator[Advance]:

@@ -29,7 +29,7 @@ from seqtrack.data.locations import Locations
 from seqtrack.errors import DataError, TrialError
 from seqtrack.models.params import parse_model_params
 from seqtrack.models.siamfc import SiamFC
-from seqtrack.pipeline import track_runs
+from seqtrack.pipeline import device, track_runs
 from seqtrack.pipeline.assess_trial import what_a_track_depends_on
 from seqtrack.pipeline.device import let_go_of_memory, room_for_more
 from seqtrack.pipeline.track_runs import Advance, Setup, on_cpu, on_device
@@ -272,16 +272,46 @@ def test_so_do_batches_in_several_processes(dataset: Dataset, runs: list[Run]) -
     assert_equal(alone, gathered(on_device(setup, runs, siamfc_batch, 2, processes=3, at_once=True), runs))
 
 
-@pytest.mark.parametrize(("free", "helpers_wanted"), [(9, 3), (7, 2), (2, 0)])
-def test_no_more_processes_than_fit_on_the_gpu(
-    dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch, free: int, helpers_wanted: int
-) -> None:
-    """Each takes 3 GB there: what this one has reserved, twice, and what is not torch's."""
+@pytest.mark.parametrize(
+    ("free", "memory", "job", "helpers_wanted"),
+    [
+        (9, 99, {}, 3),
+        (7, 99, {}, 2),
+        (2, 99, {}, 0),
+        (9, 9, {}, 2),
+        (9, 99, {"SLURM_MEM_PER_NODE": "8300"}, 1),
+        (9, 99, {"SLURM_MEM_PER_CPU": "4150"}, 2),  # of three
+        (9, 99, {"SLURM_MEM_PER_NODE": "0"}, 3),  # all of the node's
+        (9, 99, {"SLURM_MEM_PER_NODE": "100"}, 0),
+    ],
+)
+def test_no_more_processes_than_have_room_on_the_gpu_and_beside_it(
+    dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch,
+    free: int, memory: int, job: dict[str, str], helpers_wanted: int,
+) -> None:  # fmt: skip
+    """There each takes 3 GB: what this one has reserved, twice, and what is not torch's; here 4, and this one some."""
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free << 30, 80 << 30))
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1 << 29)
+    monkeypatch.setattr(device.psutil, "virtual_memory", lambda: SimpleNamespace(available=memory << 30))
+    monkeypatch.setattr(device, "usable_cores", lambda: 3)
+    for name, value in job.items():
+        monkeypatch.setenv(name, value)
     advances = on_cpu(set_up(StaticTracker, dataset), runs, 4, at_once=True)
     assert max(len(helpers()) for _ in advances) == helpers_wanted
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried to allocate 1 GiB", "CUDA device is busy or unavailable"]
+)
+def test_a_helper_that_has_no_place_on_the_gpu_leaves_its_share_to_the_others(
+    dataset: Dataset, runs: list[Run], caplog: pytest.LogCaptureFixture, words: str
+) -> None:
+    setup = set_up(functools.partial(Failing, os.getpid(), RuntimeError(f"{words}\nmore words")), dataset)
+    found = gathered(on_cpu(setup, runs, 3, at_once=True), runs)
+    assert_equal(found, gathered(on_cpu(set_up(StaticTracker, dataset), runs, 1, at_once=True), runs))
+    said = {record.getMessage() for record in caplog.records}
+    assert said <= {f"one process fewer helps this trial: {words}"}
 
 
 def test_what_training_took_there_is_not_expected_of_those_that_track(monkeypatch: pytest.MonkeyPatch) -> None:
