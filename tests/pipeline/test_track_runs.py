@@ -289,7 +289,7 @@ def test_no_more_processes_than_have_room_on_the_gpu_and_beside_it(
     dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch,
     free: int, memory: int, job: dict[str, str], helpers_wanted: int,
 ) -> None:  # fmt: skip
-    """There each takes 3 GB: what this one has reserved, twice, and what is not torch's; here 4, and this one some."""
+    """There each takes 3 GB: what this one has reserved, twice, and what is not torch's; here 4, this one some."""
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free << 30, 80 << 30))
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1 << 29)

@@ -40,6 +40,7 @@ class ArchiveFrames:
         # pread takes the offset as an argument: forked processes can share the descriptor.
         self._descriptor = os.open(archive, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         self._map = self._mapping() if mapped else None
+        self._is_large = os.fstat(self._descriptor).st_size > _MOST_TABLES * _TABLE_REACH
         self._tables = 0
 
     def __reduce__(self) -> tuple[Callable[..., ArchiveFrames], tuple[Any, ...]]:
@@ -57,11 +58,8 @@ class ArchiveFrames:
         offset, size = place if limit is None else (place[0], min(place[1], limit))
         if self._map is not None:
             data = self._map[offset : offset + size]
-            self._tables += 1 + size // _TABLE_REACH
-            if self._tables > _MOST_TABLES:
-                self._tables = 0
-                with contextlib.suppress(OSError):  # no room for two of them (ulimit -v)
-                    self._map = self._mapping()  # whoever reads from the old one keeps that
+            if self._is_large:
+                self._count_tables(1 + size // _TABLE_REACH)
         else:
             try:
                 data = os.pread(self._descriptor, size, offset)
@@ -73,6 +71,13 @@ class ArchiveFrames:
             except OSError as error:
                 raise DataError(f"{self.describe(name)}: cannot read it ({error.strerror})") from error
         return self._inflated(name, data) if self.table.compressed else data
+
+    def _count_tables(self, count: int) -> None:
+        self._tables += count
+        if self._tables > _MOST_TABLES:
+            self._tables = 0
+            with contextlib.suppress(OSError):  # no room for two of them (ulimit -v)
+                self._map = self._mapping()  # whoever reads from the old one keeps that
 
     def _mapping(self) -> mmap.mmap:
         return mmap.mmap(self._descriptor, 0, prot=mmap.PROT_READ)

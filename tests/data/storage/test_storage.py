@@ -272,15 +272,19 @@ class TestFrames:
     def test_where_there_is_no_room_for_a_second_mapping_the_first_is_kept(
         self, tar: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        monkeypatch.setattr(archive_module, "_MOST_TABLES", 1)
+        monkeypatch.setattr(archive_module, "_TABLE_REACH", 1 << 12)
         frames = open_archive(tar, "set", None, mapped=True)
         read = frames.read("s0/img/0000.jpg")
+        asked = []
 
         def no_room() -> None:
+            asked.append(1)
             raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-        monkeypatch.setattr(archive_module, "_MOST_TABLES", 1)
         monkeypatch.setattr(frames, "_mapping", no_room)
         assert [frames.read("s0/img/0000.jpg") for _ in range(4)] == [read] * 4
+        assert len(asked) == 2
         frames.close()
 
     def test_what_is_not_there_is_named(self, tar: Path, folder: Path) -> None:
