@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 WORTH_SECONDS = 4.0
 # On a GPU it has that to start as well.
 WORTH_SECONDS_ON_DEVICE = 20.0
+# Some 20 s of one process there: fewer than these it tracks alone, with all slots.
+WORTH_FRAMES_ON_DEVICE = 20_000
 FIRST_LOOK_SECONDS = 1.0
 POLL_SECONDS = 0.2
 MOST_DECODERS = 16
@@ -199,7 +201,10 @@ def on_device(
         load_batch: makes a tracker of so many runs at a time, in each process; None of a family that has none.
         slots: of all processes together.
     """
-    own_slots, longest_first = slots_of_one(slots, processes), _longest_first(runs)
+    longest_first = _longest_first(runs)
+    if not at_once and sum(len(run.frames) for run in longest_first) < WORTH_FRAMES_ON_DEVICE:
+        processes = 1
+    own_slots = slots_of_one(slots, processes)
     decoders = min(max(1, usable_cores() // processes), MOST_DECODERS)
     work = InLockstep(setup, functools.partial(load_batch, own_slots), decoders)
     # Of runs that are about as long as each other a batch stays full to their end.

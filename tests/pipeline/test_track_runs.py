@@ -334,6 +334,16 @@ def test_what_training_took_there_is_not_expected_of_those_that_track(monkeypatc
     assert room_for_more() == (24 - 1) // (2 * 1 + 2)
 
 
+@pytest.mark.parametrize(("frames_worth", "slots"), [(1_000, [32]), (10, [8])])
+def test_little_work_on_a_gpu_is_done_here_with_all_slots(
+    dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch, frames_worth: int, slots: list[int]
+) -> None:
+    monkeypatch.setattr(track_runs, "WORTH_FRAMES_ON_DEVICE", frames_worth)
+    asked: list[int] = []
+    gathered(on_device(set_up(StaticTracker, dataset), runs, asked.append, slots=32, processes=4), runs)
+    assert asked == slots
+
+
 def test_little_work_is_done_here(dataset: Dataset, runs: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr(track_runs, "time", SimpleNamespace(monotonic=lambda: clock[0]))
