@@ -75,8 +75,9 @@ def _run(
     command = [sys.executable, "-m", "seqtrack.tools.doctor", f"--report_to={scratch}", f"--cache_dir={cache_dir}"]
     command += [f"--tmp_data_dir={tmp_data_dir}"] if tmp_data_dir else []
     log = scratch / "log"
+    name = f"seqtrack-doctor-{scratch.name.rpartition('-')[2]}"
     script = BatchScript(
-        name="seqtrack-doctor",
+        name=name,
         comment="seqtrack doctor --probe",
         flags={"time": "2", **flags},
         command=tuple(command),
@@ -87,15 +88,16 @@ def _run(
     (scratch / "job.sh").write_text(script.text())
     # A job that submits must not pass on what it was given itself.
     hidden = [word for name in slurm_queue.inherited_variables() for word in ("-u", name)]
-    answer = ask(["env", *hidden, "sbatch", "--parsable", str(scratch / "job.sh")])
-    if answer.problem:
-        said = answer.problem.removeprefix("sbatch: error: ")
-        return Finding(WARN, "probe", said, "SLURM refuses such a job: mend --slurm_flags")
-    job_id = answer.out.strip().partition(";")[0]  # the name of the cluster may follow
     try:
+        answer = ask(["env", *hidden, "sbatch", "--parsable", str(scratch / "job.sh")])
+        if answer.problem:
+            said = answer.problem.removeprefix("sbatch: error: ")
+            return Finding(WARN, "probe", said, "SLURM refuses such a job: mend --slurm_flags")
+        job_id = answer.out.strip().partition(";")[0]  # the name of the cluster may follow
         return _wait(job_id, scratch / "report.json", log)
     finally:
-        ask(["scancel", job_id])
+        # By its name: Ctrl-C, or a slow answer, may come when SLURM has the job and has not said its number.
+        ask(["scancel", f"--name={name}"])
 
 
 def _wait(job_id: str, report: Path, log: Path) -> dict[str, Any] | Finding:

@@ -105,8 +105,11 @@ def test_a_probe_whose_node_does_not_see_the_cache_folder(bench: SlurmBench) -> 
         assert os.listdir(hidden) == []
 
 
-def test_a_probe_that_is_interrupted_takes_its_job_along(bench: SlurmBench) -> None:
-    process = bench.start("doctor", "--probe", "--slurm_flags", "begin=now+1hour")
+@pytest.mark.parametrize("sbatch", ['exec $REAL "$@"', '$REAL "$@"; exec sleep 600'], ids=["waiting", "in sbatch"])
+def test_a_probe_that_is_interrupted_takes_its_job_along(bench: SlurmBench, sbatch: str) -> None:
+    """Also where SLURM has the job, and sbatch has not ended."""
+    slow = bench.program("sbatch", sbatch)
+    process = bench.start("doctor", "--probe", "--slurm_flags", "begin=now+1hour", **slow)
     wait_for(bench.cluster.jobs, "probe in the queue", process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

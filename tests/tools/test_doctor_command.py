@@ -214,7 +214,8 @@ class TestSLURM:
         assert result.code == 0
         assert titles(result)[-1] == "Compute node"
         assert findings(result)["probe"] == ("warn", found)
-        assert (tmp_path / "cancelled").exists() == ("12" in sbatch)
+        # Whatever became of it: SLURM may have the job although sbatch says no.
+        assert (tmp_path / "cancelled").read_text().startswith("--name=seqtrack-doctor-")
         assert leftovers(tmp_path) == []
 
     def test_no_probe_without_a_controller(self, doctor: Doctor) -> None:
