@@ -329,6 +329,7 @@ def test_what_training_took_there_is_not_expected_of_those_that_track(monkeypatc
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset_peak_memory_stats)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (24 - gpu.reserved << 30, 24 << 30))
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: gpu.peak << 30)
+    monkeypatch.setattr(device, "_free_memory", lambda: 99 << 30)
     assert room_for_more() == 0
     let_go_of_memory()
     assert room_for_more() == (24 - 1) // (2 * 1 + 2)
