@@ -295,6 +295,8 @@ def test_no_more_processes_than_have_room_on_the_gpu_and_beside_it(
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda: 1 << 29)
     monkeypatch.setattr(device.psutil, "virtual_memory", lambda: SimpleNamespace(available=memory << 30))
     monkeypatch.setattr(device, "usable_cores", lambda: 3)
+    for name in ("SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in job.items():
         monkeypatch.setenv(name, value)
     advances = on_cpu(set_up(StaticTracker, dataset), runs, 4, at_once=True)
