@@ -8,6 +8,7 @@ from seqtrack.pipeline.gpus import gpu_modes
 
 # What one process keeps busy that tracks in lock-step on a GPU: it decodes about as fast as that with two more.
 CORES_OF_A_PROCESS = 3
+# As many as SiamFC's tracker sends through the network together.
 SLOTS_OF_A_PROCESS = 8
 
 

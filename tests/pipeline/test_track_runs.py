@@ -163,6 +163,15 @@ def arrived(folder: Path) -> set[int]:
     return {int(path.name.removeprefix("at-")) for path in folder.glob("at-*")}
 
 
+def attacked(advances: Iterable[Advance], folder: Path, killed: set[int]) -> Iterator[Advance]:
+    """The same, while each helper that stands still is killed."""
+    for advance in advances:
+        yield advance
+        for helper in arrived(folder) - killed:
+            killed.add(helper)
+            psutil.Process(helper).kill()
+
+
 class Failing(StaticTracker):
     """Fails in any process but the one that made the test."""
 
@@ -365,15 +374,8 @@ def test_the_run_of_a_helper_that_is_killed_is_done_again(
     dataset: Dataset, runs: list[Run], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     killed: set[int] = set()
-
-    def attacked() -> Iterator[Advance]:
-        for advance in on_cpu(set_up(held(tmp_path, 1), dataset), runs, 2, at_once=True):
-            yield advance
-            for helper in arrived(tmp_path) - killed:
-                killed.add(helper)
-                psutil.Process(helper).kill()
-
-    found = gathered(attacked(), runs)  # which adds up its frames
+    advances = on_cpu(set_up(held(tmp_path, 1), dataset), runs, 2, at_once=True)
+    found = gathered(attacked(advances, tmp_path, killed), runs)  # which adds up its frames
     assert len(killed) == 1
     assert_equal(found, gathered(on_cpu(set_up(StaticTracker, dataset), runs, 1, at_once=True), runs))
     said = "a process that helps this trial was killed by SIGKILL (out of memory?); another takes its place"
@@ -388,15 +390,13 @@ def test_of_a_share_the_runs_that_had_ended_are_not_done_again(
     killed: set[int] = set()
     setup = set_up(held(tmp_path, 1, len(runs[0].frames) + 3), dataset)
 
-    def attacked() -> Iterator[Advance]:
-        for advance in on_device(setup, runs, no_batch, slots=3, processes=2, at_once=True):
+    def counted(advances: Iterable[Advance]) -> Iterator[Advance]:
+        for advance in advances:
             told.update((result.name, result.start) for result in advance[1])
             yield advance
-            for helper in arrived(tmp_path) - killed:
-                killed.add(helper)
-                psutil.Process(helper).kill()
 
-    found = gathered(attacked(), runs)  # which adds up its frames
+    advances = on_device(setup, runs, no_batch, slots=3, processes=2, at_once=True)
+    found = gathered(counted(attacked(advances, tmp_path, killed)), runs)  # which adds up its frames
     assert len(killed) == 1
     assert set(told.values()) == {1}
     assert len((tmp_path / "begun").read_text()) == len(runs) + 1
@@ -431,10 +431,8 @@ def test_where_helpers_are_killed_again_and_again_it_ends(dataset: Dataset, runs
             match=r"^a process that helps this trial was killed by SIGKILL \(out of memory\?\), as 2 others were",
         ),
     ):
-        for _ in advances:
-            for helper in arrived(tmp_path) - killed:
-                killed.add(helper)
-                psutil.Process(helper).kill()
+        for _ in attacked(advances, tmp_path, killed):
+            pass
     assert len(killed) == 3
 
 
